@@ -1,0 +1,35 @@
+"""What can go wrong with a file or an avatar.
+
+    AvatarError                 anything the user can put right
+    ├── FormatError             a file is not what its format says
+    ├── BindingError            a layer does not fit the head it rides
+    ├── CheckpointMismatch      two inputs do not belong together (editions, counts)
+    ├── MissingAsset            a file or an optional package is needed and absent
+    └── UnsupportedFeature      valid, but this reader or target cannot carry it
+
+A message says what and where, what was expected and what was found, and what to do next, in one line.
+"""
+
+
+class AvatarError(Exception):
+    """The base of every error a user can put right; the command line prints it as one line and exits 1."""
+
+
+class FormatError(AvatarError):
+    """A file is not what its format says."""
+
+
+class BindingError(AvatarError):
+    """A layer does not fit the head it rides."""
+
+
+class CheckpointMismatch(AvatarError):
+    """Two inputs do not belong together."""
+
+
+class MissingAsset(AvatarError):
+    """A file or an optional package is needed and absent."""
+
+
+class UnsupportedFeature(AvatarError):
+    """A valid input that this reader, target or operation cannot carry."""

@@ -1,0 +1,108 @@
+"""Writing files so that nothing is ever half-written, and reading them with bounds."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from formats.errors import FormatError, MissingAsset
+
+SIZE_LIMIT = 2 << 30
+"""Bytes; no single file we read is larger (a 50 MB avatar is big, a FLAME pickle about 100 MB)."""
+
+
+def read_bytes(path: str | os.PathLike[str], limit: int = SIZE_LIMIT) -> bytes:
+    """Return the bytes of the file at `path`.
+
+    Raises:
+        MissingAsset: There is no such file, or it may not be read.
+        FormatError: It is a folder, or larger than `limit` bytes.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise FormatError(f"{path}: is a folder, expected a file")
+        if size > limit:
+            raise FormatError(f"{path}: {size} bytes, more than the {limit} this format may have")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingAsset(f"{path}: no such file") from error
+    except PermissionError as error:
+        raise MissingAsset(f"{path}: may not be read: {error.strerror}") from error
+    except OSError as error:
+        raise MissingAsset(f"{path}: cannot be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write one file to; it takes its place when the block ends well.
+
+    When the block raises, the previous file stays and the temporary one is removed.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise FormatError(f"{target}: is a folder, expected to write a file; give --out a file name")
+    _make_parent(target)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.tmp-", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `path` to fill; it takes its place when the block ends well.
+
+    An existing folder at `path` is replaced as a whole, and kept when the block raises. A folder cannot be replaced
+    in one step by every system: the old one is moved aside first, and moved back if the second step fails.
+    """
+    target = Path(path)
+    if target.is_file():
+        raise FormatError(f"{target}: is a file, expected to write a folder; remove it or choose another --out")
+    _make_parent(target)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o777 & ~_umask())
+        if target.exists():
+            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-old-", dir=target.parent))
+            os.replace(target, aside)
+            try:
+                os.replace(temporary, target)
+            except OSError:
+                os.replace(aside, target)
+                raise
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            os.replace(temporary, target)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
+    """Write `data` to `path` through `replacing`, and return the path."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+    return Path(path)
+
+
+def _make_parent(target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MissingAsset(f"{target.parent}: cannot be made: {error.strerror}") from error
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
