@@ -1,0 +1,42 @@
+"""Running an avatar's ONNX networks, with onnxruntime, only when one is used."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from formats.avatar import Network
+from formats.errors import BindingError, FormatError, MissingAsset
+
+
+@functools.lru_cache(maxsize=8)
+def _session(onnx: bytes) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingAsset("this avatar holds a network; install onnxruntime: pip install 'flameport[export]'") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - the package raises classes of its own that share no base
+        raise FormatError(f"network: onnxruntime cannot load it: {str(error).splitlines()[0]}") from error
+
+
+def evaluate(network: Network, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the network's outputs by name for inputs [1, D] by name.
+
+    Raises:
+        FormatError: The graph cannot be loaded, or has other inputs and outputs than the avatar says.
+        BindingError: An input has the wrong width.
+    """
+    session = _session(network.onnx)
+    declared = {i.name: i.shape for i in session.get_inputs()}
+    if set(declared) != set(network.inputs):
+        raise FormatError(f"network: expected inputs {', '.join(network.inputs)}; the graph has {', '.join(declared)}")
+    for name, shape in declared.items():
+        if isinstance(shape[-1], int) and shape[-1] != feed[name].shape[-1]:
+            raise BindingError(f"network input '{name}': expected {shape[-1]} numbers, the frame has "
+                               f"{feed[name].shape[-1]}")
+    return dict(zip(network.outputs, session.run(list(network.outputs), dict(feed)), strict=True))
