@@ -10,6 +10,14 @@ from formats.avatar import Network
 from formats.errors import BindingError, FormatError, MissingAsset
 
 
+def _load_errors() -> tuple[type[BaseException], ...]:
+    # onnxruntime raises classes of its own, which share no base but Exception.
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented", "RuntimeException")
+    return (RuntimeError, ValueError, *(getattr(state, n) for n in names if hasattr(state, n)))
+
+
 @functools.lru_cache(maxsize=8)
 def _session(onnx: bytes) -> Any:
     try:
@@ -20,7 +28,7 @@ def _session(onnx: bytes) -> Any:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - the package raises classes of its own that share no base
+    except _load_errors() as error:
         raise FormatError(f"network: onnxruntime cannot load it: {str(error).splitlines()[0]}") from error
 
 

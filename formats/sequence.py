@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from formats import checks, rotations
-from formats.head_model import EDITIONS
 from formats.errors import FormatError
+from formats.head_model import EDITIONS
 
 ROTATION_FIELDS = ("rotation", "neck", "jaw", "eyes")
 LINEAR_FIELDS = ("expr", "eyelids", "translation")

@@ -1,0 +1,53 @@
+"""A page that any static server can host, from any sub-path: the viewer, the avatar as GLB, its clips and its camera."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import web_viewer
+from exporter.targets import glb
+from exporter.targets.glb import CAPABILITIES
+from formats.avatar import Avatar
+from formats.codecs import camera_json, sequence_json
+from formats.errors import FormatError
+from formats.files import replacing_folder
+from formats.render import default_camera
+
+__all__ = ["CAPABILITIES", "Options", "write"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What goes into the page."""
+
+    grade: Literal["plain", "full", "small"] = "plain"
+    """How the avatar is stored: `plain` opens everywhere, `full` keeps floats exact, `small` is for shipping."""
+
+
+def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
+    """Write the folder `out` and return what is in it.
+
+    The avatar's clip is stored twice on purpose: inside the GLB for any glTF player, and as sequence JSON that people
+    can read, edit and swap.
+
+    Raises:
+        MissingAsset: The viewer was not built.
+        FormatError: `out` holds something that is not an exported page.
+    """
+    viewer = web_viewer.dist_folder()
+    if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
+        raise FormatError(f"{out}: a folder with other things in it; choose a new --out, or empty it first")
+    with replacing_folder(out) as folder:
+        shutil.copytree(viewer, folder, dirs_exist_ok=True)
+        glb.write(avatar, folder / "avatar.glb", glb.Options(grade=options.grade))
+        camera_json.write(default_camera(avatar), folder / "camera.json")
+        clips = []
+        if avatar.sequence is not None:
+            sequence_json.write(avatar.sequence, folder / "clip.json")
+            clips.append({"name": "clip", "file": "clip.json"})
+        manifest = {"format": "flameport.web/1", "name": avatar.meta.name, "avatar": "avatar.glb",
+                    "sequences": clips, "camera": "camera.json"}
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return sorted(p for p in out.rglob("*") if p.is_file())

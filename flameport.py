@@ -1,0 +1,557 @@
+"""flameport: take a trained head avatar the rest of the way.
+
+The command line and the public Python face in one module. It parses, calls the rooms, and imports each only when it is
+used, so that `flameport inspect` never loads a GPU library.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence as Words
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction
+
+from formats.errors import AvatarError, FormatError, UnsupportedFeature
+
+if TYPE_CHECKING:
+    from exporter.export import ExportReport
+    from formats.render import Picture
+
+    from formats.avatar import Avatar
+    from formats.camera import Camera
+    from formats.deform import Posed
+    from formats.sequence import Sequence
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "AvatarError", "export", "import_avatar", "load", "load_sequence", "pose", "render", "save"]
+
+PLANNED = ("capture", "train", "eval", "bake", "edit")
+"""Commands whose names are reserved; they say so instead of pretending."""
+
+log = logging.getLogger("flameport")
+
+
+# --- The Python face --------------------------------------------------------------------------------------------------
+
+
+def load(path: str | os.PathLike[str]) -> Avatar:
+    """Return the avatar in a bundle (`X.avatar`, folder or zip) or in a GLB that flameport wrote."""
+    from formats import codecs
+
+    return codecs.read_avatar(Path(path))
+
+
+def save(avatar: Avatar, path: str | os.PathLike[str]) -> None:
+    """Write `avatar` as a bundle, replacing one that is there."""
+    from formats.codecs import bundle
+
+    bundle.write(avatar, Path(path))
+
+
+def load_sequence(path: str | os.PathLike[str]) -> Sequence:
+    """Return the motion in any file we read: sequence JSON or its binary twin, ARKit tracks, FLAME parameter files."""
+    from formats import codecs
+
+    return codecs.read_sequence(Path(path))
+
+
+def import_avatar(system: str, path: str | os.PathLike[str], **options: Any) -> Avatar:
+    """Return the avatar in another system's own files; `system` is one of the command line's SYSTEM names."""
+    from formats import importers
+
+    return importers.read(system, Path(path), **options)
+
+
+def pose(avatar: Avatar, sequence: Sequence, t: float = 0) -> Posed:
+    """Return the avatar posed at the fractional frame `t`: the reference every other player is tested against."""
+    from formats.deform import deform
+
+    return deform(avatar, sequence, t)
+
+
+def render(avatar: Avatar, sequence: Sequence, t: float = 0, camera: Camera | None = None) -> Picture:
+    """Return the reference picture of the avatar at the fractional frame `t`."""
+    from formats.render import default_camera, render_avatar
+
+    return render_avatar(avatar, sequence, t, camera or default_camera(avatar))
+
+
+def export(avatar: Avatar, target: str, out: str | os.PathLike[str], *, sequence: Sequence | None = None,
+           allow_loss: bool = False, **options: Any) -> ExportReport:
+    """Write `avatar` for `target` and return what was written and what was lost; `options` are the target's own."""
+    from exporter import export as exports
+
+    return exports.export(avatar, target, Path(out), exports.options_type(target)(**options), sequence, allow_loss)
+
+
+# --- Commands: fields are flags, their docstrings are the help ---------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """The whole path on our own data: make the stand-in, export it, validate it, take its picture, open the page."""
+
+    out: Path = Path("demo")
+    """Folder for everything the demo makes."""
+    open: bool = True
+    """Serve the page and open it in a browser when done (needs a terminal); --no-open prints how to instead."""
+
+    def run(self) -> None:
+        """Make, export, validate, draw, show."""
+        from exporter.demo import run
+
+        run(self.out, _progress)
+        _wrote(self.out, f"flameport view {self.out / 'web'}")
+        if self.open and sys.stdout.isatty():
+            _serve(self.out / "web", 0, True)
+
+
+@dataclasses.dataclass(frozen=True)
+class StandIn:
+    """Write the painted stand-in avatar: a procedural person, free to use, no training and no data needed."""
+
+    out: Path
+    """Bundle to write, X.avatar."""
+
+    def run(self) -> None:
+        """Paint and save."""
+        from formats.standin.avatar import standin_avatar
+
+        _progress("painting the stand-in")
+        save(standin_avatar(), self.out)
+        _wrote(self.out, f"flameport export {self.out} web --out page")
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """Convert a FLAME model (any edition), or write the stand-in head, as one safe file without pickles."""
+
+    source: Positional[str]
+    """FLAME .pkl, or the word `standin`."""
+    out: Path
+    """File to write, HEAD.safetensors."""
+    edition: Literal["flame2020", "flame2023", "flame2023-open"] | None = None
+    """Which FLAME the pickle is; needed unless the file says so itself."""
+    masks: Path | None = None
+    """FLAME_masks.pkl, for named regions."""
+    landmarks: Path | None = None
+    """landmark_embedding.npy, for landmarks."""
+    template: Path | None = None
+    """Template OBJ, for texture coordinates."""
+    eyelids: tuple[Path, Path] | None = None
+    """l_eyelid.npy and r_eyelid.npy."""
+
+    def run(self) -> None:
+        """Read, complete, write."""
+        from formats.codecs import flame_pickle, head_file
+
+        if self.source == "standin":
+            from formats.standin.head import standin_head
+
+            head = standin_head(teeth=True)
+        else:
+            head = flame_pickle.read(Path(self.source), self.edition)
+            if self.masks is not None:
+                head = dataclasses.replace(head, regions=flame_pickle.read_masks(self.masks))
+            if self.landmarks is not None:
+                head = dataclasses.replace(head, landmarks=flame_pickle.read_landmarks(self.landmarks))
+            if self.template is not None:
+                uvs, uv_faces = flame_pickle.read_template_obj(self.template)
+                head = dataclasses.replace(head, uvs=uvs, uv_faces=uv_faces)
+            if self.eyelids is not None:
+                head = dataclasses.replace(head, eyeliddirs=flame_pickle.read_eyelids(*self.eyelids))
+            if head.edition in ("flame2020", "flame2023"):
+                log.warning("%s: this FLAME edition is reported non-commercial; what is made with it carries its terms",
+                            head.edition)
+        head_file.write(head, self.out)
+        _wrote(self.out, f"flameport inspect {self.out}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Import:
+    """Turn another system's files into a bundle."""
+
+    system: Positional[str]
+    """Who wrote the file: lam. More systems come with later versions."""
+    path: Positional[Path]
+    """The file or folder."""
+    out: Path
+    """Bundle to write, X.avatar."""
+    head: Path | None = None
+    """HEAD.safetensors from `flameport head`, for systems that ride FLAME."""
+    side: UseAppendAction[tuple[str, ...]] = ()
+    """A further input as NAME=PATH; may be repeated."""
+    as_original: bool = False
+    """Reproduce the original player where ours improves on it (lam: splats do not turn with the surface)."""
+
+    def run(self) -> None:
+        """Read and save."""
+        from formats import importers
+        from formats.codecs import head_file
+
+        sides = {}
+        for entry in self.side:
+            name, equals, path = entry.partition("=")
+            if not equals or not name or not path:
+                raise FormatError(f"--side {entry}: expected NAME=PATH")
+            sides[name] = Path(path)
+        head = None if self.head is None else head_file.read(self.head)
+        _progress(f"reading {self.path.name} as {self.system}")
+        avatar = importers.read(self.system, self.path, head=head, sides=sides, as_original=self.as_original)
+        for notice in avatar.meta.license_notices:
+            log.warning("%s", notice)
+        save(avatar, self.out)
+        _wrote(self.out, f"flameport export {self.out} web --out page")
+
+
+@dataclasses.dataclass(frozen=True)
+class MakeSequence:
+    """Convert motion to sequence JSON, or to its binary twin when --out ends in .fpsq."""
+
+    sources: Positional[tuple[Path, ...]]
+    """Sequence, ARKit JSON or CSV, VHAP .npz, flame_params.json; several are joined and named."""
+    out: Path
+    """SEQ.json or SEQ.fpsq."""
+    for_: Annotated[Path | None, tyro.conf.arg(name="for")] = None
+    """Avatar bundle or GLB to fit the motion to: maps ARKit names, checks editions."""
+    neutral: Literal["none", "mean", "first"] = "none"
+    """Take this expression as the actor's neutral face and subtract it."""
+    head_motion: Literal["head", "camera"] = "head"
+    """Where relative head motion goes when the file moves the camera instead: to the head, or left in the camera."""
+    fps: float | None = None
+    """Frame rate, where the file does not say."""
+    edition: Literal["flame2020", "flame2023", "flame2023-open"] | None = None
+    """FLAME edition of the coefficients, where the file does not say."""
+
+    def run(self) -> None:
+        """Read, join, fit, write."""
+        from exporter.targets.sequence import write_sequence
+
+        from formats import codecs, retarget
+
+        parts = [codecs.read_sequence(source, edition=self.edition, fps=self.fps) for source in self.sources]
+        sequence = retarget.join(parts, [source.stem for source in self.sources])
+        if self.for_ is not None:
+            head = load(self.for_).head
+            sequence = retarget.retarget(sequence, head, self.neutral)
+            sequence = retarget.with_head_motion(sequence, head, self.head_motion)
+        elif self.neutral != "none":
+            raise FormatError("--neutral needs --for X.avatar, whose neutral face it is fitted to")
+        write_sequence(sequence, self.out)
+        _wrote(self.out, f"flameport render {self.for_ or 'X.avatar'} --sequence {self.out} --out film.mp4")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pose:
+    """Write the avatar posed at given frames as numbers: vertices, means, quats, scales, opacities, colours."""
+
+    avatar: Positional[Path]
+    """Bundle or GLB."""
+    out: Path
+    """POSED.npz; arrays are stacked over frames."""
+    sequence: Path | None = None
+    """Motion; the avatar's own clip when absent."""
+    frames: str | None = None
+    """Comma-separated, fractions allowed: 0,5,9.5. Every frame when absent."""
+
+    def run(self) -> None:
+        """Pose and write."""
+        from formats.codecs import posed_npz
+
+        avatar = load(self.avatar)
+        sequence = _sequence(avatar, self.sequence)
+        posed_npz.write(avatar, sequence, _frames(self.frames, len(sequence)), self.out, _progress)
+        _wrote(self.out, f"flameport inspect {self.out}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Render:
+    """Draw reference pictures, a folder of PNGs or one mp4."""
+
+    avatar: Positional[Path]
+    """Bundle or GLB."""
+    out: Path
+    """Folder, or a file that ends in .mp4 or .png (one frame)."""
+    sequence: Path | None = None
+    """Motion; the avatar's own clip, else one neutral frame, when absent."""
+    camera: Path | None = None
+    """CAM.json; a frontal portrait when absent."""
+    frames: str | None = None
+    """Comma-separated, fractions allowed; every frame when absent."""
+    size: tuple[int, int] = (512, 512)
+    """Width and height, pixels; used without --camera."""
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Display sRGB, 0..1."""
+
+    def run(self) -> None:
+        """Draw and write."""
+        from formats.render import RenderOptions, default_camera, render_avatar
+
+        from formats import video
+        from formats.codecs import camera_json
+
+        avatar = load(self.avatar)
+        sequence = _sequence(avatar, self.sequence)
+        camera = default_camera(avatar, *self.size) if self.camera is None else camera_json.read(self.camera)
+        options = RenderOptions(background=self.background)
+        frames = _frames(self.frames, len(sequence))
+        if self.out.suffix == ".png":
+            frames = frames[:1]
+
+        def pictures() -> Any:
+            for i, t in enumerate(frames):
+                _progress(f"frame {i + 1} of {len(frames)}")
+                yield render_avatar(avatar, sequence, t, camera, options).to_uint8()
+
+        video.write(pictures(), self.out, sequence.fps)
+        _wrote(self.out, f"flameport export {self.avatar} web --out page")
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspect:
+    """Say what is in any file we know: bundle, GLB, PLY, npz, FLAME pickle, head, sequence, camera."""
+
+    path: Positional[Path]
+    """The file or folder."""
+    json: bool = False
+    """One JSON object on stdout and nothing else."""
+
+    def run(self) -> None:
+        """Look and tell."""
+        from formats.inspection import inspect
+
+        found = inspect(self.path)
+        if self.json:
+            _print_json(found)
+        else:
+            _table(f"{self.path.name}: {found['kind']}", [(k, _short(v)) for k, v in found.items() if k != "kind"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Validate:
+    """Read an export back, pose it, draw it, and compare with the bundle; exit 1 past the grade's tolerance."""
+
+    path: Positional[Path]
+    """GLB, PLY, sequence or web folder."""
+    against: Path
+    """The bundle it was made from."""
+    frames: int = 10
+    """How many frames to compare, spread over the clip."""
+    json: bool = False
+    """One JSON object on stdout and nothing else."""
+
+    def run(self) -> None:
+        """Compare and tell."""
+        from exporter.validate import validate
+
+        report = validate(self.path, load(self.against), self.frames, _progress)
+        if self.json:
+            _print_json(report.as_dict())
+        else:
+            _table(f"{self.path.name} against {self.against.name}", report.rows())
+        if not report.ok:
+            raise FormatError(f"{self.path}: past the tolerance: {report.failure}")
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """Serve the viewer on this machine and open it."""
+
+    path: Positional[Path]
+    """Bundle, GLB, or a folder that `export web` wrote."""
+    sequence: Path | None = None
+    """Motion to play; any file `flameport sequence` reads, fitted to the avatar."""
+    port: int = 0
+    """TCP port; 0 takes a free one."""
+    open: bool = True
+    """Open the system's browser."""
+
+    def run(self) -> None:
+        """Export to a temporary folder where needed, then serve."""
+        import tempfile
+
+        if self.path.is_dir() and (self.path / "index.html").is_file():
+            if self.sequence is not None:
+                raise FormatError("--sequence: this folder is an exported page; drop the file onto it, or view the bundle")
+            _serve(self.path, self.port, self.open)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            avatar = load(self.path)
+            sequence = None if self.sequence is None else _sequence(avatar, self.sequence)
+            _progress("making the page")
+            export(avatar, "web", Path(folder) / "web", sequence=sequence, allow_loss=True)
+            _serve(Path(folder) / "web", self.port, self.open)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Export:
+    """Write an avatar for one target: glb, ply, sequence or web. Each target has options of its own: see its --help."""
+
+    avatar: Positional[Path]
+    """Bundle or GLB."""
+    target: Positional[str]
+    """glb, ply, sequence, web."""
+    out: Path
+    """File or folder to write."""
+    sequence: Path | None = None
+    """Motion to put in; the avatar's own clip when absent."""
+    allow_loss: bool = False
+    """Write even when the target cannot carry everything; what is lost is listed."""
+
+    options: Any = dataclasses.field(init=False, default=None)
+
+    def run(self) -> None:
+        """Export and tell."""
+        from exporter.export import export as write
+
+        avatar = load(self.avatar)
+        sequence = None if self.sequence is None else _sequence(avatar, self.sequence)
+        _progress(f"writing {self.target}")
+        started = time.perf_counter()
+        report = write(avatar, self.target, self.out, self.options, sequence, self.allow_loss)
+        if report.losses:
+            _table("lost", [(loss.what, loss.amount) for loss in report.losses], to=sys.stderr)
+        log.info("%.1f s", time.perf_counter() - started)
+        following = {"web": f"flameport view {self.out}"}.get(
+            self.target, f"flameport validate {self.out} --against {self.avatar}")
+        _wrote(self.out, following)
+
+
+COMMANDS: dict[str, type] = {
+    "demo": Demo, "standin": StandIn, "head": Head, "import": Import, "sequence": MakeSequence, "pose": Pose,
+    "render": Render, "export": _Export, "inspect": Inspect, "validate": Validate, "view": View,
+}
+
+
+def main(argv: Words[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 a clear error about the input, 2 wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    try:
+        if words and words[0] in PLANNED:
+            raise UnsupportedFeature(f"`flameport {words[0]}` is planned and not in version {__version__}; the README's "
+                                     "table says what works today")
+        commands = dict(COMMANDS)
+        if words[:1] == ["export"]:
+            commands["export"] = _export_with_options(words[1:])
+        command = tyro.extras.subcommand_cli_from_dict(
+            commands, prog="flameport", description=__doc__.splitlines()[0], args=words)
+        command.run()
+    except AvatarError as error:
+        _error(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _error("stopped")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _export_with_options(words: list[str]) -> type:
+    """Return the export command with the flags of the target that `words` name, if they name one."""
+    from exporter.export import TARGETS, options_type
+
+    target = next((w for w in words if w in TARGETS), None)
+    if target is None:
+        return _Export
+    options = options_type(target)
+    made = dataclasses.make_dataclass(
+        f"Export{target.title()}", [("options", OmitArgPrefixes[options], dataclasses.field(default_factory=options))],
+        bases=(_Export,), frozen=True)
+    made.__doc__ = importlib.import_module(TARGETS[target]).__doc__
+    return made
+
+
+def _sequence(avatar: Avatar, path: Path | None) -> Sequence:
+    """Return the motion in `path` fitted to the avatar, or the avatar's own, or one neutral frame."""
+    from formats import retarget
+    from formats.deform import rest_sequence
+
+    if path is None:
+        return avatar.sequence if avatar.sequence is not None else rest_sequence(avatar.head)
+    return retarget.retarget(load_sequence(path), avatar.head)
+
+
+def _frames(text: str | None, count: int) -> list[float]:
+    if text is None:
+        return [float(i) for i in range(count)]
+    try:
+        frames = [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise FormatError(f"--frames {text}: expected numbers separated by commas, such as 0,5,9") from error
+    if not all(0 <= t <= count - 1 for t in frames):
+        raise FormatError(f"--frames {text}: the sequence has frames 0..{count - 1}")
+    return frames
+
+
+def _serve(folder: Path, port: int, open_browser: bool) -> None:
+    from exporter.serve import serve
+
+    serve(folder, port, open_browser, _say)
+
+
+# --- Talking to the terminal ------------------------------------------------------------------------------------------
+
+
+def _console(stderr: bool = True) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        _console().print(f"[dim]{text}[/dim]")
+    else:
+        log.info("%s", text)
+
+
+def _say(text: str) -> None:
+    _console(stderr=False).print(text, markup=False)
+
+
+def _error(text: str) -> None:
+    _console().print("error: " + " ".join(text.split()), style="red", markup=False)
+
+
+def _wrote(path: Path, following: str) -> None:
+    size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
+    _say(f"wrote {path} ({size / 1e6:.2f} MB)\nnext:  {following}")
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_short(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        shown = [_short(v) for v in value[:8]]
+        return ", ".join(shown) + (f", ... ({len(value)} in all)" if len(value) > 8 else "")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _table(title: str, rows: Words[tuple[Any, ...]], to: Any = None) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False, title_justify="left")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    _console(stderr=to is sys.stderr).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

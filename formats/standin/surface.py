@@ -1,0 +1,77 @@
+"""The stand-in's head surface without features: three profile curves over height, and a lift along the jaw line.
+
+Millimetres. Proportions are those of an adult: 63 mm between the pupils, about 150 mm wide, 235 mm from chin to crown,
+eyes half-way up.
+"""
+
+import numpy as np
+
+# Nominal height, front z, back z, half-width x. Below the mouth, a vertex at the side sits higher than its nominal
+# height (`lift`), so these rows follow the jaw line and the nape.
+KNOTS = np.array([
+    (-168, 34, -66, 64), (-150, 31, -64, 57), (-135, 30, -63, 54), (-125, 35, -63, 53.5), (-118.5, 52, -63, 54),
+    (-115.5, 64, -64, 54.5), (-112.5, 73, -65, 55.5), (-108, 79.5, -66, 57), (-103, 83, -67, 58.5),
+    (-94, 84.5, -70, 60.5), (-82, 84, -75, 63), (-66, 84, -82, 66), (-46, 83, -91, 69), (-30, 81.5, -96, 71),
+    (-14, 80, -100, 72.5), (0, 81, -103, 73.2), (22, 88, -105, 75), (40, 89.5, -103, 76.5), (60, 86, -95, 74.5),
+    (78, 77, -82, 67), (94, 61, -62, 54), (106, 42, -40, 37), (113.5, 23, -20, 21), (117.5, -9.5, -10.5, 0.6)])
+
+CENTER_Z = -10.0
+"""Depth of the vertical axis that longitudes turn about, on the head."""
+
+CROWN = np.array([0.0, 117.5, -10.0])
+"""The pole."""
+
+JAW_RISE = 27.0
+"""How much higher the jaw line is at the ear than at the chin."""
+
+
+def smoothstep(t: np.ndarray | float) -> np.ndarray:
+    """Return 0 below 0, 1 above 1 and the cubic 3 t^2 - 2 t^3 between."""
+    t = np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def monotone_cubic(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the monotone cubic through (x, y), x ascending, at `at`; constant outside (Fritsch and Carlson 1980)."""
+    step = np.diff(x)
+    slope = np.diff(y) / step
+    w1, w2 = 2 * step[1:] + step[:-1], step[1:] + 2 * step[:-1]
+    same = slope[:-1] * slope[1:] > 0
+    safe = np.where(same[:, None], np.stack([slope[:-1], slope[1:]], 1), 1.0)
+    inner = np.where(same, (w1 + w2) / (w1 / safe[:, 0] + w2 / safe[:, 1]), 0)
+    m = np.concatenate([slope[:1], inner, slope[-1:]])
+    at = np.clip(at, x[0], x[-1])
+    i = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(step) - 1)
+    t = (at - x[i]) / step[i]
+    h = step[i]
+    return ((1 + 2 * t) * (1 - t) ** 2 * y[i] + t * (1 - t) ** 2 * h * m[i]
+            + t * t * (3 - 2 * t) * y[i + 1] + t * t * (t - 1) * h * m[i + 1])
+
+
+def _profile(column: int, height: np.ndarray) -> np.ndarray:
+    return monotone_cubic(KNOTS[:, 0], KNOTS[:, column], np.asarray(height, float))
+
+
+def half_width(height: np.ndarray) -> np.ndarray:
+    """Return half the head's width at a nominal height."""
+    return _profile(3, height)
+
+
+def lift(angle: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Return how much higher than its nominal height a vertex lies: the jaw line and the nape rise behind the chin."""
+    turn = smoothstep((np.abs(angle) - np.radians(24)) / np.radians(66))
+    below = smoothstep((-26 - height) / 84) * (1 - smoothstep((-112 - height) / 56))
+    return JAW_RISE * turn * below
+
+
+def position(angle: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Return points [N, 3] of the bare head at longitudes (radians, 0 in front, +X positive) and nominal heights."""
+    front, back, width = _profile(1, height), _profile(2, height), half_width(height)
+    neck = smoothstep((-96 - height) / 34)
+    center = CENTER_Z * (1 - neck) + (front + back) / 2 * neck
+    crown = smoothstep((height - 40) / 50)
+    power = 2 + 0.42 * (1 - neck) * (1 - crown)
+    s, c = np.sin(angle), np.cos(angle)
+    round_front = (1 - np.minimum(np.abs(s), 1) ** power) ** (1 / power)
+    z = np.where(c >= 0, center + (front - center) * round_front, center + (center - back) * c)
+    return np.stack([width * s, height + lift(angle, height), z], axis=-1)

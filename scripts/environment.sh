@@ -1,0 +1,41 @@
+# Sourced by the other scripts: a virtual environment with flameport in it, and Node. Needs Python 3.11 to 3.13.
+#
+#   FLAMEPORT_VENV   where the environment is made (default: .venv beside this folder)
+#   Everything comes from constraints.txt; nothing outside the environment is touched.
+set -euo pipefail
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+venv="${FLAMEPORT_VENV:-$root/.venv}"
+
+find_python() {
+  local name
+  for name in python3.13 python3.12 python3.11 python3; do
+    if command -v "$name" >/dev/null 2>&1 &&
+      "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1; then
+      command -v "$name"
+      return
+    fi
+  done
+  echo "flameport needs Python 3.11, 3.12 or 3.13 on the PATH; none was found" >&2
+  exit 1
+}
+
+# install EXTRA: the environment, with flameport's EXTRA; again only when what it depends on has changed.
+install() {
+  local python stamp wanted
+  wanted="$1 $(cat "$root/pyproject.toml" "$root/constraints.txt" | sha256sum | cut -d' ' -f1)"
+  stamp="$venv/.flameport-$1"
+  if [ ! -x "$venv/bin/python" ]; then
+    python="$(find_python)"
+    echo "making $venv with $("$python" --version)" >&2
+    "$python" -m venv "$venv" || {
+      echo "could not make a virtual environment; on Debian: apt-get install python3-venv" >&2
+      exit 1
+    }
+  fi
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    echo "installing flameport[$1]" >&2
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" -e "$root[$1]"
+    echo "$wanted" >"$stamp"
+  fi
+  PATH="$venv/bin:$PATH"
+}

@@ -1,0 +1,285 @@
+"""Posing against formulas written a second time, vertex by vertex, with SciPy's rotations; and laws that must hold."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.linalg import polar
+from scipy.spatial.transform import Rotation
+
+from formats import deform as d
+from formats.avatar import Avatar, FaceBinding, SkinBinding, SplatLayer
+from formats.errors import BindingError, CheckpointMismatch
+from formats.gaussians import GaussianCloud
+from tests.builders import AVATAR_KINDS, tiny_avatar, tiny_cloud, tiny_head, tiny_sequence
+
+METERS = 1e-9  # both sides are float64 from the same float32 tables
+
+
+def flame_by_hand(head, frame):
+    """FLAME as the paper writes it, one vertex at a time."""
+    expr = {n: 0.0 for n in head.expr_names} | dict(zip(frame.expr_names, frame.expr[0].tolist(), strict=True))
+    coefficients = [expr[n] for n in head.expr_names]
+    angles = [frame.rotation[0], frame.neck[0], frame.jaw[0], frame.eyes[0, :3], frame.eyes[0, 3:]]
+    rotations = [Rotation.from_rotvec(a.astype(float)).as_matrix() for a in angles]
+    shaped = head.v_template.astype(float) + sum(
+        c * head.exprdirs[:, :, i].astype(float) for i, c in enumerate(coefficients))
+    joints = head.J_regressor.astype(float) @ shaped
+    feature = np.concatenate([(r - np.eye(3)).reshape(-1) for r in rotations[1:]])
+    rest = shaped + np.einsum("vck,k->vc", head.posedirs.astype(float), feature)
+    rest += np.einsum("vck,k->vc", head.eyeliddirs.astype(float), frame.eyelids[0].astype(float))
+    out = np.zeros_like(rest)
+    for v, point in enumerate(rest):
+        weights = head.lbs_weights[v].astype(float)
+        for j, w in enumerate(weights / weights.sum()):
+            moved, k = point, j
+            while k >= 0:  # turn about this joint, then about its parent, and so on up
+                moved = rotations[k] @ (moved - joints[k]) + joints[k]
+                k = int(head.parents[k])
+            out[v] += w * moved
+    return out + frame.translation[0]
+
+
+def test_the_head_is_flame():
+    head = tiny_head()
+    sequence = tiny_sequence(head, 4)
+    for t in range(4):
+        frame = sequence.sample(t)
+        np.testing.assert_allclose(d.deform_head(head, frame).vertices, flame_by_hand(head, frame), atol=METERS)
+
+
+def test_joints_stored_directly_equal_joints_regressed():
+    head = tiny_head()
+    template, dirs = head.rest_joints()
+    direct = dataclasses.replace(head, J_regressor=None, J_template=template, J_exprdirs=dirs)
+    frame = tiny_sequence(head, 3).sample(1.3)
+    ours, theirs = d.deform_head(head, frame).vertices, d.deform_head(direct, frame).vertices
+    np.testing.assert_allclose(ours, theirs, atol=1e-7)  # the joints were rounded to float32 once
+
+
+def test_posed_eyelids_ignore_the_neck():
+    head = dataclasses.replace(tiny_head(), eyelid_space="posed")
+    frame = tiny_sequence(head, 3).sample(1)
+    open_ = dataclasses.replace(frame, eyelids=np.zeros((1, 2)))
+    moved = d.deform_head(head, frame).vertices - d.deform_head(head, open_).vertices
+    np.testing.assert_allclose(moved, head.eyeliddirs @ frame.eyelids[0], atol=1e-7)
+
+
+def test_a_named_joint_turns_its_descendants_only():
+    head = tiny_head(extra_joints=2)
+    rest = d.rest_sequence(head)
+    turned = dataclasses.replace(rest, joints={"spine1": np.array([[0.0, 0.4, 0.0]])})
+    weights = head.lbs_weights[:, head.joint_names.index("spine1")]
+    moved = np.linalg.norm(d.deform_head(head, turned).vertices - d.deform_head(head, rest).vertices, axis=1)
+    assert moved[weights < 1e-3].max(initial=0) < 1e-4
+    assert moved.max() > 1e-4
+
+
+def test_triangle_frames_are_gaussian_avatars():
+    rng = np.random.default_rng(0)
+    v = rng.normal(size=(3, 3))
+    axes, size, double_area = d.triangle_frames(v, np.array([[0, 1, 2]]))
+    a0 = (v[1] - v[0]) / np.linalg.norm(v[1] - v[0])
+    a1 = np.cross(a0, v[2] - v[0]) / np.linalg.norm(np.cross(a0, v[2] - v[0]))
+    a2 = np.cross(a0, a1)
+    np.testing.assert_allclose(axes[0], np.stack([a0, a1, a2], axis=1), atol=1e-12)
+    assert size[0] == pytest.approx((np.linalg.norm(v[1] - v[0]) + abs(a2 @ (v[2] - v[0]))) / 2)
+    assert double_area[0] == pytest.approx(np.linalg.norm(np.cross(v[1] - v[0], v[2] - v[0])))
+
+
+@pytest.mark.parametrize("corners", [[[0, 0, 0]] * 3, [[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 0, 0], [0, 0, 0], [0, 1, 0]]])
+def test_triangles_without_area_keep_a_frame(corners):
+    axes, _, double_area = d.triangle_frames(np.array(corners, float), np.array([[0, 1, 2]]))
+    np.testing.assert_allclose(axes[0] @ axes[0].T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(axes[0]) == pytest.approx(1)
+    assert double_area[0] == 0
+
+
+WORLD_AXES = ("own-skin-turning", "own-skin", "vertex-index-still", "world", "linear-network")
+"""Kinds that by their definition keep something in world axes: rotations, or posed deltas."""
+
+
+@pytest.mark.parametrize("kind", [k for k in AVATAR_KINDS if k not in WORLD_AXES])
+def test_a_rigid_motion_of_the_head_is_a_rigid_motion_of_everything(kind):
+    """Turning the root and moving must carry every mean, covariance and normal along, whatever the binding."""
+    avatar = tiny_avatar(kind)
+    frame = dataclasses.replace(tiny_sequence(avatar.head, 4).sample(1), rotation=np.zeros((1, 3)),
+                                translation=np.zeros((1, 3)))
+    turn = Rotation.from_rotvec([0.3, -0.5, 0.2])
+    root = (avatar.head.rest_joints()[0] + avatar.head.rest_joints()[1] @ d.expression_of(avatar.head, frame))[0]
+    moved = dataclasses.replace(frame, rotation=turn.as_rotvec()[None], translation=np.array([[0.1, 0.2, -0.3]]))
+    before, after = d.deform(avatar, frame), d.deform(avatar, moved)
+
+    def carried(points):
+        return turn.apply(points - root) + root + [0.1, 0.2, -0.3]
+
+    np.testing.assert_allclose(after.head.vertices, carried(before.head.vertices), atol=1e-7)
+    for a, b in zip(before.layers, after.layers, strict=True):
+        if isinstance(a, d.PosedMesh):
+            np.testing.assert_allclose(b.vertices, carried(a.vertices), atol=1e-6)
+            np.testing.assert_allclose(b.normals, turn.apply(a.normals), atol=1e-6)
+        else:
+            np.testing.assert_allclose(b.cloud.means, carried(a.cloud.means), atol=1e-6)
+            np.testing.assert_allclose(b.cloud.scales, a.cloud.scales, rtol=1e-4)
+            np.testing.assert_allclose(covariances(b.cloud), np.einsum(
+                "ab,nbc,dc->nad", turn.as_matrix(), covariances(a.cloud), turn.as_matrix()), atol=1e-9)
+
+
+def covariances(cloud: GaussianCloud) -> np.ndarray:
+    m = Rotation.from_quat(cloud.quats[:, [1, 2, 3, 0]].astype(float)).as_matrix() * cloud.scales[:, None].astype(float)
+    return m @ m.transpose(0, 2, 1)
+
+
+def one_splat(binding, mean, scale=0.01) -> SplatLayer:
+    n = len(binding)
+    return SplatLayer(GaussianCloud(np.tile(mean, (n, 1)), np.tile([1.0, 0, 0, 0], (n, 1)), np.full((n, 3), scale),
+                                    np.full(n, 0.5), np.zeros((n, 1, 3))), binding)
+
+
+def test_fate_offsets_run_along_the_unnormalised_normal():
+    head = tiny_head()
+    binding = FaceBinding(np.array([50]), np.array([[0.2, 0.3, 0.5]]), offset_scale="double_area")
+    avatar = Avatar(head, (one_splat(binding, [0, 0.05, 0], 0.3),))
+    posed = d.deform(avatar, tiny_sequence(head, 3), 1.5)
+    v0, v1, v2 = posed.head.vertices[head.faces[50]]
+    expected = 0.2 * v0 + 0.3 * v1 + 0.5 * v2 + 0.05 * np.cross(v1 - v0, v2 - v0)
+    np.testing.assert_allclose(posed.layers[0].cloud.means[0], expected, atol=1e-7)
+    e = (v1 - v0) / np.linalg.norm(v1 - v0)
+    m = np.cross(e, v2 - v0) / np.linalg.norm(np.cross(e, v2 - v0))
+    k = (np.linalg.norm(v1 - v0) + abs(np.cross(e, m) @ (v2 - v0))) / 2
+    np.testing.assert_allclose(posed.layers[0].cloud.scales[0], 0.3 * k, rtol=1e-5)
+
+
+def test_splatting_avatar_by_hand():
+    head = tiny_head()
+    face, bary, offset, scale = 60, np.array([0.5, 0.25, 0.25]), 0.003, 0.004
+    binding = FaceBinding(np.array([face]), bary[None], "vertex", "none", "log_area_ratio", head.v_template)
+    posed = d.deform(Avatar(head, (one_splat(binding, [0, offset, 0], scale),)), tiny_sequence(head, 3), 2)
+    v, c = posed.head.vertices, head.v_template.astype(float)
+    normals, turns = np.zeros_like(v), np.zeros((len(v), 4))
+    areas = []
+
+    def frame(p):
+        z = (p[1] - p[0]) / np.linalg.norm(p[1] - p[0])
+        m = np.cross(p[1] - p[0], p[2] - p[0])
+        x = np.cross(p[1] - p[0], m)
+        y = np.cross(p[1] - p[0], x)
+        return np.stack([x / np.linalg.norm(x), y / np.linalg.norm(y), z], axis=1)
+
+    for f in head.faces:
+        normals[f] += np.cross(v[f[1]] - v[f[0]], v[f[2]] - v[f[0]])
+        area = np.linalg.norm(np.cross(c[f[1]] - c[f[0]], c[f[2]] - c[f[0]])) / 2
+        areas.append((np.linalg.norm(np.cross(v[f[1]] - v[f[0]], v[f[2]] - v[f[0]])) / 2, area))
+        q = Rotation.from_matrix(frame(v[f]) @ frame(c[f]).T).as_quat()[[3, 0, 1, 2]]
+        turns[f] += area * (q if q[0] >= 0 else -q)
+    turns /= np.linalg.norm(turns, axis=1, keepdims=True)
+    corner = head.faces[face]
+    phong = bary @ (normals[corner] / np.linalg.norm(normals[corner], axis=1, keepdims=True))
+    mean = bary @ v[corner] + offset * phong / np.linalg.norm(phong)
+    cloud = posed.layers[0].cloud
+    np.testing.assert_allclose(cloud.means[0], mean, atol=1e-7)
+    q = bary @ turns[corner]
+    assert abs(abs(cloud.quats[0] @ q / np.linalg.norm(q)) - 1) < 1e-6
+    here, there = areas[face]  # the original works at four times the size, with a floor of 1e-4
+    np.testing.assert_allclose(cloud.scales[0], np.exp(np.log(scale) * (16 * here + 1e-4) / (16 * there + 1e-4)), rtol=1e-4)
+
+
+def test_surface_rotation_finds_a_local_turn():
+    """Bend a strip: each vertex' rotation must be the polar factor of the deformation of its ring."""
+    head = tiny_head()
+    posed = d.deform_head(head, tiny_sequence(head, 5).sample(2)).vertices
+    rotations = d.surface_rotations(head.v_template, posed, head.faces)
+    a, b = head.v_template.astype(float), posed
+    na, nb = d.vertex_normals(a, head.faces), d.vertex_normals(b, head.faces)
+    for v in (5, 40, 77):
+        s, square = np.zeros((3, 3)), 0.0
+        for f in head.faces[(head.faces == v).any(axis=1)]:
+            for i in f[f != v]:
+                s += np.outer(b[i] - b[v], a[i] - a[v])
+                square += np.sum((a[i] - a[v]) ** 2)
+        expected, _ = polar(s + square / 2 * np.outer(nb[v], na[v]))
+        np.testing.assert_allclose(rotations[v], expected, atol=1e-8)
+
+
+def test_skin_weight_that_is_missing_stays_put():
+    head = tiny_head()
+    weights = np.zeros((1, 5))
+    avatar = Avatar(head, (one_splat(SkinBinding(lbs_weights=weights), [0.1, 0.2, 0.3]),))
+    frame = tiny_sequence(head, 2).sample(1)
+    np.testing.assert_allclose(d.deform(avatar, frame).layers[0].cloud.means[0], [0.1, 0.2, 0.3], atol=1e-7)
+
+
+def test_linear_dynamics_are_tables_times_driver():
+    avatar = tiny_avatar("linear")
+    frame = tiny_sequence(avatar.head, 3).sample(1)
+    layer = avatar.layers[0]
+    driver = np.concatenate([frame.expr[0], frame.jaw[0], frame.drivers["mood"][0]]) - layer.dynamics.driver_mean
+    delta = np.einsum("nkc,k->nc", layer.dynamics.tables["means"], driver)
+    moved = SplatLayer(dataclasses.replace(layer.cloud, means=layer.cloud.means + delta.astype(np.float32)), layer.binding)
+    expected = d.deform(dataclasses.replace(avatar, layers=(moved,)), frame).layers[0].cloud.means
+    np.testing.assert_allclose(d.deform(avatar, frame).layers[0].cloud.means, expected, atol=1e-7)
+
+
+def test_strand_segments_lie_along_their_strands():
+    avatar = tiny_avatar("strands")
+    cloud = d.deform(avatar, tiny_sequence(avatar.head, 2), 1).layers[1].cloud
+    along = Rotation.from_quat(cloud.quats[:, [1, 2, 3, 0]].astype(float)).apply([1, 0, 0]) * cloud.scales[:, :1]
+    ends, starts = cloud.means + along, cloud.means - along
+    points = avatar.layers[1].points.shape[1] - 1
+    joined = np.arange(len(ends) - 1) % points != points - 1
+    np.testing.assert_allclose(ends[:-1][joined], starts[1:][joined], atol=1e-6)
+
+
+def test_a_coefficient_network_gives_coefficients():
+    avatar = tiny_avatar("linear-network")
+    frame = tiny_sequence(avatar.head, 3).sample(1)
+    c = d.coefficients_of(avatar.layers[0].dynamics, avatar, frame)
+    assert c.shape == (4,) and np.abs(c).max() > 0
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"basis": "flame2020"}, "not interchangeable"),
+    ({"edition": "0" * 64}, "same edition name, different tables"),
+    ({"expr_names": ("unknown", *[f"e{i}" for i in range(5)])}, "does not have"),
+])
+def test_a_sequence_of_another_head_is_refused(change, message):
+    avatar = tiny_avatar()
+    with pytest.raises(CheckpointMismatch, match=message):
+        d.deform(avatar, dataclasses.replace(tiny_sequence(avatar.head, 2), **change))
+
+
+def test_a_missing_driver_is_named():
+    avatar = tiny_avatar("own-skin", sequence=False)
+    with pytest.raises(BindingError, match="pose6"):
+        d.deform(avatar, tiny_sequence(avatar.head, 2, drivers=False))
+
+
+class TestSample:
+    def test_whole_frames_are_exact(self):
+        sequence = tiny_sequence(frames=4)
+        for t in range(4):
+            np.testing.assert_array_equal(sequence.sample(t).rotation[0], sequence.rotation[t])
+            np.testing.assert_array_equal(sequence.sample(t).expr[0], sequence.expr[t])
+
+    def test_rotations_follow_the_arc(self):
+        sequence = dataclasses.replace(tiny_sequence(frames=2), rotation=np.array([[0, 0.1, 0], [0, 1.3, 0]]))
+        np.testing.assert_allclose(sequence.sample(0.25).rotation[0], [0, 0.4, 0], atol=1e-6)
+
+    def test_the_shorter_way_round(self):
+        a, b = Rotation.from_rotvec([0, 3.0, 0]), Rotation.from_rotvec([0, -3.0, 0])
+        sequence = dataclasses.replace(tiny_sequence(frames=2), neck=np.stack([a.as_rotvec(), b.as_rotvec()]))
+        middle = Rotation.from_rotvec(sequence.sample(0.5).neck[0].astype(float))
+        assert (middle * Rotation.from_rotvec([0, np.pi, 0]).inv()).magnitude() < 1e-5
+
+    def test_held_at_both_ends(self):
+        sequence = tiny_sequence(frames=3)
+        np.testing.assert_array_equal(sequence.sample(-5).expr[0], sequence.expr[0])
+        np.testing.assert_array_equal(sequence.sample(99).expr[0], sequence.expr[2])
+
+
+def test_clouds_are_checked_when_built():
+    cloud = tiny_cloud(4)
+    with pytest.raises(Exception, match="not finite"):
+        dataclasses.replace(cloud, means=np.full((4, 3), np.nan))
+    with pytest.raises(Exception, match=r"GaussianCloud.scales: expected shape \[4, 3\], got \[3, 3\]"):
+        dataclasses.replace(cloud, scales=cloud.scales[:3])
