@@ -1,0 +1,146 @@
+"""What is in a file: a summary of anything we know, without loading more than it takes."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from formats import codecs
+from formats.avatar import Avatar, FaceBinding, MeshLayer, SplatLayer
+from formats.errors import FormatError, MissingAsset
+from formats.head_model import HeadModel
+from formats.sequence import Sequence
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """Return a JSON-ready summary of the file or folder at `path`; `kind` says what it is.
+
+    Raises:
+        FormatError: It is damaged, or nothing we know.
+        MissingAsset: There is no such file.
+    """
+    if not path.exists():
+        raise MissingAsset(f"{path}: no such file")
+    if path.is_dir() and (path / "manifest.json").is_file():
+        return {"kind": "web page", "path": str(path),
+                "files": {p.relative_to(path).as_posix(): p.stat().st_size for p in sorted(path.rglob("*")) if p.is_file()}}
+    name = codecs.sniff(path)
+    describe = _DESCRIBE.get(name)
+    if describe is None:
+        raise FormatError(f"{path}: nothing flameport knows; `flameport inspect --help` lists what it reads")
+    size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
+    return {"kind": name, "bytes": size} | describe(path)
+
+
+def describe_head(head: HeadModel) -> dict[str, Any]:
+    """Return what a person wants to know of a head."""
+    return {"edition": head.edition, "content_hash": head.content_hash, "vertices": len(head.v_template),
+            "faces": len(head.faces), "expressions": len(head.expr_names), "expr_names": list(head.expr_names),
+            "identity_directions": 0 if head.shapedirs is None else head.shapedirs.shape[2],
+            "correctives": 0 if head.posedirs is None else head.posedirs.shape[2],
+            "joints": len(head.parents), "eyelids": head.eyeliddirs is not None, "uvs": head.uvs is not None,
+            "arkit_map": head.arkit_map is not None, "regions": sorted(head.regions)}
+
+
+def describe_sequence(sequence: Sequence) -> dict[str, Any]:
+    """Return what a person wants to know of a motion."""
+    moving = [name for name in ("rotation", "neck", "jaw", "eyes", "eyelids", "translation")
+              if np.abs(getattr(sequence, name)).max() > 0]
+    return {"basis": sequence.basis, "edition": sequence.edition, "frames": len(sequence), "fps": sequence.fps,
+            "seconds": round(sequence.duration, 3), "expressions": sequence.expr.shape[1], "moving": moving,
+            "joints": len(sequence.joints), "drivers": sorted(sequence.drivers), "cameras": bool(sequence.cameras),
+            "ranges": {k: list(v) for k, v in sequence.ranges.items()}}
+
+
+def describe_avatar(avatar: Avatar) -> dict[str, Any]:
+    """Return what a person wants to know of an avatar."""
+    layers = []
+    for layer in avatar.layers:
+        entry: dict[str, Any] = {"name": layer.name, "kind": type(layer).__name__}
+        if isinstance(layer, SplatLayer):
+            entry |= {"gaussians": len(layer.cloud), "sh_degree": layer.cloud.sh_degree,
+                      "dynamics": type(layer.dynamics).__name__ if layer.dynamics is not None else "none"}
+        elif isinstance(layer, MeshLayer):
+            entry |= {"vertices": len(layer.vertices), "faces": len(layer.faces)}
+        else:
+            entry |= {"strands": len(layer.points), "points": layer.points.shape[1]}
+        binding = layer.binding
+        entry["binding"] = f"face ({binding.frame})" if isinstance(binding, FaceBinding) else f"skin ({binding.rotation})"
+        layers.append(entry)
+    clip = None if avatar.sequence is None else describe_sequence(avatar.sequence)
+    return {"name": avatar.meta.name, "system": avatar.meta.system, "source": avatar.meta.source,
+            "paper": avatar.meta.paper, "license_notices": list(avatar.meta.license_notices),
+            "head": describe_head(avatar.head), "layers": layers, "networks": sorted(avatar.networks),
+            "maps": sorted(avatar.maps.images) if avatar.maps else [], "clip": clip}
+
+
+def _glb(path: Path) -> dict[str, Any]:
+    from formats.codecs import glb, glb_avatar
+
+    document = glb.read_document(path)
+    json = document.json
+    found: dict[str, Any] = {"generator": json.get("asset", {}).get("generator", ""),
+                             "extensions": json.get("extensionsUsed", []), "meshes": len(json.get("meshes", [])),
+                             "animations": len(json.get("animations", [])), "accessors": len(json.get("accessors", []))}
+    if "FLAMEPORT_avatar" in json.get("extensions", {}):
+        found |= describe_avatar(glb_avatar.read(path))
+    return found
+
+
+def _ply(path: Path) -> dict[str, Any]:
+    from formats.codecs import inria_ply
+
+    fields = inria_ply.read_fields(path)
+    return {"gaussians": len(next(iter(fields.values()))), "properties": list(fields)}
+
+
+def _npz(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {"arrays": {name: _shape(lambda name=name: arrays[name]) for name in arrays.files}}
+    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise FormatError(f"{path}: not a readable .npz: {error}") from error
+
+
+def _shape(load: Callable[[], np.ndarray]) -> str:
+    try:
+        array = load()
+    except ValueError:
+        return "a Python object; not read"
+    return f"{array.dtype} {list(array.shape)}"
+
+
+def _flame(path: Path) -> dict[str, Any]:
+    from formats.codecs import flame_pickle
+
+    return describe_head(flame_pickle.read(path, "flame2020")) | {"edition": "unknown: say which with --edition"}
+
+
+def _head_file(path: Path) -> dict[str, Any]:
+    from formats.codecs import head_file
+
+    return describe_head(head_file.read(path))
+
+
+def _camera(path: Path) -> dict[str, Any]:
+    from formats.codecs import camera_json
+
+    camera = camera_json.read(path)
+    return {"size": [camera.width, camera.height], "K": camera.K.tolist(), "position": camera.position.tolist()}
+
+
+def _sequence(path: Path) -> dict[str, Any]:
+    return describe_sequence(codecs.read_sequence(path))
+
+
+def _bundle(path: Path) -> dict[str, Any]:
+    return describe_avatar(codecs.read_avatar(path))
+
+
+_DESCRIBE: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "bundle": _bundle, "glb": _glb, "inria_ply": _ply, "npz": _npz, "flame_npz": _npz, "flame_pickle": _flame,
+    "head_file": _head_file, "camera_json": _camera, "sequence_json": _sequence, "sequence_binary": _sequence,
+    "arkit_json": _sequence, "flame_params": _sequence,
+}
