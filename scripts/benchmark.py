@@ -1,0 +1,145 @@
+"""Measure what the README says, and add dated rows to benchmarks/*.csv.
+
+    export   time and peak memory of exporting 65k Gaussians to GLB; sizes
+    demo     scripts/demo in a clean clone: cold (new environment) and warm
+    web      frames per second of our viewer and of the public LAM renderer, same avatar, same browser, same run
+             (needs Chromium, the LAM sample avatar, and npm for the peer)
+"""
+
+import csv
+import datetime
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("FLAMEPORT_DATA", ROOT.parent / "shared" / "data"))
+
+
+def machine() -> str:
+    """Return the processor's name and how many cores this process may use."""
+    names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return f"{names[0] if names else platform.processor()}, {len(os.sched_getaffinity(0))} cores, {platform.system()}"
+
+
+def record(file: str, rows: list[dict[str, object]]) -> None:
+    """Add rows to benchmarks/<file>.csv, each with the date, the machine and the commit."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    common = {"date": datetime.date.today().isoformat(), "commit": commit.stdout.strip(), "machine": machine()}
+    path = ROOT / "benchmarks" / f"{file}.csv"
+    new = not path.exists()
+    with path.open("a", newline="") as stream:
+        writer = csv.DictWriter(stream, [*common, "what", "value", "unit", "note"])
+        if new:
+            writer.writeheader()
+        for row in rows:
+            writer.writerow(common | {"note": ""} | row)
+            print(f"{row['what']:48} {row['value']:>12} {row['unit']}  {row.get('note', '')}")
+
+
+def python(code: str) -> tuple[float, float]:
+    """Return wall seconds that `code` prints as its last line, and its peak resident memory in MB."""
+    done = subprocess.run([sys.executable, "-c", code + "\nimport resource; print(resource.getrusage("
+                           "resource.RUSAGE_SELF).ru_maxrss / 1024)"], capture_output=True, text=True, check=True, cwd=ROOT)
+    seconds, memory = (float(line) for line in done.stdout.split()[-2:])
+    return seconds, memory
+
+
+def export() -> None:
+    """Time the stand-in's export, in a fresh process, from a bundle on disk."""
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        bundle, glb = Path(folder) / "x.avatar", Path(folder) / "x.glb"
+        subprocess.run([sys.executable, "-m", "flameport", "standin", "--out", str(bundle)], check=True, cwd=ROOT,
+                       capture_output=True)
+        for grade in ("plain", "full"):
+            seconds, memory = python(
+                f"import time, flameport; t = time.perf_counter(); a = flameport.load({str(bundle)!r})\n"
+                f"flameport.export(a, 'glb', {str(glb)!r}, grade={grade!r}, allow_loss=True); print(time.perf_counter() - t)")
+            rows += [{"what": f"export stand-in glb {grade}", "value": round(seconds, 2), "unit": "s"},
+                     {"what": f"export stand-in glb {grade} peak memory", "value": round(memory), "unit": "MB"},
+                     {"what": f"stand-in glb {grade}", "value": glb.stat().st_size, "unit": "bytes"}]
+        archive = DATA / "lam_p2-1.zip"
+        if archive.exists():
+            lam = Path(folder) / "lam.avatar"
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "flameport", "import", "lam", str(archive), "--out", str(lam)], check=True,
+                           cwd=ROOT, capture_output=True)
+            rows.append({"what": "import lam", "value": round(time.perf_counter() - started, 2), "unit": "s"})
+            subprocess.run([sys.executable, "-m", "flameport", "export", str(lam), "glb", "--out", str(glb), "--allow-loss"],
+                           check=True, cwd=ROOT, capture_output=True)
+            packed = subprocess.run(["gzip", "-9", "-c", str(glb)], capture_output=True, check=True).stdout
+            rows += [{"what": "lam glb plain", "value": glb.stat().st_size, "unit": "bytes"},
+                     {"what": "lam glb plain, gzip -9", "value": len(packed), "unit": "bytes"},
+                     {"what": "lam public zip", "value": archive.stat().st_size, "unit": "bytes"}]
+    record("export", rows)
+
+
+def demo() -> None:
+    """Time scripts/demo in a clean clone, with a new environment and then again."""
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "flameport"
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        environment = {k: v for k, v in os.environ.items() if k not in ("FLAMEPORT_VENV", "VIRTUAL_ENV")}
+        environment["PATH"] = os.pathsep.join(p for p in environment["PATH"].split(os.pathsep) if "venv" not in p)
+        for name in ("cold", "warm"):
+            started = time.perf_counter()
+            subprocess.run(["scripts/demo", "--no-open"], cwd=clone, check=True, env=environment, capture_output=True)
+            rows.append({"what": f"scripts/demo {name}", "value": round(time.perf_counter() - started, 1), "unit": "s",
+                         "note": "a clean clone; packages from a nearby mirror"})
+    record("demo", rows)
+
+
+def web(rounds: int = 3, seconds: int = 8) -> None:
+    """Compare our viewer with the public LAM renderer on both software drivers."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    archive, track = DATA / "lam_p2-1.zip", DATA / "lam_test_expression_1s.json"
+    if not chromium or not archive.exists():
+        raise SystemExit("web: needs Chromium on the PATH and the LAM sample avatar in FLAMEPORT_DATA")
+    peers = ROOT / "benchmarks" / "peers"
+    subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock"], cwd=peers, check=True)
+    for name in ("public_lam", "ours"):
+        subprocess.run(["npx", "esbuild", f"{name}.mjs", "--bundle", "--format=esm", "--minify", "--loader:.glsl=text",
+                        "--log-level=error", f"--outfile=dist/{name}.js"], cwd=peers, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        assets = Path(folder)
+        shutil.copy(archive, assets / "p2-1.zip")
+        shutil.copy(track, assets / "track.json")
+        flameport = [sys.executable, "-m", "flameport"]
+        subprocess.run([*flameport, "import", "lam", str(archive), "--out", str(assets / "lam.avatar")], check=True,
+                       cwd=ROOT, capture_output=True)
+        subprocess.run([*flameport, "sequence", str(track), "--for", str(assets / "lam.avatar"), "--out",
+                        str(assets / "clip.json")], check=True, cwd=ROOT, capture_output=True)
+        subprocess.run([*flameport, "export", str(assets / "lam.avatar"), "glb", "--out", str(assets / "lam.glb"),
+                        "--allow-loss"], check=True, cwd=ROOT, capture_output=True)
+        rows: list[dict[str, object]] = []
+        for driver in ("swiftshader", "llvmpipe"):
+            done = subprocess.run(["node", "measure.mjs", str(peers), str(assets), driver, str(rounds), str(seconds),
+                                   "public_lam=public_lam.html", "ours=ours.html"], cwd=peers, check=True, text=True,
+                                  capture_output=True, env=os.environ | {"CHROMIUM": chromium})
+            found = json.loads(done.stdout.splitlines()[-1])
+            for name, runs in found.items():
+                fps = [run["fps"] for run in runs]
+                rows += [{"what": f"{driver} {name} best", "value": round(max(fps), 2), "unit": "frames/s"},
+                         {"what": f"{driver} {name} median", "value": round(statistics.median(fps), 2), "unit": "frames/s"},
+                         {"what": f"{driver} {name} first frame", "unit": "s",
+                          "value": round(statistics.median(run["first_frame_s"] for run in runs), 2)}]
+            for kind, pick in (("best", max), ("median", statistics.median)):
+                ratio = pick([r["fps"] for r in found["ours"]]) / pick([r["fps"] for r in found["public_lam"]])
+                rows.append({"what": f"{driver} ours / public LAM, {kind}", "value": round(ratio, 2), "unit": "ratio",
+                             "note": "20 018 splats, 512 x 512, its own expression track"})
+    record("web", rows)
+
+
+if __name__ == "__main__":
+    for task in sys.argv[1:] or ["export", "demo"]:
+        {"export": export, "demo": demo, "web": web}[task]()
