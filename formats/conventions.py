@@ -60,13 +60,13 @@ def xyzw_to_wxyz(q: np.ndarray) -> np.ndarray:
 
 def inria_sh_to_sh(f_dc: np.ndarray, f_rest: np.ndarray) -> np.ndarray:
     """Return `sh` [N, K, 3] from the INRIA PLY's DC [N, 3] and channel-major rest [N, 3 (K-1)]."""
-    rest = f_rest.reshape(len(f_rest), 3, -1).transpose(0, 2, 1)
+    rest = f_rest.reshape(len(f_rest), 3, f_rest.shape[1] // 3).transpose(0, 2, 1)
     return np.concatenate([f_dc[:, None], rest], axis=1)
 
 
 def sh_to_inria_sh(sh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the INRIA PLY's (f_dc, f_rest) from `sh` [N, K, 3]."""
-    return sh[:, 0], sh[:, 1:].transpose(0, 2, 1).reshape(len(sh), -1)
+    return sh[:, 0], sh[:, 1:].transpose(0, 2, 1).reshape(len(sh), 3 * (sh.shape[1] - 1))
 
 
 def linear_to_srgb(x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from formats.errors import FormatError, UnsupportedFeature
-from formats.files import read_bytes
+from formats.files import read_bytes, write_bytes
 
 LOG = logging.getLogger(__name__)
 JSON_LIMIT = 512 << 20
@@ -28,8 +28,9 @@ def read_json(path: str | os.PathLike[str], limit: int = JSON_LIMIT) -> Any:
 
 def parse_json(data: bytes, where: str) -> Any:
     """Return what `data` holds; `where` names the file in messages."""
+
     def refuse(token: str) -> None:
-        raise FormatError(f"{where}: holds {token}, which JSON does not allow; the file is damaged or training diverged")
+        raise FormatError(f"{where}: holds {token}, which JSON forbids; the file is damaged or training diverged")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -40,7 +41,13 @@ def parse_json(data: bytes, where: str) -> Any:
         return result
 
     try:
-        return json.loads(data.decode("utf-8-sig"), parse_constant=refuse, object_pairs_hook=once)
+        value = json.loads(data.decode("utf-8-sig"), parse_constant=refuse, object_pairs_hook=once)
+        if b"\\u" in data:
+            # Half of a surrogate pair is legal JSON and no text: it could not be shown or written again.
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as error:
+        raise FormatError(f"{where}: holds half a surrogate pair, which is no text") from error
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: expected UTF-8 text, byte {error.start} is not") from error
     except json.JSONDecodeError as error:
@@ -184,5 +191,4 @@ def dump_line(value: Any) -> str:
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> Path:
     """Write `value` as indented JSON, atomically, and return the path."""
-    from formats.files import write_bytes
     return write_bytes(path, (json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode())

@@ -1,0 +1,151 @@
+"""NumPy's .npz, read without pickles and with every size checked before it is allocated."""
+
+import io
+import math
+import os
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from numpy.lib import format as npy
+
+from formats.errors import FormatError, MissingAsset
+from formats.files import SIZE_LIMIT, replacing
+
+_DEFLATE_RATIO = 1100
+"""Deflate cannot shrink by more than about 1032; a zip entry that claims to is damaged or a bomb."""
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
+"""What the zip library raises for damaged, cut, encrypted or exotic archives."""
+
+
+def read(path: str | os.PathLike[str], skip: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Return the arrays of a .npz by name: numbers, booleans and fixed-width text, never Python objects.
+
+    Args:
+        path: The file.
+        skip: Names that are not needed; they are not even unpacked.
+
+    Raises:
+        MissingAsset: There is no such file.
+        FormatError: It is damaged, holds pickled objects, or claims sizes it does not have.
+    """
+    where = str(path)
+    with open_zip(path) as archive:
+        entries = members(archive, where)
+        return {name.removesuffix(".npy"): _array(take(archive, info, where), f"{where}: '{name}'")
+                for name, info in entries.items() if name.endswith(".npy") and name.removesuffix(".npy") not in skip}
+
+
+def names(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the arrays in a .npz, without reading them."""
+    with open_zip(path) as archive:
+        return [name.removesuffix(".npy") for name in members(archive, str(path)) if name.endswith(".npy")]
+
+
+def write(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:
+    """Write `arrays` as an uncompressed .npz, atomically."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **dict(arrays), allow_pickle=False)
+
+
+def sniff(head: bytes) -> bool:
+    """Tell whether a file that starts with `head` is a .npz: a zip whose first entry is an array."""
+    if not head.startswith(b"PK\x03\x04") or len(head) < 30:
+        return False
+    length = int.from_bytes(head[26:28], "little")
+    return head[30:30 + length].endswith(b".npy")
+
+
+# --- Zips from strangers, also for bundles ----------------------------------------------------------------------------
+
+
+def open_zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
+    """Return an opened zip.
+
+    Raises:
+        MissingAsset: There is no such file.
+        FormatError: It is no zip, or a damaged one.
+    """
+    try:
+        return zipfile.ZipFile(path)
+    except FileNotFoundError as error:
+        raise MissingAsset(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise FormatError(f"{path}: is a folder, expected a file") from error
+    except OSError as error:
+        raise MissingAsset(f"{path}: cannot be read: {error.strerror or error}") from error
+    except _DAMAGED as error:
+        raise FormatError(f"{path}: not a whole zip archive ({error}); copy it again") from error
+
+
+def members(archive: zipfile.ZipFile, where: str, limit: int = SIZE_LIMIT) -> dict[str, zipfile.ZipInfo]:
+    """Return the files of a zip by name, after checking names, duplicates, encryption and declared sizes.
+
+    Raises:
+        FormatError: A name leaves the archive's folder or comes twice, an entry is encrypted, or the sizes it declares
+            are more than `limit` bytes together or more than its compressed bytes can hold.
+    """
+    entries: dict[str, zipfile.ZipInfo] = {}
+    total = 0
+    for info in archive.infolist():
+        name = info.filename
+        if name.startswith(("/", "\\")) or "\\" in name or ":" in name or ".." in name.split("/"):
+            raise FormatError(f"{where}: the zip entry '{name}' points outside the archive; refused")
+        if info.is_dir():
+            continue
+        if name in entries:
+            raise FormatError(f"{where}: the zip entry '{name}' comes twice; refused")
+        if info.flag_bits & 1:
+            raise FormatError(f"{where}: the zip entry '{name}' is encrypted; unpack it first")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise FormatError(f"{where}: the zip entry '{name}' is packed by a method other than store and deflate")
+        total += info.file_size
+        if total > limit or info.file_size > max(info.compress_size, 1) * _DEFLATE_RATIO:
+            raise FormatError(f"{where}: the zip entry '{name}' claims {info.file_size} bytes, which is more than we "
+                              "read or more than it can hold")
+        entries[name] = info
+    return entries
+
+
+def take(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
+    """Return the bytes of an entry that `members` let pass."""
+    try:
+        with archive.open(info) as file:
+            data = file.read(info.file_size)
+            if len(data) != info.file_size or file.read(1):
+                raise FormatError(f"{where}: the zip entry '{info.filename}' has other than its {info.file_size} bytes")
+            return data
+    except (*_DAMAGED, OSError) as error:
+        raise FormatError(f"{where}: the zip entry '{info.filename}' is damaged ({error}); copy it again") from error
+
+
+def _array(data: bytes, where: str) -> np.ndarray:
+    file = io.BytesIO(data)
+    try:
+        version = npy.read_magic(file)
+        header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
+        if header is None:
+            raise FormatError(f"{where}: .npy version {version} is not known; save it as plain arrays")
+        with warnings.catch_warnings():
+            # NumPy mentions headers that Python 2 wrote, which read well.
+            warnings.simplefilter("ignore")
+            shape, fortran, dtype = header(file)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, struct.error) as error:
+        reason = (str(error) or "damaged").splitlines()[0]
+        raise FormatError(f"{where}: not an array: {reason}") from error
+    if dtype.hasobject:
+        raise FormatError(f"{where}: holds pickled Python objects, which may run code; save it as plain arrays")
+    if dtype.kind not in "biufU" or dtype.names or dtype.itemsize == 0:
+        raise FormatError(f"{where}: holds {dtype}; expected numbers or text")
+    count = math.prod(shape)
+    if any(n < 0 for n in shape) or count * dtype.itemsize != len(data) - file.tell():
+        raise FormatError(f"{where}: shape {list(shape)} of {dtype} needs {count * dtype.itemsize} bytes, "
+                          f"{len(data) - file.tell()} are there")
+    try:
+        flat = np.frombuffer(data, dtype, count, file.tell()) if count else np.zeros(0, dtype)
+        return flat.reshape(shape, order="F" if fortran else "C")
+    except ValueError as error:
+        raise FormatError(f"{where}: shape {list(shape)} cannot be held") from error
