@@ -24,11 +24,10 @@ from formats.errors import AvatarError, FormatError, UnsupportedFeature
 
 if TYPE_CHECKING:
     from exporter.export import ExportReport
-    from formats.render import Picture
-
     from formats.avatar import Avatar
     from formats.camera import Camera
     from formats.deform import Posed
+    from formats.render import Picture
     from formats.sequence import Sequence
 
 __version__ = "0.1.0"
@@ -235,7 +234,6 @@ class MakeSequence:
     def run(self) -> None:
         """Read, join, fit, write."""
         from exporter.targets.sequence import write_sequence
-
         from formats import codecs, retarget
 
         parts = [codecs.read_sequence(source, edition=self.edition, fps=self.fps) for source in self.sources]
@@ -294,10 +292,9 @@ class Render:
 
     def run(self) -> None:
         """Draw and write."""
-        from formats.render import RenderOptions, default_camera, render_avatar
-
         from formats import video
         from formats.codecs import camera_json
+        from formats.render import RenderOptions, default_camera, render_avatar
 
         avatar = load(self.avatar)
         sequence = _sequence(avatar, self.sequence)
