@@ -1,15 +1,15 @@
 """The head file, `flameport.head/1`: a `HeadModel` in one safetensors file.
 
-Every array is a tensor under its field's name, in the field's own type; `regions.NAME` and `landmarks.NAME` are tensors
-too. What is not an array is one JSON text in the safetensors metadata under `flameport.head`. A bundle stores its head
-with the same two functions, `to_tensors` and `from_tensors`.
+Every array is a tensor under its field's name, float32 or whole numbers of any width; `regions.NAME` and
+`landmarks.NAME` are tensors too. What is not an array is one JSON text in the safetensors metadata under
+`flameport.head`. A bundle stores its head with the same two functions, `to_tensors` and `from_tensors`.
 
 Three tables are mostly zeros in some heads. Each is stored sparsely when that takes fewer bytes, and comes back bit for
 bit (a negative zero counts as a value):
 
-    lbs_weights   lbs_joints [V, k] uint16, lbs_values [V, k]       k influences a vertex, joints differ within a row
-    J_regressor   J_regressor.joints [n] uint16, .vertices [n] int32, .values [n]
-    exprdirs      exprdirs.counts [E] int32, .indices [n] int32, .values [n, 3]       vertices ascend within a target
+    lbs_weights   lbs_joints [V, k], lbs_values [V, k]              k influences a vertex, joints differ within a row
+    J_regressor   J_regressor.joints [n], .vertices [n], .values [n]            ascending
+    exprdirs      exprdirs.counts [E], .indices [n], .values [n, 3]             vertices ascend within a target
 """
 
 import json
@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from formats import checks, files
+from formats.codecs import safetensors_file
 from formats.errors import AvatarError, FormatError
 from formats.head_model import HeadModel
 
@@ -34,13 +33,11 @@ METADATA_KEY = "flameport.head"
 ELEMENT_LIMIT = 1 << 28
 """Numbers in one table once expanded (1 GiB as float32). FLAME's largest table has 6 million."""
 
+INDEX_LIMIT = 1 << 31
+
 FLOAT_FIELDS = ("v_template", "exprdirs", "lbs_weights", "J_regressor", "J_template", "J_exprdirs", "posedirs",
                 "shapedirs", "eyeliddirs", "uvs", "arkit_map")
 INT_FIELDS = ("faces", "parents", "uv_faces")
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
-          "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1", "BOOL": "?"}
-"""safetensors' names of the types NumPy knows."""
-
 log = logging.getLogger(__name__)
 
 
@@ -53,26 +50,16 @@ def read(path: str | os.PathLike[str]) -> HeadModel:
     """
     data, where = files.read_bytes(path), str(path)
     try:
-        stored = safetensors.deserialize(data)
-        header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
-    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
-        raise FormatError(f"{where}: not a whole safetensors file: {error}; make it with 'flameport head'") from error
-    del data
-    tensors = {}
-    for name, entry in stored:
-        if entry["dtype"] not in DTYPES:
-            raise FormatError(f"{where}: tensor '{name}' has the type {entry['dtype']}, which no head table has")
-        try:
-            tensors[name] = np.ndarray(entry["shape"], DTYPES[entry["dtype"]], entry["data"])
-        except ValueError as error:  # an empty tensor with other sizes beyond what NumPy can count
-            raise FormatError(f"{where}: tensor '{name}' has the impossible shape {entry['shape']}") from error
-    return from_tensors(tensors, header.get("__metadata__") or {}, where)
+        tensors = safetensors_file.parse(data, where)
+    except ValueError as error:
+        raise FormatError(f"{where}: a tensor's shape is none that can be held: {error}") from error
+    return from_tensors(tensors, safetensors_file.metadata(data), where)
 
 
 def write(head: HeadModel, path: str | os.PathLike[str]) -> Path:
     """Write `head` to `path` as one safetensors file and return the path. Equal heads give equal bytes."""
     tensors, metadata = to_tensors(head)
-    return files.write_bytes(path, safetensors.numpy.save(tensors, metadata))
+    return files.write_bytes(path, safetensors_file.pack(tensors, metadata))
 
 
 def to_tensors(head: HeadModel) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -180,8 +167,8 @@ def _unpack(fields: dict[str, Any], source: "_Tensors") -> None:
     vertices = 0 if fields["v_template"] is None else len(np.atleast_1d(fields["v_template"]))
     joints = 0 if fields["parents"] is None else len(np.atleast_1d(fields["parents"]))
     if source.holds("lbs_joints", "lbs_values", "lbs_weights", fields):
-        rows, values = source.shaped("lbs_joints", np.uint16, vertices, None), source.shaped(
-            "lbs_values", np.float32, vertices, None)
+        rows = source.shaped("lbs_joints", np.int32, vertices, None)
+        values = source.shaped("lbs_values", np.float32, vertices, None)
         source.same("lbs_joints", rows, "lbs_values", values)
         source.within("lbs_joints", rows, joints, "joints")
         ascending = np.sort(rows, axis=1)
@@ -192,7 +179,7 @@ def _unpack(fields: dict[str, Any], source: "_Tensors") -> None:
         fields["lbs_weights"] = dense
     if source.holds("J_regressor.joints", "J_regressor.values", "J_regressor", fields):
         values = source.shaped("J_regressor.values", np.float32, None)
-        rows = source.shaped("J_regressor.joints", np.uint16, len(values))
+        rows = source.shaped("J_regressor.joints", np.int32, len(values))
         columns = source.shaped("J_regressor.vertices", np.int32, len(values))
         source.within("J_regressor.joints", rows, joints, "joints")
         source.within("J_regressor.vertices", columns, vertices, "vertices")
@@ -230,10 +217,15 @@ class _Tensors:
         if value is None:
             return None
         self._taken.add(name)
-        if value.dtype != dtype:
-            raise FormatError(f"{self.where}: tensor '{name}' holds {value.dtype}, expected {np.dtype(dtype)}")
         self._bound(name, value.shape)
-        return value
+        if value.dtype == dtype:
+            return value
+        if dtype is np.float32 or value.dtype.kind not in "iu":
+            wanted = "float32" if dtype is np.float32 else "whole numbers"
+            raise FormatError(f"{self.where}: tensor '{name}' holds {value.dtype}, expected {wanted}")
+        if value.size and not -INDEX_LIMIT <= int(value.min()) <= int(value.max()) < INDEX_LIMIT:
+            raise FormatError(f"{self.where}: tensor '{name}' has numbers beyond {INDEX_LIMIT}")
+        return value.astype(np.int32)
 
     def need(self, name: str, dtype: type) -> np.ndarray:
         value = self.take(name, dtype)
