@@ -61,7 +61,7 @@ def rotate_sh(sh: Float[np.ndarray, "*n K 3"], rotation: Float[np.ndarray, "3 3"
     out = np.array(sh, dtype=np.float64)
     for band in range(1, degree + 1):
         own = slice(band * band, (band + 1) ** 2)
-        out[..., own, :] = np.einsum("km,...mc->...kc", inverses[band] @ turned[:, own], out[..., own, :], optimize=True)
+        out[..., own, :] = (inverses[band] @ turned[:, own]) @ out[..., own, :]
     return out
 
 
