@@ -1,0 +1,114 @@
+"""A clip as a glTF animation that plain players pose exactly at key times. Specified in GLB.md section 2."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from exporter.glb_head import GlbHead
+from formats import deform
+from formats.avatar import DRIVER_FIELDS, Avatar, LinearDynamics, SplatLayer
+from formats.codecs.glb_writer import GlbWriter
+from formats.conventions import wxyz_to_xyzw
+from formats.head_model import HeadModel
+from formats.rotations import matrix_to_quat
+from formats.sequence import Sequence
+
+STILL = 1e-9
+"""A joint whose quaternion and place (metres) stay within this of the rest has no channels: rounding, not motion."""
+_ROLES_OF = {"rotation": ("root",), "neck": ("neck",), "jaw": ("jaw",), "eyes": ("left_eye", "right_eye")}
+
+
+@dataclass(frozen=True, eq=False)
+class BakedClip:
+    """What the animation's channels hold, per key."""
+
+    expr: Float32[np.ndarray, "T E"]
+    eyelids: Float32[np.ndarray, "T 2"]
+    pose_feature: Float32[np.ndarray, "T P"]
+    rotations: Float32[np.ndarray, "T J 4"]
+    """Node rotations, xyzw, on one hemisphere from key to key."""
+    translations: Float32[np.ndarray, "T J 3"]
+    moves: np.ndarray
+    """Which joints need channels, [J]."""
+
+
+def bake_clip(head: HeadModel, sequence: Sequence) -> BakedClip:
+    """Return the head's motion as morph weights and node transforms.
+
+    A joint's node stands at its posed transform times its rest translation, relative to its parent's node.
+    """
+    rest, motion = head.rest_joints()
+    # The same head with its rest joints worked out once: a regressor costs milliseconds, per frame.
+    light = dataclasses.replace(head, J_regressor=None, J_template=rest.astype(np.float32),
+                                J_exprdirs=motion.astype(np.float32))
+    rest, _ = light.rest_joints()
+    expr, features, rotations, worlds = [], [], [], []
+    for i in range(len(sequence)):
+        frame = sequence.take([i])
+        local = deform.joint_rotations(head, frame)
+        expr.append(deform.expression_of(head, frame))
+        features.append(deform.pose_feature(head, local))
+        transforms = deform.joint_transforms(light, expr[-1], local, frame.translation[0].astype(np.float64))
+        world = transforms.copy()
+        world[:, :3, 3] += np.einsum("jab,jb->ja", transforms[:, :3, :3], rest)
+        rotations.append(local)
+        worlds.append(world)
+    world = np.stack(worlds)
+    translations = world[:, :, :3, 3].copy()
+    for j, parent in enumerate(head.parents):
+        if parent >= 0:
+            translations[:, j] = np.einsum("tba,tb->ta", world[:, parent, :3, :3],
+                                           world[:, j, :3, 3] - world[:, parent, :3, 3])
+    quats = matrix_to_quat(np.stack(rotations))
+    flips = np.where(np.sum(quats[1:] * quats[:-1], axis=-1) < 0, -1.0, 1.0)
+    quats[1:] *= np.cumprod(flips, axis=0)[..., None]
+    quats = wxyz_to_xyzw(quats)
+    steps = rest - np.where(head.parents[:, None] >= 0, rest[head.parents], 0)
+    moves = ((np.abs(quats[..., :3]).max(axis=(0, 2)) > STILL)
+             | (np.abs(translations - steps).max(axis=(0, 2)) > STILL))
+    moves[0] = True  # so that a clip in which nothing moves keeps its keys
+    return BakedClip(np.stack(expr).astype(np.float32), sequence.eyelids, np.stack(features).astype(np.float32),
+                     quats.astype(np.float32), translations.astype(np.float32), moves)
+
+
+def write_clip(glb: GlbWriter, avatar: Avatar, head: GlbHead) -> dict[str, Any]:
+    """Add the avatar's clip to `glb` as an animation and return `FLAMEPORT_avatar.clip`."""
+    sequence = avatar.sequence
+    assert sequence is not None
+    baked = bake_clip(avatar.head, sequence)
+    times = glb.accessor((np.arange(len(sequence)) / sequence.fps).astype(np.float32), bounds=True)
+    channels: list[dict[str, Any]] = []
+    samplers: list[dict[str, Any]] = []
+
+    def channel(node: int, path: str, values: np.ndarray) -> None:
+        samplers.append({"input": times, "output": glb.accessor(np.ascontiguousarray(values)), "interpolation": "LINEAR"})
+        channels.append({"sampler": len(samplers) - 1, "target": {"node": node, "path": path}})
+
+    weights = [baked.expr, *([baked.eyelids] if head.extension["eyelids"] else []), baked.pose_feature]
+    table = np.concatenate(weights, axis=1)
+    if table.size:
+        channel(head.node, "weights", table.reshape(-1))
+    for j in np.flatnonzero(baked.moves):
+        channel(head.joints[j], "rotation", baked.rotations[:, j])
+        channel(head.joints[j], "translation", baked.translations[:, j])
+    clip: dict[str, Any] = {
+        "animation": glb.add("animations", {"name": "clip", "channels": channels, "samplers": samplers}),
+        "fps": sequence.fps, "frames": len(sequence)}
+    if sequence.ranges:
+        clip["ranges"] = {name: list(span) for name, span in sequence.ranges.items()}
+    drivers = {name: glb.accessor(values.reshape(-1)) for name, values in _drivers(avatar, sequence).items()}
+    if drivers:
+        clip["drivers"] = drivers
+    return clip
+
+
+def _drivers(avatar: Avatar, sequence: Sequence) -> dict[str, np.ndarray]:
+    """Return the numbers [T, D] that dynamics need and the animation does not hold, by driver name."""
+    named = {name for layer in avatar.layers if isinstance(layer, SplatLayer)
+             and isinstance(layer.dynamics, LinearDynamics) for name in layer.dynamics.driver}
+    hidden = {name: getattr(sequence, name) for name in DRIVER_FIELDS
+              if name in named and any(role not in avatar.head.joint_roles for role in _ROLES_OF.get(name, ()))}
+    return {name: values for name, values in sorted({**hidden, **sequence.drivers}.items()) if values.shape[1]}

@@ -1,0 +1,385 @@
+"""A GLB that flameport wrote, back to an `Avatar`. The layout is specified in `exporter/GLB.md`."""
+
+import io
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from formats.avatar import Avatar, FaceBinding, LinearDynamics, Meta, SkinBinding, SplatLayer
+from formats.codecs.glb import GlbDocument, read_document
+from formats.codecs.json_file import Fields
+from formats.conventions import linear_to_srgb, xyzw_to_wxyz
+from formats.deform import PosedHead, bind_to_faces, deform_head, rest_sequence
+from formats.errors import FormatError, UnsupportedFeature
+from formats.gaussians import GaussianCloud
+from formats.head_model import HeadModel
+from formats.rotations import axis_angle_to_matrix, quat_multiply, quat_to_axis_angle
+from formats.sequence import Sequence
+from formats.uv_maps import UVMaps
+
+LOG = logging.getLogger(__name__)
+EXTENSION = "FLAMEPORT_avatar"
+SPLATS = "KHR_gaussian_splatting"
+MAJOR = 1
+PIXEL_LIMIT = 1 << 28
+"""Pixels of an albedo image; 16384 x 16384."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Head:
+    """The head and where the document keeps its parts."""
+
+    model: HeadModel
+    primitive: Fields
+    textured: bool
+    joints: list[int]
+    """Nodes."""
+    node: int
+
+
+def read(path: str | os.PathLike[str]) -> Avatar:
+    """Return the avatar in a GLB that flameport wrote.
+
+    Raises:
+        MissingAsset: There is no such file.
+        FormatError: It is damaged, or holds no flameport avatar.
+        UnsupportedFeature: A later major version wrote it, or it requires an extension we do not read.
+    """
+    return from_document(read_document(path))
+
+
+def from_document(document: GlbDocument) -> Avatar:
+    """Return the avatar in a GLB document."""
+    root = document.extension(EXTENSION)
+    if root is None:
+        raise FormatError(f"{document.where}: holds no {EXTENSION} extension, so it is not an avatar of ours; "
+                          "`flameport inspect` says what it is")
+    version = root.text("version")
+    if version.partition(".")[0] != str(MAJOR):
+        raise UnsupportedFeature(f"{document.where}: {EXTENSION} {version}, this version reads {MAJOR}.x; update "
+                                 "flameport, or export the avatar again with this version")
+    root.choice("grade", ("plain", "full", "small"))
+    document.check_required()
+    head = _read_head(document, root.fields("head"))
+    rest = deform_head(head.model, rest_sequence(head.model))
+    layers = tuple(_read_layer(document, Fields(entry, f"{root.where}: layers[{i}]"), head.model, rest)
+                   for i, entry in enumerate(root.items("layers")))
+    sequence = _read_clip(document, root.fields("clip"), head) if root.has("clip") else None
+    attributes = head.primitive.fields("attributes")
+    colors = None
+    if attributes.has("COLOR_0"):
+        linear = document.accessor(attributes.integer("COLOR_0"))[:len(head.model.v_template), :3]
+        colors = linear_to_srgb(linear.astype(np.float64)).astype(np.float32)
+    maps = _read_albedo(document, head.primitive) if head.textured else None
+    return Avatar(head=head.model, layers=layers, maps=maps, vertex_rgb=colors, sequence=sequence,
+                  meta=_read_meta(root.fields("meta")))
+
+
+def sniff(head: bytes) -> bool:
+    """Tell whether a GLB that starts with `head` says that it holds our extension."""
+    return head[:4] == b"glTF" and EXTENSION.encode() in head
+
+
+# --- Head -------------------------------------------------------------------------------------------------------------
+
+
+def _read_head(document: GlbDocument, entry: Fields) -> _Head:
+    mesh = document.item("meshes", entry.integer("mesh"))
+    primitive = _only_primitive(mesh)
+    attributes = primitive.fields("attributes")
+    positions = _table(document, attributes.integer("POSITION"), (None, 3), attributes.where)
+    count = entry.integer("vertexCount", low=1, high=len(positions))
+    sources = np.arange(len(positions))
+    if entry.has("seamSources"):
+        copies = _table(document, entry.integer("seamSources"), (len(positions) - count,), entry.where)
+        if copies.max() >= count:
+            raise FormatError(f"{entry.where}: 'seamSources': names vertex {copies.max()} of {count}")
+        sources[count:] = copies
+    elif count != len(positions):
+        raise FormatError(f"{entry.where}: {len(positions)} vertices for a head of {count}, and no 'seamSources'")
+    corners = _table(document, primitive.integer("indices"), (None,), primitive.where).astype(np.int64)
+    if len(corners) % 3 or corners.max() >= len(positions):
+        raise FormatError(f"{primitive.where}: 'indices': expected triangles over {len(positions)} vertices, got "
+                          f"{len(corners)} indices up to {corners.max()}")
+    corners = corners.reshape(-1, 3)
+    textured = attributes.has("TEXCOORD_0")
+
+    expressions, lids = entry.integer("expressions"), entry.integer("eyelids")
+    correctives = entry.integer("correctives")
+    targets = primitive.items("targets", [])
+    if lids not in (0, 2) or correctives not in (0, 36) or expressions + lids + correctives != len(targets):
+        raise FormatError(f"{entry.where}: {expressions} expressions, {lids} eyelids and {correctives} correctives, but "
+                          f"{len(targets)} morph targets")
+    deltas = np.zeros((count, 3, len(targets)), np.float32)
+    for k, target in enumerate(targets):
+        where = f"{primitive.where}: targets[{k}]"
+        values = _table(document, Fields(target, where).integer("POSITION"), (len(positions), 3), where)
+        deltas[:, :, k] = values[:count]
+    names = mesh.fields("extras").texts("targetNames", ())
+    if targets and len(names) != len(targets):
+        raise FormatError(f"{mesh.where}: {len(names)} targetNames for {len(targets)} morph targets")
+
+    skin = document.item("skins", entry.integer("skin"))
+    joints = [document_index(j, skin.where) for j in skin.items("joints")]
+    inverse = _table(document, skin.integer("inverseBindMatrices"), (len(joints), 4, 4), skin.where)
+    roles = entry.fields("jointRoles")
+    regressed = None
+    if entry.has("jointExprdirs"):
+        flat = _table(document, entry.integer("jointExprdirs"), (len(joints) * expressions, 3), entry.where)
+        regressed = flat.reshape(len(joints), expressions, 3).transpose(0, 2, 1)
+    model = HeadModel(
+        edition=entry.text("edition"), content_hash=entry.text("contentHash"), v_template=positions[:count],
+        faces=sources[corners], exprdirs=deltas[:, :, :expressions],
+        eyeliddirs=deltas[:, :, expressions:expressions + 2] if lids else None,
+        posedirs=deltas[:, :, expressions + lids:] if correctives else None,
+        eyelid_space=entry.choice("eyelidSpace", ("rest", "posed")), expr_names=names[:expressions],
+        lbs_weights=_weights(document, entry, attributes, count, len(joints)), parents=_parents(document, joints),
+        J_template=-inverse[:, :3, 3], J_exprdirs=regressed,
+        joint_names=tuple(document.item("nodes", j).text("name", f"joint{i}") for i, j in enumerate(joints)),
+        joint_roles={role: roles.integer(role) for role in roles.values},
+        uvs=_table(document, attributes.integer("TEXCOORD_0"), (len(positions), 2), attributes.where)
+        if textured else None,
+        uv_faces=corners if textured else None,
+        arkit_map=_table(document, entry.integer("arkitMap"), (52 * (expressions + 14),), entry.where).reshape(52, -1)
+        if entry.has("arkitMap") else None)
+    return _Head(model, primitive, textured, joints, entry.integer("node"))
+
+
+def _weights(document: GlbDocument, entry: Fields, attributes: Fields, count: int, joints: int) -> np.ndarray:
+    if entry.has("lbsWeights"):
+        return _table(document, entry.integer("lbsWeights"), (count * joints,), entry.where).reshape(count, joints)
+    where = attributes.where
+    which = _table(document, attributes.integer("JOINTS_0"), (None, 4), where)[:count].astype(np.int64)
+    values = _table(document, attributes.integer("WEIGHTS_0"), (None, 4), where)[:count]
+    if len(which) != count or len(values) != count or which.max() >= joints:
+        raise FormatError(f"{where}: JOINTS_0 and WEIGHTS_0 do not fit {count} vertices and {joints} joints")
+    weights = np.zeros((count, joints), np.float32)
+    np.add.at(weights, (np.arange(count)[:, None], which), values)
+    return weights
+
+
+def _parents(document: GlbDocument, joints: list[int]) -> list[int]:
+    position = {node: j for j, node in enumerate(joints)}
+    if len(position) != len(joints):
+        raise FormatError(f"{document.where}: the skin names a joint twice")
+    parents = [-1] * len(joints)
+    for node, j in position.items():
+        for child in document.item("nodes", node).items("children", []):
+            if position.get(document_index(child, f"{document.where}: nodes[{node}]")) is not None:
+                parents[position[child]] = j
+    return parents
+
+
+def _read_albedo(document: GlbDocument, primitive: Fields) -> UVMaps | None:
+    if not primitive.has("material"):
+        return None
+    surface = document.item("materials", primitive.integer("material")).fields("pbrMetallicRoughness")
+    if not surface.has("baseColorTexture"):
+        return None
+    texture = document.item("textures", surface.fields("baseColorTexture").integer("index"))
+    data, where = document.image_bytes(texture.integer("source")), texture.where
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+                if image.width * image.height > PIXEL_LIMIT:
+                    raise FormatError(f"{where}: an image of {image.width} x {image.height} pixels is too large")
+                mode = "RGBA" if image.mode in ("RGBA", "LA", "PA") else "RGB"
+                pixels = np.asarray(image.convert(mode), np.float32) / 255
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise FormatError(f"{where}: the image cannot be read: {error}") from error
+    return UVMaps({"albedo": pixels})
+
+
+def _read_meta(meta: Fields) -> Meta:
+    return Meta(name=meta.text("name", "avatar"), system=meta.text("system", ""), source=meta.text("source", ""),
+                paper=meta.text("paper", ""), license_notices=meta.texts("licenseNotices", ()),
+                tool=meta.text("tool", ""))
+
+
+# --- Layers -----------------------------------------------------------------------------------------------------------
+
+
+def _read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: PosedHead) -> SplatLayer:
+    entry.choice("kind", ("splats",))
+    primitive = _only_primitive(document.item("meshes", entry.integer("mesh")))
+    splats = primitive.fields("extensions").fields(SPLATS)
+    ours = splats.fields("extensions").fields(EXTENSION)
+    attributes = primitive.fields("attributes")
+
+    def attribute(name: str, *shape: int | None) -> np.ndarray:
+        return _table(document, attributes.integer(name), shape, attributes.where).astype(np.float32)
+
+    means = attribute("POSITION", None, 3)
+    n = len(means)
+    bands = 1
+    while attributes.has(f"{SPLATS}:SH_DEGREE_{bands}_COEF_0") and bands < 4:
+        bands += 1
+    sh = np.stack([attribute(f"{SPLATS}:SH_DEGREE_{degree}_COEF_{i}", n, 3)
+                   for degree in range(bands) for i in range(2 * degree + 1)], axis=1)
+    quats = xyzw_to_wxyz(attribute(f"{SPLATS}:ROTATION", n, 4))
+    scales, opacities = attribute(f"{SPLATS}:SCALE", n, 3), attribute(f"{SPLATS}:OPACITY", n)
+    binding = _read_binding(document, ours.fields("binding"), head, n)
+    if isinstance(binding, FaceBinding):
+        fields = ours.fields("binding")
+        means = (_table(document, fields.integer("offset"), (n, 3), fields.where) if fields.has("offset")
+                 else np.zeros((n, 3), np.float32))
+        quats, scales = _unbind(binding, head, rest, quats, scales)
+    dynamics = _read_dynamics(document, ours.fields("dynamics"), n) if ours.has("dynamics") else None
+    return SplatLayer(GaussianCloud(means, quats, scales, opacities, sh), binding, dynamics,
+                      ours.choice("shFrame", ("world", "head")), entry.text("name", "splats"))
+
+
+def _read_binding(document: GlbDocument, entry: Fields, head: HeadModel, n: int) -> FaceBinding | SkinBinding:
+    def table(name: str, *shape: int | None) -> np.ndarray:
+        return _table(document, entry.integer(name), shape, f"{entry.where}: '{name}'")
+
+    if entry.choice("kind", ("face", "skin")) == "face":
+        first = table("barycentric", n, 2)
+        weights = np.concatenate([first, 1 - first.sum(axis=1, keepdims=True, dtype=np.float64)], axis=1)
+        face = table("face", n)
+        if face.max() >= len(head.faces):
+            raise FormatError(f"{entry.where}: 'face': names face {face.max()}, the head has {len(head.faces)}")
+        return FaceBinding(face, weights, entry.text("frame"), entry.text("offsetScale"), entry.text("splatScale"),
+                           table("canonicalVertices", len(head.v_template), 3) if entry.has("canonicalVertices") else None)
+    rotation = entry.text("rotation")
+    if entry.flag("sharesVertices", False):
+        return SkinBinding(np.arange(n), rotation=rotation)
+    if entry.has("vertex"):
+        return SkinBinding(table("vertex", n), rotation=rotation)
+    own = {}
+    for name in ("exprdirs", "posedirs", "eyeliddirs"):
+        if entry.has(name):
+            flat = table(name, None, 3)
+            if len(flat) % n:
+                raise FormatError(f"{entry.where}: '{name}': {len(flat)} vectors are not a whole number for each of {n}")
+            own[name] = flat.reshape(-1, n, 3).transpose(1, 2, 0)
+    weights = table("lbsWeights", n * len(head.parents)).reshape(n, -1)
+    return SkinBinding(lbs_weights=weights, rotation=rotation, **own)
+
+
+def _unbind(binding: FaceBinding, head: HeadModel, rest: PosedHead, quats: np.ndarray,
+            scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the local rotations and scales that `binding` turned into these at rest."""
+    n = len(quats)
+    still = np.tile([1.0, 0, 0, 0], (n, 1))
+    # The binding turns every splat alike and scales it as 'k s' or 's^r': what it does to identity and to e says which.
+    unit = np.ones((n, 3)) if binding.splat_scale != "log_area_ratio" else np.full((n, 3), np.e)
+    _, turn, grown = bind_to_faces(binding, head, rest, (np.zeros((n, 3)), still, unit))
+    local = quat_multiply(turn * [1, -1, -1, -1], quats)
+    scales = scales.astype(np.float64)
+    if binding.splat_scale == "log_area_ratio":
+        return local, np.exp(np.log(np.maximum(scales, 1e-30)) / np.log(grown))
+    return local, np.where(grown > 0, scales / np.where(grown > 0, grown, 1), 0)
+
+
+def _read_dynamics(document: GlbDocument, entry: Fields, n: int) -> LinearDynamics:
+    rank, tables = entry.integer("rank", low=1), entry.fields("tables")
+    read_tables = {}
+    for name in tables.values:
+        flat = _table(document, tables.integer(name), (None,), tables.where)
+        if len(flat) % (n * rank):
+            raise FormatError(f"{tables.where}: '{name}': {len(flat)} numbers do not divide into {n} x {rank}")
+        read_tables[name] = flat.reshape(n, rank, -1)
+    mean = _table(document, entry.integer("driverMean"), (None,), entry.where) if entry.has("driverMean") else None
+    return LinearDynamics(read_tables, entry.texts("driver"), mean, space=entry.choice("space", ("canonical", "posed")))
+
+
+# --- Clip -------------------------------------------------------------------------------------------------------------
+
+
+def _read_clip(document: GlbDocument, entry: Fields, head: _Head) -> Sequence:
+    """Return the motion: rotations of the joints' own, coefficients from the weights, translation of the top joint."""
+    animation, frames = document.item("animations", entry.integer("animation")), entry.integer("frames", low=1)
+    samplers, found = animation.items("samplers"), {}
+    for i, raw in enumerate(animation.items("channels")):
+        channel = Fields(raw, f"{animation.where}: channels[{i}]")
+        target = channel.fields("target")
+        found[target.integer("node"), target.text("path")] = channel.integer("sampler", high=len(samplers) - 1)
+
+    def values(node: int, path: str, width: int) -> np.ndarray | None:
+        if (node, path) not in found:
+            return None
+        sampler = Fields(samplers[found[node, path]], f"{animation.where}: samplers[{found[node, path]}]")
+        sampler.choice("interpolation", ("LINEAR",), "LINEAR")
+        shape = (frames * width,) if path == "weights" else (frames, width)
+        return _table(document, sampler.integer("output"), shape, sampler.where).reshape(frames, width)
+
+    model = head.model
+    counts = [len(model.expr_names), 0 if model.eyeliddirs is None else 2,
+              0 if model.posedirs is None else model.posedirs.shape[2]]
+    weights = values(head.node, "weights", sum(counts)) if sum(counts) else None
+    if weights is None:
+        weights = np.zeros((frames, sum(counts)), np.float32)
+    expr = weights[:, :counts[0]]
+    rotations = {}
+    for j, node in enumerate(head.joints):
+        quats = values(node, "rotation", 4)
+        if quats is not None:
+            lengths = np.linalg.norm(quats, axis=1, keepdims=True)
+            if lengths.min() < 1e-6:
+                raise FormatError(f"{animation.where}: a rotation of joint '{model.joint_names[j]}' is zero")
+            rotations[j] = quat_to_axis_angle(xyzw_to_wxyz(quats / lengths))
+    rest, motion = model.rest_joints()
+    moved = expr.astype(np.float64) @ motion[0].T
+    place = values(head.joints[0], "translation", 3)
+    turned = axis_angle_to_matrix(rotations.get(0, np.zeros((frames, 3))))
+    translation = np.zeros((frames, 3)) if place is None else (
+        place - rest[0] - moved + np.einsum("tab,tb->ta", turned, moved))
+
+    def role(name: str) -> np.ndarray:
+        joint = model.joint_roles.get(name)
+        return rotations.pop(joint) if joint in rotations else np.zeros((frames, 3))
+
+    driven: dict[str, Any] = {"rotation": role("root"), "neck": role("neck"), "jaw": role("jaw"),
+                              "eyes": np.concatenate([role("left_eye"), role("right_eye")], axis=1)}
+    joints = {model.joint_names[j]: r for j, r in rotations.items() if r.any()}
+    stored = entry.fields("drivers")
+    drivers = {}
+    for name in stored.values:
+        flat = _table(document, stored.integer(name), (None,), stored.where)
+        if len(flat) % frames:
+            raise FormatError(f"{stored.where}: '{name}': {len(flat)} numbers do not divide into {frames} frames")
+        drivers[name] = flat.reshape(frames, -1)
+    spans = entry.fields("ranges")
+    ranges = {}
+    for name in spans.values:
+        span = spans.numbers(name)
+        if span.shape != (2,):
+            raise FormatError(f"{spans.where}: '{name}': expected first frame and one past the last")
+        ranges[name] = (int(span[0]), int(span[1]))
+    return Sequence(basis=model.edition, fps=entry.number("fps"), expr=expr, expr_names=model.expr_names,
+                    eyelids=weights[:, counts[0]:counts[0] + 2] if counts[1] else None, translation=translation,
+                    joints=joints, drivers=drivers, ranges=ranges, edition=model.content_hash, **driven)
+
+
+# --- Checked access ---------------------------------------------------------------------------------------------------
+
+
+def document_index(value: Any, where: str) -> int:
+    """Return an index out of a JSON list, refusing anything that is not a whole number."""
+    if type(value) is not int or value < 0:
+        raise FormatError(f"{where}: expected an index, got {value!r}")
+    return value
+
+
+def _only_primitive(mesh: Fields) -> Fields:
+    primitives = mesh.items("primitives")
+    if len(primitives) != 1:
+        raise FormatError(f"{mesh.where}: expected one primitive, got {len(primitives)}")
+    return Fields(primitives[0], f"{mesh.where}: primitive")
+
+
+def _table(document: GlbDocument, index: int, shape: tuple[int | None, ...], where: str) -> np.ndarray:
+    """Return an accessor after checking its shape; None stands for any length."""
+    values = document.accessor(index)
+    if len(values.shape) != len(shape) or any(
+            want is not None and want != got for want, got in zip(shape, values.shape, strict=True)):
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise FormatError(f"{where}: accessor {index}: expected [{wanted}], got {list(values.shape)}")
+    return values

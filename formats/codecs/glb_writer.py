@@ -1,0 +1,143 @@
+"""Building a GLB: arrays in, aligned accessors out, nothing stored twice.
+
+    glb = GlbWriter()
+    position = glb.accessor(vertices, target="vertex", bounds=True)
+    mesh = glb.add("meshes", {"primitives": [{"attributes": {"POSITION": position}}]})
+    data = glb.to_bytes()
+
+The reading half is `formats.codecs.glb`.
+"""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+import numpy as np
+
+from formats.codecs.glb import BIN_CHUNK, COMPONENTS, JSON_CHUNK, MAGIC
+from formats.errors import FormatError
+
+TARGETS = {"vertex": 34962, "index": 34963}
+SIZE_LIMIT = 2**32 - 1
+"""Bytes; the container counts in 32 bits."""
+
+_CODES = {dtype: code for code, dtype in COMPONENTS.items()}
+_TYPES = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
+
+
+class GlbWriter:
+    """A GLB under construction. Equal accessors and images are stored once; the same calls give the same bytes."""
+
+    def __init__(self, generator: str = "flameport") -> None:
+        self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": generator}}
+        """The document; add anything that is not a list of objects directly."""
+        self._chunks: list[bytes] = []
+        self._length = 0
+        self._known: dict[Any, int] = {}
+
+    def add(self, kind: str, entry: dict[str, Any]) -> int:
+        """Append `entry` to the top-level list `kind` and return its index."""
+        entries = self.json.setdefault(kind, [])
+        entries.append(entry)
+        return len(entries) - 1
+
+    def accessor(self, values: np.ndarray, target: Literal["vertex", "index"] | None = None, bounds: bool = False,
+                 normalized: bool = False) -> int:
+        """Store an array as it is and return its accessor.
+
+        Args:
+            values: [count] or [count, 2 to 4] or [count, 4, 4] (row-major, turned to glTF's order), of a type that
+                glTF knows; float64 and int64 are not narrowed here.
+            target: What a GPU does with it.
+            bounds: Write min and max, as glTF wants for POSITION and for times.
+            normalized: Integers stand for fractions.
+        """
+        entry, data = self._entry(values, bounds, normalized)
+        key = self._key(entry, data, target)
+        if key not in self._known:
+            entry["bufferView"] = self._view(data, TARGETS.get(target or ""))
+            self._known[key] = self.add("accessors", entry)
+        return self._known[key]
+
+    def sparse_accessor(self, values: np.ndarray, cut: float = 0.0, bounds: bool = True) -> int:
+        """Store float vectors over zeros, only the rows longer than `cut`, where that is smaller; return the accessor.
+
+        Rows of zeros alone take no bytes at all.
+        """
+        rows = np.flatnonzero(np.linalg.norm(values, axis=1) > cut)
+        index_type = np.dtype("<u2") if len(values) <= 65536 else np.dtype("<u4")
+        if len(rows) * (index_type.itemsize + values[:1].nbytes) >= values.nbytes:
+            return self.accessor(values, "vertex", bounds)
+        kept = np.zeros_like(values)
+        kept[rows] = values[rows]
+        entry, _ = self._entry(kept, bounds, False)
+        at, there = rows.astype(index_type).tobytes(), kept[rows].tobytes()
+        key = self._key(entry, at + there, "sparse")
+        if key not in self._known:
+            if len(rows):
+                entry["sparse"] = {"count": len(rows),
+                                   "indices": {"bufferView": self._view(at), "componentType": _CODES[index_type]},
+                                   "values": {"bufferView": self._view(there)}}
+            self._known[key] = self.add("accessors", entry)
+        return self._known[key]
+
+    def image(self, data: bytes, mime_type: str, name: str) -> int:
+        """Store an encoded image and return its index."""
+        return self.add("images", {"name": name, "mimeType": mime_type, "bufferView": self._view(data)})
+
+    def to_bytes(self) -> bytes:
+        """Return the finished file.
+
+        Raises:
+            FormatError: It would be larger than the container can say.
+        """
+        content = dict(self.json)
+        if self._length:
+            content["buffers"] = [{"byteLength": self._length}]
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        text += b" " * (-len(text) % 4)
+        parts = [_words(len(text), JSON_CHUNK), text]
+        if self._length:
+            parts += [_words(self._length, BIN_CHUNK), *self._chunks]
+        total = 12 + sum(map(len, parts))
+        if total > SIZE_LIMIT:
+            raise FormatError(f"the GLB would have {total} bytes, a GLB holds at most {SIZE_LIMIT}; export fewer frames "
+                              "or fewer expressions")
+        return b"".join([MAGIC, _words(2, total), *parts])
+
+    def _entry(self, values: np.ndarray, bounds: bool, normalized: bool) -> tuple[dict[str, Any], bytes]:
+        dtype = values.dtype.newbyteorder("<") if values.dtype.itemsize > 1 else values.dtype
+        if dtype not in _CODES or values.shape[1:] not in _TYPES or not len(values):
+            raise FormatError(f"glTF accessor: cannot hold {values.dtype} {list(values.shape)}")
+        if values.ndim == 3:
+            values = values.transpose(0, 2, 1)
+        entry: dict[str, Any] = {"componentType": _CODES[dtype], "count": len(values), "type": _TYPES[values.shape[1:]]}
+        if normalized:
+            entry["normalized"] = True
+        if bounds:
+            entry["min"] = np.atleast_1d(values.min(axis=0)).tolist()
+            entry["max"] = np.atleast_1d(values.max(axis=0)).tolist()
+        return entry, np.ascontiguousarray(values, dtype).tobytes()
+
+    @staticmethod
+    def _key(entry: dict[str, Any], data: bytes, target: str | None) -> Any:
+        return json.dumps(entry), hashlib.blake2b(data).digest(), target
+
+    def _view(self, data: bytes, target: int | None = None) -> int:
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": self._length, "byteLength": len(data)}
+        if target is not None:
+            view["target"] = target
+        padded = data + bytes(-len(data) % 4)
+        self._chunks.append(padded)
+        self._length += len(padded)
+        return self.add("bufferViews", view)
+
+
+def _words(*values: int) -> bytes:
+    return np.array(values, "<u4").tobytes()
+
+
+def smallest_unsigned(values: np.ndarray) -> np.ndarray:
+    """Return whole numbers as the smallest unsigned type that holds them."""
+    high = int(values.max(initial=0))
+    return values.astype("u1" if high < 256 else "<u2" if high < 65536 else "<u4")
