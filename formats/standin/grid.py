@@ -25,7 +25,7 @@ ROWS = np.array([
     -73, -76.2, -80.2, -85, -90.5, -96.5, -102.5, -108, -113, -118.5, -127, -139, -154, -168])
 """Heights of the rows from crown to neck base; 2.2 to 3 mm apart at eyes and lips."""
 
-EXTRA_ROWS = (63.5, 51, 77, 40, 90, -146, 32, -133)
+EXTRA_ROWS = (63.5, 51, 77, -146)
 """Rows that the open-mouth variant adds, so that it too reaches FLAME's vertex count without a cavity."""
 
 
@@ -154,6 +154,13 @@ def build(extra_rows: int = 0) -> Grid:
         move_y[at] = y - height[at]
         # A vertex inside the block is dropped; one outside follows the nearest vertex of the loop.
         fade = 1 - surface.smoothstep(rings[name] / opening.reach)
+        if opening is MOUTH:
+            # Beside the corners the block's three rows must not fall together: only the middle row's share reaches far.
+            common = move_y[(r0 + r1) // 2, near_c] * (near_c != c_index)
+            own = (move_y[near_r, near_c] - common) * (1 - surface.smoothstep(np.abs(c_index - near_c) / 1.7))
+            shift_y += fade * (common + own)
+            shift_x += fade * move_x[near_r, near_c]
+            continue
         if opening is EAR:
             ear_turn += fade * move_x[near_r, near_c]
             ear_rise += fade * move_y[near_r, near_c]
@@ -181,7 +188,11 @@ def _faces(keep: np.ndarray, address: np.ndarray, blocks: dict[str, tuple[int, i
     r, c = np.nonzero(present)
     n = (c + 1) % COLUMNS
     a, b, d, e = address[r, c], address[r + 1, c], address[r + 1, n], address[r, n]
-    left = (c < HALF)[:, None]
+    left = c < HALF
+    # At the mouth's corners the diagonals start from the corner: the other ones would fold over it.
+    top, low, start, end = blocks["mouth"]
+    at_corner = (r == (top + low) // 2 - 1) & ((c == end) | (c == (start - 1) % COLUMNS))
+    left = (left ^ at_corner)[:, None]
     first = np.where(left, np.stack([a, b, d], 1), np.stack([a, b, e], 1))
     second = np.where(left, np.stack([a, d, e], 1), np.stack([b, d, e], 1))
     return np.concatenate([first, second])

@@ -1,0 +1,112 @@
+"""Paint: the shown color of any point on the stand-in, and the texture made of it."""
+
+import functools
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from formats.conventions import linear_to_srgb
+from formats.head_model import HeadModel
+from formats.standin import assembly, eyes, hair, mouth, shirt, skin, studio
+from formats.standin.assembly import Assembly
+from formats.standin.sampling import Points, points_at
+from formats.standin.skin import mix
+
+GUTTER = 6
+"""Texels that colors are carried past the border of an island, for filtering and mipmaps."""
+
+
+@functools.cache
+def studio_light() -> studio.Light:
+    """Return the light on the closed stand-in with teeth, hair's shadow included."""
+    mesh = assembly.assemble(False, True)
+    return studio.light(mesh, hair.blockers())
+
+
+def tone(linear: np.ndarray) -> np.ndarray:
+    """Return display sRGB of linear light, highlights rolled off."""
+    shoulder = np.where(linear > 0.7, 0.7 + 0.3 * np.tanh((linear - 0.7) / 0.3), linear)
+    return linear_to_srgb(np.maximum(shoulder, 0)).astype(np.float32)
+
+
+def shown_color(mesh: Assembly, light: studio.Light, points: Points) -> np.ndarray:
+    """Return display sRGB [P, 3] of points on the mesh."""
+    corners = mesh.faces[points.face]
+
+    def blend(values: np.ndarray) -> np.ndarray:
+        v = values.astype(np.float32)
+        return sum(v[corners[:, k]] * (points.weights[:, k, None] if v.ndim == 2 else points.weights[:, k])
+                   for k in range(3))
+
+    rgb = np.zeros((len(points), 3), np.float32)
+    ball = points.part == assembly.BALL
+    inside = (points.part == assembly.CAVITY) | (points.part == assembly.TEETH)
+    outer = ~(ball | inside)
+    rgb[ball] = eyes.shown_color(points.take(ball))
+    rgb[inside] = mouth.shown_color(points.take(inside))
+    on = points.take(outer)
+    diffuse, gloss, seen = blend(light.diffuse)[outer], blend(light.gloss)[outer], blend(light.open)[outer]
+    rim = on.part == assembly.SOCKET
+    # Lids fold over each other and rub against the ball: keep what blinking and talking will show from going black.
+    near_opening = np.maximum(1 - on.eye_ring / 3, 1 - on.mouth_ring / 2.5)
+    floor = 0.40 * np.clip(near_opening, 0, 1)[:, None] + 0.03
+    diffuse = np.maximum(diffuse, floor)
+    lip, _ = skin.lips(on)
+    shine = 0.030 + 0.050 * lip + 0.016 * skin.blobs(on, (((0, -38, 108), (9, 14, 16), 1.0), ((0, 45, 90), (26, 16, 20), 0.6),
+                                                         ((36, -20, 68), (14, 9, 20), 0.7)))
+    lit = skin.albedo(on) * diffuse + (shine * gloss * np.minimum(seen * 1.6, 1) * ~rim)[:, None]
+    scalp = hair.coverage(on)
+    lit = mix(lit, hair.scalp_color(on) * np.maximum(diffuse, 0.12), scalp)
+    cloth = shirt.coverage(on)
+    rgb[outer] = mix(lit, shirt.albedo(on) * np.maximum(diffuse, 0.05), cloth)
+    return np.clip(tone(rgb), 0, 1)
+
+
+def texels(head: HeadModel, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (texel index, face, barycentric [P, 3]) for every texel whose center a UV triangle covers."""
+    assert head.uvs is not None and head.uv_faces is not None
+    corner = head.uvs[head.uv_faces].astype(np.float64) * size - 0.5
+    low = np.clip(np.ceil(corner.min(axis=1)), 0, size - 1).astype(int)
+    high = np.clip(np.floor(corner.max(axis=1)), -1, size - 1).astype(int)
+    extent = np.maximum(high - low + 1, 0)
+    count = extent[:, 0] * extent[:, 1]
+    face = np.repeat(np.arange(len(corner)), count)
+    rank = np.arange(len(face)) - np.repeat(np.cumsum(count) - count, count)
+    x = low[face, 0] + rank % np.maximum(extent[face, 0], 1)
+    y = low[face, 1] + rank // np.maximum(extent[face, 0], 1)
+    a, ab, ac = corner[:, 0], corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
+    area = ab[:, 0] * ac[:, 1] - ab[:, 1] * ac[:, 0]
+    area = np.where(np.abs(area) < 1e-12, 1e-12, area)
+    dx, dy = x - a[face, 0], y - a[face, 1]
+    w1 = (dx * ac[face, 1] - dy * ac[face, 0]) / area[face]
+    w2 = (ab[face, 0] * dy - ab[face, 1] * dx) / area[face]
+    weights = np.stack([1 - w1 - w2, w1, w2], axis=1)
+    inside = (weights > -1e-6).all(axis=1)
+    return (y * size + x)[inside], face[inside], np.clip(weights[inside], 0, 1).astype(np.float32)
+
+
+def dilate(image: np.ndarray, known: np.ndarray, steps: int) -> np.ndarray:
+    """Return `image` [H, W, 3] with colors carried `steps` texels past `known` [H, W]; the rest is its mean."""
+    image, known = image.copy(), known.copy()
+    image[~known] = image[known].mean(axis=0)
+    for _ in range(steps):
+        total, count = np.zeros_like(image), np.zeros(known.shape, np.float32)
+        for axis, shift in ((0, 1), (0, -1), (1, 1), (1, -1)):
+            beside = np.roll(known, shift, axis)
+            total += np.roll(image, shift, axis) * beside[..., None]
+            count += beside
+        fresh = ~known & (count > 0)
+        image[fresh] = total[fresh] / count[fresh, None]
+        known |= fresh
+    return image
+
+
+def albedo_map(head: HeadModel, mesh: Assembly, size: int = 1024) -> tuple[Float32[np.ndarray, "H W 3"],
+                                                                          Bool[np.ndarray, "H W"]]:
+    """Return the texture, display sRGB with the studio's light baked in, and which texels a triangle covers."""
+    where, face, weights = texels(head, size)
+    image, known = np.zeros((size * size, 3), np.float32), np.zeros(size * size, bool)
+    image[where] = shown_color(mesh, studio_light(), points_at(mesh, face, weights))
+    known[where] = True
+    known = known.reshape(size, size)
+    return dilate(image.reshape(size, size, 3), known, GUTTER), known

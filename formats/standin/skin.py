@@ -1,0 +1,135 @@
+"""The stand-in's skin: what color it is before light falls on it. Everything is a function of the place on the face."""
+
+import numpy as np
+
+from formats.conventions import srgb_to_linear
+from formats.standin import assembly
+from formats.standin.features import lip_fraction
+from formats.standin.noise import value_noise
+from formats.standin.regions import BROW
+from formats.standin.sampling import Points
+from formats.standin.surface import monotone_cubic, smoothstep
+
+
+def color(red: float, green: float, blue: float) -> np.ndarray:
+    """Return linear RGB of an 8-bit display color."""
+    return srgb_to_linear(np.array([red, green, blue]) / 255).astype(np.float32)
+
+
+BASE = color(229, 184, 160)
+PALE = color(238, 204, 180)
+RUDDY = color(214, 134, 118)
+SHADE = color(176, 126, 116)
+LIP = color(192, 104, 100)
+LIP_LINE = color(124, 52, 52)
+WET = color(150, 72, 68)
+RIM = color(206, 142, 130)
+SOCKET_DARK = color(90, 40, 36)
+FRECKLE = color(168, 106, 78)
+HAIR = color(66, 45, 33)
+"""Brows, lashes and the scalp under the hair."""
+
+# Where blood shows: center x, y, z; sigmas; strength. Mirrored.
+FLUSH = (((40, -30, 62), (14, 12, 26), 0.46), ((0, -41, 108), (11, 9, 14), 0.40), ((22, -24, 76), (9, 8, 18), 0.16),
+         ((0, -98, 88), (13, 9, 18), 0.22), ((80, -14, -16), (14, 30, 22), 0.42), ((0, 30, 90), (24, 14, 20), 0.06),
+         ((44, -7, 62), (10, 8, 20), 0.10))
+PALENESS = (((0, 44, 88), (34, 20, 26), 0.55), ((0, -22, 96), (5, 14, 16), 0.35), ((33, -15, 70), (12, 6, 16), 0.28),
+            ((0, -57, 92), (9, 4, 14), 0.2))
+SHADOWS = (((29, -9.5, 68), (12, 4.0, 16), 0.30), ((16.5, -1, 68), (4, 6, 14), 0.34), ((31, 9.5, 70), (13, 4.2, 16), 0.30),
+           ((0, -84, 84), (15, 3.6, 18), 0.18), ((25, -52, 78), (4, 7, 16), 0.10))
+
+
+def blobs(points: Points, table: tuple[tuple[tuple[float, ...], tuple[float, ...], float], ...]) -> np.ndarray:
+    """Return the sum of mirrored Gaussian blobs at each point, capped at 1."""
+    x = np.abs(points.at[:, 0])
+    total = np.zeros(len(points), np.float32)
+    for (cx, cy, cz), (sx, sy, sz), strength in table:
+        d = ((x - cx) / sx) ** 2 + ((points.at[:, 1] - cy) / sy) ** 2 + ((points.at[:, 2] - cz) / sz) ** 2
+        total += strength * np.exp(-0.5 * d)
+    return np.minimum(total, 1)
+
+
+def mix(base: np.ndarray, other: np.ndarray, amount: np.ndarray) -> np.ndarray:
+    """Return `base` [P, 3] moved towards `other` by `amount` [P]."""
+    return base + (other - base) * np.clip(amount, 0, 1)[:, None]
+
+
+def brow_coordinates(points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """Return (along, across) the nearer eyebrow: 0..1 from its inner end, and -1..1 over its thickness."""
+    x = np.abs(points.at[:, 0])
+    along = (x - BROW[0, 0]) / (BROW[-1, 0] - BROW[0, 0])
+    height = monotone_cubic(BROW[:, 0], BROW[:, 1], x)
+    half = np.interp(along, [-0.05, 0.08, 0.35, 0.7, 1.0], [2.6, 3.7, 3.6, 2.6, 0.9])
+    return along, (points.at[:, 1] - height) / half
+
+
+def brow(points: Points) -> np.ndarray:
+    """Return how dense eyebrow hair is, 0..1, strokes included."""
+    along, across = brow_coordinates(points)
+    inside = (points.at[:, 2] > 30) & (along > -0.15) & (along < 1.12)
+    density = np.exp(-np.abs(across) ** 2.6) * smoothstep((along + 0.08) / 0.2) * (1 - smoothstep((along - 0.82) / 0.26))
+    strokes = value_noise(np.stack([np.abs(points.at[:, 0]) * 2.4 - points.at[:, 1] * 0.9 * (1 - along),
+                                    points.at[:, 1] * 0.35 + np.sign(points.at[:, 0]) * 40], axis=1), 1.0, 31)
+    return np.where(inside, density * np.clip(0.62 + 0.26 * strokes, 0, 1), 0)
+
+
+def lips(points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """Return (how much a point is red lip, 0..1; how far across its lip it lies, 0 on the lip line)."""
+    upper = points.lip > 0
+    t = lip_fraction(points.at.astype(np.float64), upper)
+    near = (np.abs(points.at[:, 0]) < 27) & (points.at[:, 2] > 60) & (points.mouth_ring < 9)
+    edge = 0.20 + 0.10 * (points.at[:, 1] < -66)
+    wobble = 0.05 * value_noise(points.at, 2.2, 32)
+    amount = 1 - smoothstep((t + wobble - 1.0 + edge / 2) / edge)
+    amount *= 1 - smoothstep((np.abs(points.at[:, 0]) - 23.5) / 3.0)
+    return np.where(near, amount, 0).astype(np.float32), t
+
+
+def albedo(points: Points) -> np.ndarray:
+    """Return linear RGB [P, 3] of skin, ears, lid rims, lips and brows."""
+    p = points.at
+    tone = 0.045 * value_noise(p, 38, 41) + 0.030 * value_noise(p, 14, 42) + 0.022 * value_noise(p, 5, 43)
+    fine = 0.024 * value_noise(p, 1.7, 44) + 0.022 * value_noise(p, 0.9, 45)
+    rgb = np.broadcast_to(BASE, p.shape)
+    rgb = mix(rgb, PALE, blobs(points, PALENESS) + 0.7 * tone)
+    blood = value_noise(p, 9, 46)
+    rgb = mix(rgb, RUDDY, blobs(points, FLUSH) * (1 + 0.25 * blood) + 0.05 * np.maximum(blood, 0))
+    rgb = mix(rgb, SHADE, blobs(points, SHADOWS))
+    spots = smoothstep((value_noise(p, 2.6, 47) - 1.25) / 0.9) * blobs(points, (((24, -22, 76), (22, 13, 26), 1.0),))
+    rgb = mix(rgb, FRECKLE, 0.30 * spots)
+    rgb = rgb * (1 + tone + fine)[:, None]
+    rgb = _mouth(points, rgb)
+    rgb = _lids(points, rgb)
+    return mix(rgb, HAIR, 0.80 * brow(points))
+
+
+def _mouth(points: Points, rgb: np.ndarray) -> np.ndarray:
+    amount, t = lips(points)
+    wrinkles = value_noise(points.at * np.array([1.0, 0.12, 0.12]), 0.85, 33)
+    upper = points.lip > 0
+    lip = mix(np.broadcast_to(LIP, rgb.shape) * np.where(upper, 0.86, 1.06)[:, None], RUDDY, 0.35 * (t - 0.3))
+    lip = lip * (1 + 0.05 * wrinkles)[:, None]
+    lip = mix(lip, LIP_LINE, 0.75 * (1 - smoothstep(t / 0.26)))
+    # The skin just outside the red is a little paler.
+    rgb = mix(rgb, PALE, 0.25 * np.exp(-(((t - 1.25) / 0.16) ** 2)) * (amount < 0.5) * (np.abs(points.at[:, 0]) < 20)
+              * (points.at[:, 2] > 60))
+    nostril = np.exp(-0.5 * (((np.abs(points.at[:, 0]) - 6.4) / 2.3) ** 2 + ((points.at[:, 1] + 48.6) / 1.7) ** 2))
+    rgb = mix(rgb, SOCKET_DARK * 0.55, 0.8 * nostril * (points.at[:, 2] > 70))
+    return mix(rgb, lip, 0.92 * amount)
+
+
+def _lids(points: Points, rgb: np.ndarray) -> np.ndarray:
+    side = np.abs(points.at[:, 0]) - 31.5
+    upper = points.at[:, 1] > 0.035 * side * 10 - 0.25
+    ring = points.eye_ring
+    near = ring < 8
+    lid = near & (points.part != assembly.EAR)
+    crease = np.exp(-(((ring - 2.2) / 0.42) ** 2)) * smoothstep((points.at[:, 1] - 2.5) / 3) * (np.abs(side) < 17)
+    rgb = mix(rgb, SHADE * 0.72, 0.42 * crease * lid)
+    line = np.where(upper, 1 - smoothstep((ring - 0.12) / 0.42), 0.45 * (1 - smoothstep((ring - 0.05) / 0.3)))
+    skin = lid & (points.part == assembly.SKIN)
+    rgb = mix(rgb, HAIR * 0.55, 0.82 * line * skin * smoothstep((14.8 - np.abs(side)) / 4))
+    socket = points.part == assembly.SOCKET
+    rim = mix(np.broadcast_to(RIM, rgb.shape), SOCKET_DARK, smoothstep((points.ring - 0.75) / 0.7))
+    rim = mix(rim, HAIR, np.where(upper, 0.75, 0.15) * (1 - smoothstep((points.ring - 0.1) / 0.5)))
+    return np.where(socket[:, None], rim, rgb)
