@@ -2,6 +2,8 @@
 
 `formats.rasterize_numba` holds the same two loops compiled; they run instead when numba is importable, on bands of
 rows in threads. Pixel (0, 0) is the top-left one and its centre is at (0.5, 0.5).
+
+Compiled loops are cached by the text of their own file: after changing a constant here, touch `rasterize_numba.py`.
 """
 
 import functools

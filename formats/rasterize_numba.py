@@ -1,6 +1,8 @@
 """The two loops of `formats.rasterize`, compiled. Importing this needs numba; each call draws one band of rows."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -13,7 +15,14 @@ the largest colour, because the weights T alpha of everything behind sum to at m
 at 1. The background keeps its own T, so `colour + T background` changes by no more than that either."""
 
 
-@njit(cache=True, nogil=True)
+def _compiled(function: Callable[..., None]) -> Any:
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # no folder that may hold the cache, as on a read-only disk: compile in each process
+        return njit(nogil=True)(function)
+
+
+@_compiled
 def accumulate_rows(means2d: np.ndarray, conics: np.ndarray, rgb: np.ndarray, opacities: np.ndarray,
                     boxes: np.ndarray, first: int, end: int, color: np.ndarray, transmittance: np.ndarray) -> None:
     """Add Gaussians, nearest first, to rows first..end-1 of `color` and `transmittance`, in place."""
@@ -48,7 +57,7 @@ def accumulate_rows(means2d: np.ndarray, conics: np.ndarray, rgb: np.ndarray, op
                 transmittance[y, x] = behind * (1 - alpha)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def cover_rows(edges: np.ndarray, det: np.ndarray, boxes: np.ndarray, ids: np.ndarray, rays_x: np.ndarray,
                rays_y: np.ndarray, near: float, first: int, end: int, face: np.ndarray, weights: np.ndarray,
                nearest: np.ndarray) -> None:

@@ -76,7 +76,7 @@ def cases() -> list[Case]:
         Case("wide picture, near the head", head_cloud(50_000, 3, seed=6), wide),
         Case("near plane at 0.05 m, camera at the skin", head_cloud(50_000, 3, seed=7), inside, RenderOptions(near=0.05)),
         Case("default near plane cuts the face off", head_cloud(50_000, 3, seed=8), inside),
-        Case("needles and disks", head_cloud(50_000, 0, 0.001, 1.6, 9), side),
+        Case("needles and disks", head_cloud(50_000, 0, 0.0007, 1.1, 9), side),
         Case("dust below a pixel", head_cloud(100_000, 0, 0.0001, 0.5, 10), front),
         Case("few and huge", head_cloud(200, 3, 0.03, 0.5, 11), side),
         Case("one", head_cloud(1, 3, 0.02, 0.3, 12), front),

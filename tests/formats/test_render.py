@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -262,6 +263,14 @@ def test_without_numba_numpy_draws(monkeypatch):
         assert draw(cloud_of([0, 0, 2])).alpha.max() > 0.5
     finally:
         compiled_kernels.cache_clear()
+
+
+def test_pictures_may_be_drawn_from_several_threads():
+    clouds = [tiny_cloud(200, 1, 0.02, seed=i) for i in range(6)]
+    alone = [draw(c, camera=tiny_camera()).rgb for c in clouds]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda c: draw(c, camera=tiny_camera()).rgb, clouds))
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_stopping_late_changes_nothing():
