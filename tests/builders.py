@@ -7,7 +7,9 @@
 The same call gives the same bytes on every machine with the same NumPy.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -375,6 +377,27 @@ _LAYERS: dict[str, Callable[[HeadModel, int, int], Layers]] = {
     "strands": _strands,
     "everything": _everything,
 }
+
+
+def assert_same(a: Any, b: Any, where: str = "") -> None:
+    """Fail unless two nouns are equal bit for bit, naming the first field that differs."""
+    assert type(a) is type(b), f"{where}: {type(a).__name__} and {type(b).__name__}"
+    if dataclasses.is_dataclass(a):
+        for field in dataclasses.fields(a):
+            assert_same(getattr(a, field.name), getattr(b, field.name), f"{where}.{field.name}")
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype and a.shape == b.shape, f"{where}: {a.dtype} {a.shape}, {b.dtype} {b.shape}"
+        assert a.tobytes() == b.tobytes(), f"{where}: values differ"
+    elif isinstance(a, Mapping):
+        assert list(a) == list(b), f"{where}: {list(a)} and {list(b)}"
+        for key in a:
+            assert_same(a[key], b[key], f"{where}[{key}]")
+    elif isinstance(a, tuple):
+        assert len(a) == len(b), f"{where}: {len(a)} and {len(b)} entries"
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{where}[{i}]")
+    else:
+        assert a == b, f"{where}: {a!r} and {b!r}"
 
 
 # --- Shapes -----------------------------------------------------------------------------------------------------------

@@ -49,8 +49,9 @@ def read(path: str | os.PathLike[str], basis: str | None = None, fps: float | No
             raise FormatError(f"{where}: '{NAMES[name]}' has {len(value)} frames, 'expr' {len(expr)}")
     if "shape" in arrays:
         values["shape"] = _person(arrays["shape"], where)
+    rate, edition = _rate(arrays, where) if fps is None else fps, _text(arrays, "edition", where)
     try:
-        return Sequence(basis, _rate(arrays, where) if fps is None else fps, expr, edition=_text(arrays, "edition", where), **values)
+        return Sequence(basis, rate, expr, edition=edition, **values)
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from error
 

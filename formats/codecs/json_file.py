@@ -160,6 +160,10 @@ class Fields:
         """Return an object field, empty when absent."""
         return Fields(self._get(name, "an object", (dict,), {}), f"{self.where}: {name}")
 
+    def note(self, *names: str) -> None:
+        """Accept fields that are there for people and not read."""
+        self._read.update(names)
+
     def warn_unknown(self) -> None:
         """Log the fields nobody asked for: a newer minor version may add optional ones."""
         unknown = [name for name in self.values if name not in self._read]

@@ -38,17 +38,21 @@ def parse(data: bytes, where: str) -> dict[str, np.ndarray]:
         dtype = _DTYPES.get(entry["dtype"])
         if dtype is None:
             raise FormatError(f"{where}: '{name}' has type {entry['dtype']}; expected one of {', '.join(_DTYPES)}")
-        raw = np.frombuffer(bytes(entry["data"]), "u1")
+        raw = np.frombuffer(entry["data"], "u1")
+        raw.flags.writeable = False
         if dtype == "?" and raw.size and raw.max() > 1:
             raise FormatError(f"{where}: '{name}' holds bytes that are neither true nor false")
-        arrays[name] = raw.view(dtype).reshape(entry["shape"])
+        try:
+            arrays[name] = raw.view(dtype).reshape(entry["shape"])
+        except ValueError as error:  # an empty array whose other sizes are beyond what NumPy can count
+            raise FormatError(f"{where}: '{name}' has the impossible shape {entry['shape']}") from error
     return arrays
 
 
 def metadata(data: bytes) -> dict[str, str]:
     """Return the text metadata of bytes that `parse` accepted."""
     length = int.from_bytes(data[:8], "little")
-    return json.loads(data[8:8 + length]).get("__metadata__", {})
+    return json.loads(data[8:8 + length]).get("__metadata__") or {}
 
 
 def pack(arrays: Mapping[str, np.ndarray], text: Mapping[str, str] | None = None) -> bytes:
