@@ -221,7 +221,7 @@ class BasisMix:
     hidden: int = 16
     temperature: float = 10.0
     space: str = "view"
-    """`view` or `world` axes for normal and view direction."""
+    """Axes for normal and view direction: `world`, or `view` (OpenGL's: x right, y up, z towards the viewer)."""
 
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
