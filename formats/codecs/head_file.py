@@ -62,6 +62,11 @@ def write(head: HeadModel, path: str | os.PathLike[str]) -> Path:
     return files.write_bytes(path, safetensors_file.pack(tensors, metadata))
 
 
+def sniff(head: bytes) -> bool:
+    """Tell whether a file that starts with `head` may be a head file: safetensors whose metadata begin with our key."""
+    return safetensors_file.sniff(head) and f'"{METADATA_KEY}"'.encode() in head[:64]
+
+
 def to_tensors(head: HeadModel) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return the tensors and the string metadata that hold `head`."""
     tensors: dict[str, np.ndarray] = {}

@@ -25,6 +25,9 @@ OBJECT_TYPE = re.compile(r"\|?O[48]?")
 class Reader(Protocol):
     """What a record may ask of the reader that makes it."""
 
+    where: str
+    """The file, for messages."""
+
     def refuse(self, message: str) -> FormatError:
         """Return the error to raise, with file and byte in front."""
         ...
