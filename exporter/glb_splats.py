@@ -5,15 +5,13 @@ from typing import Any
 import numpy as np
 
 from formats.avatar import Avatar, FaceBinding, LinearDynamics, SkinBinding, SplatLayer
+from formats.codecs.glb_layers import EXTENSION, SPLATS
 from formats.codecs.glb_writer import GlbWriter, smallest_unsigned
 from formats.conventions import sh_to_rgb, srgb_to_linear, wxyz_to_xyzw
 from formats.deform import PosedHead, bind_to_faces
 from formats.errors import UnsupportedFeature
 from formats.gaussians import GaussianCloud
 from formats.rotations import normalize
-
-EXTENSION = "FLAMEPORT_avatar"
-SPLATS = "KHR_gaussian_splatting"
 
 
 def rest_cloud(layer: SplatLayer, avatar: Avatar, rest: PosedHead) -> GaussianCloud:

@@ -8,9 +8,10 @@ from typing import Literal
 from exporter.capabilities import Capabilities, require
 from exporter.glb_clip import write_clip
 from exporter.glb_head import write_head
-from exporter.glb_splats import EXTENSION, SPLATS, write_layer
+from exporter.glb_splats import write_layer
 from exporter.ops.resample import resample
 from formats.avatar import Avatar, SplatLayer
+from formats.codecs.glb_layers import EXTENSION, SPLATS
 from formats.codecs.glb_writer import GlbWriter
 from formats.deform import deform_head, rest_sequence
 from formats.errors import UnsupportedFeature
@@ -32,6 +33,8 @@ class Options:
     """Keys per second of the animation; the clip's own rate when absent."""
     clip: bool = True
     """Store the clip; --no-clip leaves it out."""
+    head_motion: Literal["head", "camera"] = "head"
+    """Where relative motion goes when the clip moves the camera instead of the head; a GLB has no cameras."""
 
 
 def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
@@ -65,9 +68,9 @@ def to_bytes(avatar: Avatar, options: Options | None = None) -> bytes:
     head = write_head(glb, avatar, exact=options.grade == "full")
     rest = deform_head(avatar.head, rest_sequence(avatar.head))
     written = [write_layer(glb, layer, avatar, rest) for layer in splats]
-    scenes = [{"name": "head", "nodes": [head.node, *head.roots]}]
+    scenes = [{"name": "mesh scene", "nodes": [head.node, *head.roots]}]
     if written:
-        scenes.append({"name": "splats", "nodes": [node for node, _ in written]})
+        scenes.append({"name": "splat scene", "nodes": [node for node, _ in written]})
     glb.json["scenes"] = scenes if options.shows == "mesh" else scenes[::-1]
 
     root = {"version": VERSION, "grade": options.grade, "meta": _meta(avatar), "head": head.extension,

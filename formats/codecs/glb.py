@@ -88,6 +88,22 @@ class GlbDocument:
         values = values.reshape(count, *shape)
         return values.transpose(0, 2, 1) if len(shape) == 2 else values
 
+    def table(self, index: Any, shape: tuple[int | None, ...], where: str) -> np.ndarray:
+        """Return an accessor after checking its shape; None stands for any length. `where` says who refers to it."""
+        values = self.accessor(index)
+        if len(values.shape) != len(shape) or any(
+                want is not None and want != got for want, got in zip(shape, values.shape, strict=True)):
+            wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            raise FormatError(f"{where}: accessor {index}: expected [{wanted}], got {list(values.shape)}")
+        return values
+
+    def only_primitive(self, mesh: Any) -> Fields:
+        """Return the primitive of mesh `mesh`, which must have one."""
+        primitives = self.item("meshes", mesh).items("primitives")
+        if len(primitives) != 1:
+            raise FormatError(f"{self.where}: meshes[{mesh}]: expected one primitive, got {len(primitives)}")
+        return Fields(primitives[0], f"{self.where}: meshes[{mesh}]")
+
     def _layout(self, fields: Fields) -> tuple[np.dtype, int, tuple[int, ...]]:
         kind = fields.choice("type", tuple(TYPES))
         component = fields.integer("componentType")

@@ -10,21 +10,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from formats.avatar import Avatar, FaceBinding, LinearDynamics, Meta, SkinBinding, SplatLayer
+from formats.avatar import Avatar, Meta
+from formats.codecs import glb_layers
 from formats.codecs.glb import GlbDocument, read_document
+from formats.codecs.glb_layers import EXTENSION
 from formats.codecs.json_file import Fields
 from formats.conventions import linear_to_srgb, xyzw_to_wxyz
-from formats.deform import PosedHead, bind_to_faces, deform_head, rest_sequence
+from formats.deform import deform_head, rest_sequence
 from formats.errors import FormatError, UnsupportedFeature
-from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
-from formats.rotations import axis_angle_to_matrix, quat_multiply, quat_to_axis_angle
+from formats.rotations import axis_angle_to_matrix, quat_to_axis_angle
 from formats.sequence import Sequence
 from formats.uv_maps import UVMaps
 
 LOG = logging.getLogger(__name__)
-EXTENSION = "FLAMEPORT_avatar"
-SPLATS = "KHR_gaussian_splatting"
 MAJOR = 1
 PIXEL_LIMIT = 1 << 28
 """Pixels of an albedo image; 16384 x 16384."""
@@ -67,7 +66,7 @@ def from_document(document: GlbDocument) -> Avatar:
     document.check_required()
     head = _read_head(document, root.fields("head"))
     rest = deform_head(head.model, rest_sequence(head.model))
-    layers = tuple(_read_layer(document, Fields(entry, f"{root.where}: layers[{i}]"), head.model, rest)
+    layers = tuple(glb_layers.read_layer(document, Fields(entry, f"{root.where}: layers[{i}]"), head.model, rest)
                    for i, entry in enumerate(root.items("layers")))
     sequence = _read_clip(document, root.fields("clip"), head) if root.has("clip") else None
     attributes = head.primitive.fields("attributes")
@@ -90,19 +89,19 @@ def sniff(head: bytes) -> bool:
 
 def _read_head(document: GlbDocument, entry: Fields) -> _Head:
     mesh = document.item("meshes", entry.integer("mesh"))
-    primitive = _only_primitive(mesh)
+    primitive = document.only_primitive(entry.integer("mesh"))
     attributes = primitive.fields("attributes")
-    positions = _table(document, attributes.integer("POSITION"), (None, 3), attributes.where)
+    positions = document.table(attributes.integer("POSITION"), (None, 3), attributes.where)
     count = entry.integer("vertexCount", low=1, high=len(positions))
     sources = np.arange(len(positions))
     if entry.has("seamSources"):
-        copies = _table(document, entry.integer("seamSources"), (len(positions) - count,), entry.where)
+        copies = document.table(entry.integer("seamSources"), (len(positions) - count,), entry.where)
         if copies.max() >= count:
             raise FormatError(f"{entry.where}: 'seamSources': names vertex {copies.max()} of {count}")
         sources[count:] = copies
     elif count != len(positions):
         raise FormatError(f"{entry.where}: {len(positions)} vertices for a head of {count}, and no 'seamSources'")
-    corners = _table(document, primitive.integer("indices"), (None,), primitive.where).astype(np.int64)
+    corners = document.table(primitive.integer("indices"), (None,), primitive.where).astype(np.int64)
     if len(corners) % 3 or corners.max() >= len(positions):
         raise FormatError(f"{primitive.where}: 'indices': expected triangles over {len(positions)} vertices, got "
                           f"{len(corners)} indices up to {corners.max()}")
@@ -118,19 +117,19 @@ def _read_head(document: GlbDocument, entry: Fields) -> _Head:
     deltas = np.zeros((count, 3, len(targets)), np.float32)
     for k, target in enumerate(targets):
         where = f"{primitive.where}: targets[{k}]"
-        values = _table(document, Fields(target, where).integer("POSITION"), (len(positions), 3), where)
+        values = document.table(Fields(target, where).integer("POSITION"), (len(positions), 3), where)
         deltas[:, :, k] = values[:count]
     names = mesh.fields("extras").texts("targetNames", ())
     if targets and len(names) != len(targets):
         raise FormatError(f"{mesh.where}: {len(names)} targetNames for {len(targets)} morph targets")
 
     skin = document.item("skins", entry.integer("skin"))
-    joints = [document_index(j, skin.where) for j in skin.items("joints")]
-    inverse = _table(document, skin.integer("inverseBindMatrices"), (len(joints), 4, 4), skin.where)
+    joints = skin.items("joints")
+    inverse = document.table(skin.integer("inverseBindMatrices"), (len(joints), 4, 4), skin.where)
     roles = entry.fields("jointRoles")
     regressed = None
     if entry.has("jointExprdirs"):
-        flat = _table(document, entry.integer("jointExprdirs"), (len(joints) * expressions, 3), entry.where)
+        flat = document.table(entry.integer("jointExprdirs"), (len(joints) * expressions, 3), entry.where)
         regressed = flat.reshape(len(joints), expressions, 3).transpose(0, 2, 1)
     model = HeadModel(
         edition=entry.text("edition"), content_hash=entry.text("contentHash"), v_template=positions[:count],
@@ -142,20 +141,20 @@ def _read_head(document: GlbDocument, entry: Fields) -> _Head:
         J_template=-inverse[:, :3, 3], J_exprdirs=regressed,
         joint_names=tuple(document.item("nodes", j).text("name", f"joint{i}") for i, j in enumerate(joints)),
         joint_roles={role: roles.integer(role) for role in roles.values},
-        uvs=_table(document, attributes.integer("TEXCOORD_0"), (len(positions), 2), attributes.where)
+        uvs=document.table(attributes.integer("TEXCOORD_0"), (len(positions), 2), attributes.where)
         if textured else None,
         uv_faces=corners if textured else None,
-        arkit_map=_table(document, entry.integer("arkitMap"), (52 * (expressions + 14),), entry.where).reshape(52, -1)
+        arkit_map=document.table(entry.integer("arkitMap"), (52 * (expressions + 14),), entry.where).reshape(52, -1)
         if entry.has("arkitMap") else None)
     return _Head(model, primitive, textured, joints, entry.integer("node"))
 
 
 def _weights(document: GlbDocument, entry: Fields, attributes: Fields, count: int, joints: int) -> np.ndarray:
     if entry.has("lbsWeights"):
-        return _table(document, entry.integer("lbsWeights"), (count * joints,), entry.where).reshape(count, joints)
+        return document.table(entry.integer("lbsWeights"), (count * joints,), entry.where).reshape(count, joints)
     where = attributes.where
-    which = _table(document, attributes.integer("JOINTS_0"), (None, 4), where)[:count].astype(np.int64)
-    values = _table(document, attributes.integer("WEIGHTS_0"), (None, 4), where)[:count]
+    which = document.table(attributes.integer("JOINTS_0"), (None, 4), where)[:count].astype(np.int64)
+    values = document.table(attributes.integer("WEIGHTS_0"), (None, 4), where)[:count]
     if len(which) != count or len(values) != count or which.max() >= joints:
         raise FormatError(f"{where}: JOINTS_0 and WEIGHTS_0 do not fit {count} vertices and {joints} joints")
     weights = np.zeros((count, joints), np.float32)
@@ -164,13 +163,14 @@ def _weights(document: GlbDocument, entry: Fields, attributes: Fields, count: in
 
 
 def _parents(document: GlbDocument, joints: list[int]) -> list[int]:
-    position = {node: j for j, node in enumerate(joints)}
-    if len(position) != len(joints):
+    if len(joints) != len({str(node) for node in joints}):
         raise FormatError(f"{document.where}: the skin names a joint twice")
+    children = [document.item("nodes", node).items("children", []) for node in joints]
+    position = {node: j for j, node in enumerate(joints)}
     parents = [-1] * len(joints)
-    for node, j in position.items():
-        for child in document.item("nodes", node).items("children", []):
-            if position.get(document_index(child, f"{document.where}: nodes[{node}]")) is not None:
+    for j, nodes in enumerate(children):
+        for child in nodes:
+            if type(child) is int and child in position:
                 parents[position[child]] = j
     return parents
 
@@ -202,94 +202,6 @@ def _read_meta(meta: Fields) -> Meta:
                 tool=meta.text("tool", ""))
 
 
-# --- Layers -----------------------------------------------------------------------------------------------------------
-
-
-def _read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: PosedHead) -> SplatLayer:
-    entry.choice("kind", ("splats",))
-    primitive = _only_primitive(document.item("meshes", entry.integer("mesh")))
-    splats = primitive.fields("extensions").fields(SPLATS)
-    ours = splats.fields("extensions").fields(EXTENSION)
-    attributes = primitive.fields("attributes")
-
-    def attribute(name: str, *shape: int | None) -> np.ndarray:
-        return _table(document, attributes.integer(name), shape, attributes.where).astype(np.float32)
-
-    means = attribute("POSITION", None, 3)
-    n = len(means)
-    bands = 1
-    while attributes.has(f"{SPLATS}:SH_DEGREE_{bands}_COEF_0") and bands < 4:
-        bands += 1
-    sh = np.stack([attribute(f"{SPLATS}:SH_DEGREE_{degree}_COEF_{i}", n, 3)
-                   for degree in range(bands) for i in range(2 * degree + 1)], axis=1)
-    quats = xyzw_to_wxyz(attribute(f"{SPLATS}:ROTATION", n, 4))
-    scales, opacities = attribute(f"{SPLATS}:SCALE", n, 3), attribute(f"{SPLATS}:OPACITY", n)
-    binding = _read_binding(document, ours.fields("binding"), head, n)
-    if isinstance(binding, FaceBinding):
-        fields = ours.fields("binding")
-        means = (_table(document, fields.integer("offset"), (n, 3), fields.where) if fields.has("offset")
-                 else np.zeros((n, 3), np.float32))
-        quats, scales = _unbind(binding, head, rest, quats, scales)
-    dynamics = _read_dynamics(document, ours.fields("dynamics"), n) if ours.has("dynamics") else None
-    return SplatLayer(GaussianCloud(means, quats, scales, opacities, sh), binding, dynamics,
-                      ours.choice("shFrame", ("world", "head")), entry.text("name", "splats"))
-
-
-def _read_binding(document: GlbDocument, entry: Fields, head: HeadModel, n: int) -> FaceBinding | SkinBinding:
-    def table(name: str, *shape: int | None) -> np.ndarray:
-        return _table(document, entry.integer(name), shape, f"{entry.where}: '{name}'")
-
-    if entry.choice("kind", ("face", "skin")) == "face":
-        first = table("barycentric", n, 2)
-        weights = np.concatenate([first, 1 - first.sum(axis=1, keepdims=True, dtype=np.float64)], axis=1)
-        face = table("face", n)
-        if face.max() >= len(head.faces):
-            raise FormatError(f"{entry.where}: 'face': names face {face.max()}, the head has {len(head.faces)}")
-        return FaceBinding(face, weights, entry.text("frame"), entry.text("offsetScale"), entry.text("splatScale"),
-                           table("canonicalVertices", len(head.v_template), 3) if entry.has("canonicalVertices") else None)
-    rotation = entry.text("rotation")
-    if entry.flag("sharesVertices", False):
-        return SkinBinding(np.arange(n), rotation=rotation)
-    if entry.has("vertex"):
-        return SkinBinding(table("vertex", n), rotation=rotation)
-    own = {}
-    for name in ("exprdirs", "posedirs", "eyeliddirs"):
-        if entry.has(name):
-            flat = table(name, None, 3)
-            if len(flat) % n:
-                raise FormatError(f"{entry.where}: '{name}': {len(flat)} vectors are not a whole number for each of {n}")
-            own[name] = flat.reshape(-1, n, 3).transpose(1, 2, 0)
-    weights = table("lbsWeights", n * len(head.parents)).reshape(n, -1)
-    return SkinBinding(lbs_weights=weights, rotation=rotation, **own)
-
-
-def _unbind(binding: FaceBinding, head: HeadModel, rest: PosedHead, quats: np.ndarray,
-            scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the local rotations and scales that `binding` turned into these at rest."""
-    n = len(quats)
-    still = np.tile([1.0, 0, 0, 0], (n, 1))
-    # The binding turns every splat alike and scales it as 'k s' or 's^r': what it does to identity and to e says which.
-    unit = np.ones((n, 3)) if binding.splat_scale != "log_area_ratio" else np.full((n, 3), np.e)
-    _, turn, grown = bind_to_faces(binding, head, rest, (np.zeros((n, 3)), still, unit))
-    local = quat_multiply(turn * [1, -1, -1, -1], quats)
-    scales = scales.astype(np.float64)
-    if binding.splat_scale == "log_area_ratio":
-        return local, np.exp(np.log(np.maximum(scales, 1e-30)) / np.log(grown))
-    return local, np.where(grown > 0, scales / np.where(grown > 0, grown, 1), 0)
-
-
-def _read_dynamics(document: GlbDocument, entry: Fields, n: int) -> LinearDynamics:
-    rank, tables = entry.integer("rank", low=1), entry.fields("tables")
-    read_tables = {}
-    for name in tables.values:
-        flat = _table(document, tables.integer(name), (None,), tables.where)
-        if len(flat) % (n * rank):
-            raise FormatError(f"{tables.where}: '{name}': {len(flat)} numbers do not divide into {n} x {rank}")
-        read_tables[name] = flat.reshape(n, rank, -1)
-    mean = _table(document, entry.integer("driverMean"), (None,), entry.where) if entry.has("driverMean") else None
-    return LinearDynamics(read_tables, entry.texts("driver"), mean, space=entry.choice("space", ("canonical", "posed")))
-
-
 # --- Clip -------------------------------------------------------------------------------------------------------------
 
 
@@ -308,7 +220,7 @@ def _read_clip(document: GlbDocument, entry: Fields, head: _Head) -> Sequence:
         sampler = Fields(samplers[found[node, path]], f"{animation.where}: samplers[{found[node, path]}]")
         sampler.choice("interpolation", ("LINEAR",), "LINEAR")
         shape = (frames * width,) if path == "weights" else (frames, width)
-        return _table(document, sampler.integer("output"), shape, sampler.where).reshape(frames, width)
+        return document.table(sampler.integer("output"), shape, sampler.where).reshape(frames, width)
 
     model = head.model
     counts = [len(model.expr_names), 0 if model.eyeliddirs is None else 2,
@@ -342,7 +254,7 @@ def _read_clip(document: GlbDocument, entry: Fields, head: _Head) -> Sequence:
     stored = entry.fields("drivers")
     drivers = {}
     for name in stored.values:
-        flat = _table(document, stored.integer(name), (None,), stored.where)
+        flat = document.table(stored.integer(name), (None,), stored.where)
         if len(flat) % frames:
             raise FormatError(f"{stored.where}: '{name}': {len(flat)} numbers do not divide into {frames} frames")
         drivers[name] = flat.reshape(frames, -1)
@@ -356,30 +268,3 @@ def _read_clip(document: GlbDocument, entry: Fields, head: _Head) -> Sequence:
     return Sequence(basis=model.edition, fps=entry.number("fps"), expr=expr, expr_names=model.expr_names,
                     eyelids=weights[:, counts[0]:counts[0] + 2] if counts[1] else None, translation=translation,
                     joints=joints, drivers=drivers, ranges=ranges, edition=model.content_hash, **driven)
-
-
-# --- Checked access ---------------------------------------------------------------------------------------------------
-
-
-def document_index(value: Any, where: str) -> int:
-    """Return an index out of a JSON list, refusing anything that is not a whole number."""
-    if type(value) is not int or value < 0:
-        raise FormatError(f"{where}: expected an index, got {value!r}")
-    return value
-
-
-def _only_primitive(mesh: Fields) -> Fields:
-    primitives = mesh.items("primitives")
-    if len(primitives) != 1:
-        raise FormatError(f"{mesh.where}: expected one primitive, got {len(primitives)}")
-    return Fields(primitives[0], f"{mesh.where}: primitive")
-
-
-def _table(document: GlbDocument, index: int, shape: tuple[int | None, ...], where: str) -> np.ndarray:
-    """Return an accessor after checking its shape; None stands for any length."""
-    values = document.accessor(index)
-    if len(values.shape) != len(shape) or any(
-            want is not None and want != got for want, got in zip(shape, values.shape, strict=True)):
-        wanted = ", ".join("any" if n is None else str(n) for n in shape)
-        raise FormatError(f"{where}: accessor {index}: expected [{wanted}], got {list(values.shape)}")
-    return values

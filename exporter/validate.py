@@ -1,0 +1,272 @@
+"""Proof: read an export back, pose it, draw it, and say in numbers how far it is from the bundle it was made from."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from exporter import glb_check, khronos
+from exporter.capabilities import fit
+from exporter.ops.limit_influences import limit_influences
+from exporter.plain_player import PlainPlayer
+from exporter.targets import glb, ply
+from exporter.validation_report import Measure, ValidationReport, decibels
+from formats import codecs
+from formats.avatar import Avatar, check_driver
+from formats.codecs import glb_avatar, inria_ply
+from formats.codecs.glb import read_document
+from formats.codecs.json_file import Fields, read_json
+from formats.deform import PosedSplats, deform, deform_head, rest_sequence
+from formats.errors import BindingError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
+from formats.gaussians import GaussianCloud
+from formats.render import RenderOptions, default_camera, psnr, render_avatar
+from formats.retarget import with_head_motion
+from formats.rotations import quat_multiply
+from formats.sequence import LINEAR_FIELDS, ROTATION_FIELDS, Sequence
+
+PICTURES = 3
+"""How many of the frames are also drawn."""
+PICTURE_SIZE = 256
+"""Pixels each way; small, because the reference renderer is slow and the measure hardly depends on it."""
+METRES = {"plain": 1e-5, "full": 1e-5, "small": 5e-5}
+"""Posed vertices and means per grade (DESIGN 6)."""
+PICTURE_DB = {"plain": 60.0, "full": 60.0, "small": 40.0}
+"""The same tables drawn by the same renderer: far above what a viewer must reach."""
+RELATIVE = 1e-4
+"""Rotations in radians, scales relative, opacity and colour absolute (DESIGN 6, first row)."""
+TINY_SCALE = 1e-6
+"""Metres; thinner Gaussians are not compared in scale."""
+
+Progress = Callable[[str], None]
+
+
+def validate(path: Path, avatar: Avatar, frames: int = 10, progress: Progress | None = None) -> ValidationReport:
+    """Return how far the export at `path` is from `avatar`.
+
+    Args:
+        path: A GLB, a PLY, a sequence, or a folder that `export web` wrote.
+        avatar: The bundle it was made from.
+        frames: How many frames of the clip to pose, spread over it.
+        progress: Told what is going on.
+
+    Raises:
+        FormatError: It is none of those, or damaged.
+        CheckpointMismatch: It was made from another head.
+    """
+    path, tell = Path(path), progress or (lambda _: None)
+    if path.is_dir() and (path / "manifest.json").is_file():
+        return _validate_web(path, avatar, frames, tell)
+    kind = codecs.sniff(path)
+    if kind == "glb":
+        return _validate_glb(path, avatar, frames, tell)
+    if kind == "inria_ply":
+        return _validate_ply(path, avatar)
+    if kind in ("sequence_json", "sequence_binary"):
+        return _validate_sequence(path, avatar)
+    raise FormatError(f"{path}: is {kind}; expected a GLB, a PLY, a sequence, or a folder that `export web` wrote")
+
+
+# --- GLB --------------------------------------------------------------------------------------------------------------
+
+
+def _validate_glb(path: Path, avatar: Avatar, frames: int, tell: Progress) -> ValidationReport:
+    tell("reading back")
+    document = read_document(path)
+    back = glb_avatar.from_document(document)
+    root = document.extension(glb_avatar.EXTENSION)
+    assert root is not None
+    grade = root.text("grade")
+    fitted = fit(avatar, glb.CAPABILITIES)
+    if back.head.content_hash != avatar.head.content_hash or back.head.v_template.shape != avatar.head.v_template.shape:
+        raise CheckpointMismatch(f"{path}: rides head {back.head.content_hash[:12]}, the bundle "
+                                 f"{avatar.head.content_hash[:12]}; validate it against the bundle it was made from")
+    names = [layer.name for layer in back.layers]
+    if names != [layer.name for layer in fitted.avatar.layers]:
+        raise CheckpointMismatch(f"{path}: holds layers {', '.join(names) or 'none'}, the bundle would give "
+                                 f"{', '.join(layer.name for layer in fitted.avatar.layers) or 'none'}")
+    sequence = back.sequence or rest_sequence(back.head)
+    times = [float(t) for t in np.unique(np.linspace(0, len(sequence) - 1, max(frames, 1)).round())]
+    measures = [Measure("structure, own check: problems", float(len(glb_check.problems(document))), "", 0)]
+    tell("posing")
+    measures += _posed_measures(fitted.avatar, back, sequence, times, METRES[grade])
+    measures += _picture_measures(avatar, fitted.avatar, back, sequence, times, PICTURE_DB[grade], tell)
+    notes = []
+    if back.sequence is not None:
+        clip = _clip_measure(avatar, back.sequence, METRES[grade])
+        if clip is None:
+            notes.append("the clip's keys: the bundle holds another clip, or none")
+        else:
+            measures.append(clip)
+        tell("posing as a plain glTF player")
+        player = PlainPlayer(document, root.fields("head").integer("node"))
+        measures += _plain_measures(player, back, sequence, times, METRES[grade])
+    if khronos.available():
+        tell("asking the Khronos validator")
+        measures.append(Measure("Khronos validator: errors and warnings",
+                                float(len(khronos.complaints(khronos.run(path)))), "", 0))
+    else:
+        notes.append("Khronos validator: needs Node and `scripts/build --tests`")
+    return ValidationReport(f"glb {grade}", tuple(measures), fitted.losses, tuple(notes))
+
+
+def _posed_measures(avatar: Avatar, back: Avatar, sequence: Sequence, times: list[float],
+                    bound: float) -> list[Measure]:
+    """Return the largest differences of head and Gaussians over the frames."""
+    head, errors = 0.0, dict.fromkeys(("means", "quats", "scales", "opacities", "sh"), 0.0)
+    for t in times:
+        a, b = deform(avatar, sequence, t), deform(back, sequence, t)
+        head = max(head, _farthest(a.head.vertices, b.head.vertices))
+        for one, other in zip(a.layers, b.layers, strict=True):
+            assert isinstance(one, PosedSplats) and isinstance(other, PosedSplats)
+            for name, value in cloud_errors(one.cloud, other.cloud).items():
+                errors[name] = max(errors[name], value)
+    measures = [Measure("head vertices", head * 1e3, "mm", bound * 1e3)]
+    if back.layers:
+        measures += _cloud_measures(errors, bound)
+    return measures
+
+
+def _cloud_measures(errors: dict[str, float], bound: float) -> list[Measure]:
+    return [Measure("Gaussian means", errors["means"] * 1e3, "mm", bound * 1e3),
+            Measure("Gaussian rotations", errors["quats"], "rad", RELATIVE),
+            Measure("Gaussian scales", errors["scales"], "relative", RELATIVE),
+            Measure("Gaussian opacities", errors["opacities"], "", RELATIVE),
+            Measure("Gaussian colours (SH)", errors["sh"], "", RELATIVE)]
+
+
+def cloud_errors(a: GaussianCloud, b: GaussianCloud) -> dict[str, float]:
+    """Return the largest differences of two clouds of the same Gaussians: metres, radians, relative, absolute."""
+    if len(a) != len(b):
+        raise CheckpointMismatch(f"{len(b)} Gaussians, the bundle gives {len(a)}; was it made from this bundle?")
+    turn = quat_multiply(a.quats * np.float32([1, -1, -1, -1]), b.quats)
+    angle = 2 * np.arctan2(np.linalg.norm(turn[:, 1:], axis=1), np.abs(turn[:, 0]))
+    thick = a.scales > TINY_SCALE
+    relative = np.abs(b.scales[thick].astype(np.float64) / a.scales[thick] - 1)
+    bands = max(a.sh.shape[1], b.sh.shape[1])
+    sh = [np.pad(c.sh, ((0, 0), (0, bands - c.sh.shape[1]), (0, 0))) for c in (a, b)]
+    return {"means": _farthest(a.means, b.means), "quats": float(angle.max(initial=0)),
+            "scales": float(relative.max(initial=0)), "opacities": float(np.abs(a.opacities - b.opacities).max(initial=0)),
+            "sh": float(np.abs(sh[0] - sh[1]).max(initial=0))}
+
+
+def _farthest(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a.astype(np.float64) - b, axis=1).max(initial=0))
+
+
+def _picture_measures(whole: Avatar, fitted: Avatar, back: Avatar, sequence: Sequence, times: list[float],
+                      bound: float, tell: Progress) -> list[Measure]:
+    """Return the worst PSNR against what the target can carry, and against the whole avatar where that is more."""
+    if not back.layers:
+        return []
+    camera, options = default_camera(fitted, PICTURE_SIZE, PICTURE_SIZE), RenderOptions()
+    worst, worst_whole = [], []
+    more = len(whole.layers) != len(fitted.layers) or any(
+        getattr(a, "dynamics", None) is not getattr(b, "dynamics", None)
+        for a, b in zip(whole.layers, fitted.layers, strict=True))
+    chosen = [times[i] for i in np.unique(np.linspace(0, len(times) - 1, PICTURES).round().astype(int))]
+    for i, t in enumerate(chosen):
+        tell(f"drawing {i + 1} of {len(chosen)}")
+        picture = render_avatar(back, sequence, t, camera, options).rgb
+        worst.append(decibels(psnr(render_avatar(fitted, sequence, t, camera, options).rgb, picture)))
+        if more:
+            worst_whole.append(decibels(psnr(render_avatar(whole, sequence, t, camera, options).rgb, picture)))
+    measures = [Measure("picture", min(worst), "dB", bound, at_least=True)]
+    if worst_whole:
+        measures.append(Measure("picture against the whole avatar, with what was left out", min(worst_whole), "dB"))
+    return measures
+
+
+def _clip_measure(avatar: Avatar, clip: Sequence, bound: float) -> Measure | None:
+    """Return how far the head is off when the file's clip plays in place of the bundle's; None if it is another clip."""
+    if avatar.sequence is None or len(avatar.sequence) != len(clip) or avatar.sequence.fps != clip.fps:
+        return None
+    largest = []
+    for mode in ("head", "camera"):
+        own = with_head_motion(avatar.sequence, avatar.head, mode)
+        frames = np.unique(np.linspace(0, len(clip) - 1, 10).round().astype(int))
+        largest.append(max(_farthest(deform_head(avatar.head, own.take([int(i)])).vertices,
+                                     deform_head(avatar.head, clip.take([int(i)])).vertices) for i in frames))
+    return Measure("the clip's keys, on the head", min(largest) * 1e3, "mm", bound * 1e3)
+
+
+def _plain_measures(player: PlainPlayer, back: Avatar, sequence: Sequence, times: list[float],
+                    bound: float) -> list[Measure]:
+    """Return what players that do not know us make of the head.
+
+    The bound is for what such a player can do: four joints a vertex, lids before skinning. What that costs is told.
+    """
+    reachable = dataclasses.replace(limit_influences(back.head, 4), eyelid_space="rest")
+    correctives = slice(-36, None)
+    key, truth, between, sliders = 0.0, 0.0, 0.0, 0.0
+    for t in times:
+        seconds = t / sequence.fps
+        posed, frame = player.vertices(seconds)[:len(back.head.v_template)], sequence.sample(t)
+        key = max(key, _farthest(deform_head(reachable, frame).vertices, posed))
+        truth = max(truth, _farthest(deform_head(back.head, frame).vertices, posed))
+        if back.head.posedirs is not None:
+            sliders = max(sliders, _farthest(player.vertices(seconds, correctives)[:len(posed)], posed))
+        if t + 1 < len(sequence):
+            middle = player.vertices((t + 0.5) / sequence.fps)[:len(posed)]
+            between = max(between, _farthest(deform_head(reachable, sequence.sample(t + 0.5)).vertices, middle))
+    measures = [Measure("plain glTF player at keys", key * 1e3, "mm", bound * 1e3),
+                Measure("plain glTF player at keys, against all joints and our lids", truth * 1e3, "mm")]
+    if len(sequence) > 1:
+        measures.append(Measure("plain glTF player half-way between keys", between * 1e3, "mm"))
+    if back.head.posedirs is not None:
+        measures.append(Measure("plain sliders without the correctives", sliders * 1e3, "mm"))
+    return measures
+
+
+# --- PLY, sequence, web -----------------------------------------------------------------------------------------------
+
+
+def _validate_ply(path: Path, avatar: Avatar) -> ValidationReport:
+    """Compare with the still it is most like: as stored, at rest, or a whole frame of the clip; a PLY does not say."""
+    cloud, fitted = inria_ply.read(path), fit(avatar, ply.CAPABILITIES)
+    choices = {"as stored": ply.Options(local=True), "at rest": ply.Options()}
+    choices |= {f"frame {i}": ply.Options(frame=i) for i in range(0 if avatar.sequence is None else len(avatar.sequence))}
+    best: tuple[float, str, dict[str, float]] | None = None
+    for name, options in choices.items():
+        try:
+            errors = cloud_errors(ply.still(fitted.avatar, options), cloud)
+        except (UnsupportedFeature, BindingError):
+            continue  # this avatar has no such still
+        if best is None or errors["means"] + errors["quats"] < best[0]:
+            best = errors["means"] + errors["quats"], name, errors
+        if best[0] < 1e-5:
+            break
+    if best is None:
+        raise UnsupportedFeature(f"{path}: the bundle gives no still to compare with")
+    return ValidationReport(f"ply, {best[1]}", tuple(_cloud_measures(best[2], METRES["full"])), fitted.losses)
+
+
+def _validate_sequence(path: Path, avatar: Avatar) -> ValidationReport:
+    clip = codecs.read_sequence(path)
+    check_driver(avatar.head, clip)
+    if avatar.sequence is None:
+        raise MissingAsset(f"{path}: the bundle holds no clip to compare with; the file itself reads well and fits its head")
+    own = avatar.sequence
+    if len(clip) != len(own):
+        raise CheckpointMismatch(f"{path}: {len(clip)} frames, the bundle's clip {len(own)}; compare with the bundle it "
+                                 "was made from")
+    largest = max(float(np.abs(getattr(clip, name) - getattr(own, name)).max(initial=0))
+                  for name in (*LINEAR_FIELDS, *ROTATION_FIELDS) if getattr(clip, name).shape == getattr(own, name).shape)
+    for group in ("joints", "drivers", "cameras"):
+        mine, theirs = getattr(own, group), getattr(clip, group)
+        if set(mine) != set(theirs):
+            raise CheckpointMismatch(f"{path}: {group} {', '.join(theirs) or 'none'}, the bundle's clip has "
+                                     f"{', '.join(mine) or 'none'}")
+        largest = max([largest, *(float(np.abs(mine[k] - theirs[k]).max(initial=0)) for k in mine)])
+    clip_measure = _clip_measure(avatar, clip, METRES["full"])
+    measures = [Measure("numbers", largest, "", 1e-6), Measure("frame rate", abs(clip.fps - own.fps), "fps", 1e-6)]
+    return ValidationReport("sequence", tuple(measures + ([clip_measure] if clip_measure else [])))
+
+
+def _validate_web(path: Path, avatar: Avatar, frames: int, tell: Progress) -> ValidationReport:
+    manifest = Fields(read_json(path / "manifest.json"), str(path / "manifest.json"))
+    report = _validate_glb(path / manifest.text("avatar"), avatar, frames, tell)
+    clips = [Fields(clip, manifest.where).text("file") for clip in manifest.items("sequences", [])]
+    missing = [name for name in ("index.html", manifest.text("camera"), *clips) if not (path / name).is_file()]
+    measures = (*report.measures, Measure("files missing from the page", float(len(missing)), "", 0))
+    return dataclasses.replace(report, kind=f"web, {report.kind}", measures=measures)

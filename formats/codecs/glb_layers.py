@@ -1,0 +1,109 @@
+"""The splat layers of a GLB that flameport wrote. The layout is specified in `exporter/GLB.md` sections 1.2 and 1.3."""
+
+import numpy as np
+
+from formats.avatar import FaceBinding, LinearDynamics, SkinBinding, SplatLayer
+from formats.codecs.glb import GlbDocument
+from formats.codecs.json_file import Fields
+from formats.conventions import xyzw_to_wxyz
+from formats.deform import PosedHead, bind_to_faces
+from formats.errors import FormatError
+from formats.gaussians import GaussianCloud
+from formats.head_model import HeadModel
+from formats.rotations import quat_multiply
+
+EXTENSION = "FLAMEPORT_avatar"
+SPLATS = "KHR_gaussian_splatting"
+
+
+def read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: PosedHead) -> SplatLayer:
+    """Return a layer.
+
+    Args:
+        document: Where its mesh is.
+        entry: Its entry in the root extension.
+        head: What it rides.
+        rest: That head at rest, which the stored attributes are on.
+    """
+    entry.choice("kind", ("splats",))
+    primitive = document.only_primitive(entry.integer("mesh"))
+    splats = primitive.fields("extensions").fields(SPLATS)
+    ours = splats.fields("extensions").fields(EXTENSION)
+    attributes = primitive.fields("attributes")
+
+    def attribute(name: str, *shape: int | None) -> np.ndarray:
+        return document.table(attributes.integer(name), shape, attributes.where).astype(np.float32)
+
+    means = attribute("POSITION", None, 3)
+    n = len(means)
+    bands = 1
+    while attributes.has(f"{SPLATS}:SH_DEGREE_{bands}_COEF_0") and bands < 4:
+        bands += 1
+    sh = np.stack([attribute(f"{SPLATS}:SH_DEGREE_{degree}_COEF_{i}", n, 3)
+                   for degree in range(bands) for i in range(2 * degree + 1)], axis=1)
+    quats = xyzw_to_wxyz(attribute(f"{SPLATS}:ROTATION", n, 4))
+    scales, opacities = attribute(f"{SPLATS}:SCALE", n, 3), attribute(f"{SPLATS}:OPACITY", n)
+    binding = _read_binding(document, ours.fields("binding"), head, n)
+    if isinstance(binding, FaceBinding):
+        fields = ours.fields("binding")
+        means = (document.table(fields.integer("offset"), (n, 3), fields.where) if fields.has("offset")
+                 else np.zeros((n, 3), np.float32))
+        quats, scales = _unbind(binding, head, rest, quats, scales)
+    dynamics = _read_dynamics(document, ours.fields("dynamics"), n) if ours.has("dynamics") else None
+    return SplatLayer(GaussianCloud(means, quats, scales, opacities, sh), binding, dynamics,
+                      ours.choice("shFrame", ("world", "head")), entry.text("name", "splats"))
+
+
+def _read_binding(document: GlbDocument, entry: Fields, head: HeadModel, n: int) -> FaceBinding | SkinBinding:
+    def table(name: str, *shape: int | None) -> np.ndarray:
+        return document.table(entry.integer(name), shape, f"{entry.where}: '{name}'")
+
+    if entry.choice("kind", ("face", "skin")) == "face":
+        first = table("barycentric", n, 2)
+        weights = np.concatenate([first, 1 - first.sum(axis=1, keepdims=True, dtype=np.float64)], axis=1)
+        face = table("face", n)
+        if face.max() >= len(head.faces):
+            raise FormatError(f"{entry.where}: 'face': names face {face.max()}, the head has {len(head.faces)}")
+        return FaceBinding(face, weights, entry.text("frame"), entry.text("offsetScale"), entry.text("splatScale"),
+                           table("canonicalVertices", len(head.v_template), 3) if entry.has("canonicalVertices") else None)
+    rotation = entry.text("rotation")
+    if entry.flag("sharesVertices", False):
+        return SkinBinding(np.arange(n), rotation=rotation)
+    if entry.has("vertex"):
+        return SkinBinding(table("vertex", n), rotation=rotation)
+    own = {}
+    for name in ("exprdirs", "posedirs", "eyeliddirs"):
+        if entry.has(name):
+            flat = table(name, None, 3)
+            if len(flat) % n:
+                raise FormatError(f"{entry.where}: '{name}': {len(flat)} vectors are not a whole number for each of {n}")
+            own[name] = flat.reshape(-1, n, 3).transpose(1, 2, 0)
+    weights = table("lbsWeights", n * len(head.parents)).reshape(n, -1)
+    return SkinBinding(lbs_weights=weights, rotation=rotation, **own)
+
+
+def _unbind(binding: FaceBinding, head: HeadModel, rest: PosedHead, quats: np.ndarray,
+            scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the local rotations and scales that `binding` turned into these at rest."""
+    n = len(quats)
+    still = np.tile([1.0, 0, 0, 0], (n, 1))
+    # The binding turns every splat alike and scales it as 'k s' or 's^r': what it does to identity and to e says which.
+    unit = np.ones((n, 3)) if binding.splat_scale != "log_area_ratio" else np.full((n, 3), np.e)
+    _, turn, grown = bind_to_faces(binding, head, rest, (np.zeros((n, 3)), still, unit))
+    local = quat_multiply(turn * [1, -1, -1, -1], quats)
+    scales = scales.astype(np.float64)
+    if binding.splat_scale == "log_area_ratio":
+        return local, np.exp(np.log(np.maximum(scales, 1e-30)) / np.log(grown))
+    return local, np.where(grown > 0, scales / np.where(grown > 0, grown, 1), 0)
+
+
+def _read_dynamics(document: GlbDocument, entry: Fields, n: int) -> LinearDynamics:
+    rank, tables = entry.integer("rank", low=1), entry.fields("tables")
+    read_tables = {}
+    for name in tables.values:
+        flat = document.table(tables.integer(name), (None,), tables.where)
+        if len(flat) % (n * rank):
+            raise FormatError(f"{tables.where}: '{name}': {len(flat)} numbers do not divide into {n} x {rank}")
+        read_tables[name] = flat.reshape(n, rank, -1)
+    mean = document.table(entry.integer("driverMean"), (None,), entry.where) if entry.has("driverMean") else None
+    return LinearDynamics(read_tables, entry.texts("driver"), mean, space=entry.choice("space", ("canonical", "posed")))
