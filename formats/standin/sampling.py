@@ -1,5 +1,6 @@
 """Points on the stand-in's neutral mesh, with what painters need to know about each. Millimetres."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,9 @@ from formats.deform import vertex_normals
 from formats.rotations import normalize
 from formats.standin import assembly
 from formats.standin.assembly import Assembly
+
+GOLDEN_PLANE = np.array([0.7548776662466927, 0.5698402909980532])
+"""Steps of the R2 low-discrepancy sequence (Roberts 2018)."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +66,69 @@ def points_at(mesh: Assembly, face: np.ndarray, weights: np.ndarray) -> Points:
                   blend(np.where(grown, 0, eye)), blend(np.where(grown, 0, mesh.opening_ring["mouth"])), blend(lip))
 
 
-def scatter(weight: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+WELL_SPREAD = 24
+"""Up to so many points in one triangle are placed by `spread`; beyond it their clumping is too small to matter."""
+
+
+@functools.cache
+def spread() -> np.ndarray:
+    """Return barycentric places of 1, 2, ... `WELL_SPREAD` points spread evenly over a triangle, one after the other.
+
+    The first n (n - 1) / 2 rows are for fewer than n points. Lloyd's iteration on a fine lattice of an equilateral
+    triangle: points keep half their spacing from the edges, so neighbouring triangles' points do not crowd.
+    """
+    rng = np.random.default_rng(3)
+    lattice = rng.dirichlet((1, 1, 1), 900)
+    corners = np.array([(0, 0), (1, 0), (0.5, 0.75**0.5)])
+    flat, tables = lattice @ corners, []
+    for n in range(1, WELL_SPREAD + 1):
+        sites = flat[:n].copy()
+        for _ in range(25):
+            nearest = np.argmin(((flat[:, None] - sites) ** 2).sum(axis=2), axis=1)
+            size = np.bincount(nearest, minlength=n)
+            sums = np.stack([np.bincount(nearest, flat[:, c], n) for c in range(2)], axis=1)
+            sites = np.where(size[:, None] > 0, sums / np.maximum(size, 1)[:, None], sites)
+        second = sites[:, 1] / corners[2, 1]
+        first = sites[:, 0] - 0.5 * second
+        tables.append(np.stack([1 - first - second, first, second], axis=1))
+    return np.concatenate(tables)
+
+
+def nearby_order(points: np.ndarray) -> np.ndarray:
+    """Return the order of points [P, 3] along a Morton curve: neighbours in it are neighbours in space."""
+    scaled = points - points.min(axis=0)
+    cell = (scaled / max(scaled.max(), 1e-9) * 1023).astype(np.int64)
+    code = np.zeros(len(points), np.int64)
+    for bit in range(10):
+        for axis in range(3):
+            code |= (cell[:, axis] >> bit & 1) << (3 * bit + axis)
+    return np.argsort(code, kind="stable")
+
+
+def scatter(points: np.ndarray, faces: np.ndarray, weight: np.ndarray, count: int,
+            rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return `count` even samples over triangles as (face [count], barycentric [count, 3]).
 
-    Triangles get shares of `weight` [F] to within one sample; inside each, points follow the R2 low-discrepancy
-    sequence (Roberts 2018) folded onto the triangle, with a random start, so they clump less than random ones.
+    Walking from face to face through space, what is left over from one face's share of `weight` [F] goes to the next.
     """
-    total = np.cumsum(weight) * (count / weight.sum())
-    edges = np.floor(total + rng.random())
-    per_face = np.diff(np.concatenate([[0], edges])).astype(int)
-    short = count - per_face.sum()
-    per_face[np.argmax(per_face)] += short
-    face = np.repeat(np.arange(len(weight)), per_face)
+    order = nearby_order(points[faces].mean(axis=1))
+    total = np.cumsum(weight[order]) * (count / weight.sum())
+    total[-1] = count
+    # `total` ends at `count` exactly, so with a start in 0..1 exactly `count` whole numbers are passed.
+    start = rng.uniform(0.01, 0.99)
+    per_face = np.diff(np.concatenate([[0], np.floor(total + start).astype(int)]))
+    face = np.repeat(order, per_face)
+    held = np.repeat(per_face, per_face)
     rank = np.arange(count) - np.repeat(np.cumsum(per_face) - per_face, per_face)
-    start = rng.random((len(weight), 2))[face]
-    r = np.mod(start + (rank[:, None] + 1) * np.array([0.7548776662466927, 0.5698402909980532]), 1)
-    fold = r.sum(axis=1) > 1
-    r = np.where(fold[:, None], 1 - r, r)
-    return face, np.stack([1 - r.sum(axis=1), r[:, 0], r[:, 1]], axis=1)
+    few = np.minimum(held, WELL_SPREAD)
+    weights = spread()[np.where(held <= WELL_SPREAD, few * (few - 1) // 2 + rank, 0)]
+    # The same pattern in every triangle would show: each starts at another corner.
+    turn = rng.integers(0, 3, len(faces))[face]
+    weights = np.take_along_axis(weights, (np.arange(3) + turn[:, None]) % 3, axis=1)
+    r = np.mod(rng.random((len(faces), 2))[face] + (rank[:, None] + 1) * GOLDEN_PLANE, 1)
+    r = np.where(r.sum(axis=1, keepdims=True) > 1, 1 - r, r)
+    many = np.stack([1 - r.sum(axis=1), r[:, 0], r[:, 1]], axis=1)
+    return face, np.where((held <= WELL_SPREAD)[:, None], weights, many)
 
 
 def double_areas(points: np.ndarray, faces: np.ndarray) -> np.ndarray:

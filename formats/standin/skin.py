@@ -16,12 +16,12 @@ def color(red: float, green: float, blue: float) -> np.ndarray:
     return srgb_to_linear(np.array([red, green, blue]) / 255).astype(np.float32)
 
 
-BASE = color(229, 184, 160)
+BASE = color(230, 182, 155)
 PALE = color(238, 204, 180)
 RUDDY = color(214, 134, 118)
 SHADE = color(176, 126, 116)
-LIP = color(192, 104, 100)
-LIP_LINE = color(124, 52, 52)
+LIP = color(200, 126, 116)
+LIP_LINE = color(128, 62, 58)
 WET = color(150, 72, 68)
 RIM = color(206, 142, 130)
 SOCKET_DARK = color(90, 40, 36)
@@ -30,7 +30,7 @@ HAIR = color(66, 45, 33)
 """Brows, lashes and the scalp under the hair."""
 
 # Where blood shows: center x, y, z; sigmas; strength. Mirrored.
-FLUSH = (((40, -30, 62), (14, 12, 26), 0.46), ((0, -41, 108), (11, 9, 14), 0.40), ((22, -24, 76), (9, 8, 18), 0.16),
+FLUSH = (((40, -30, 62), (14, 12, 26), 0.30), ((0, -41, 108), (11, 9, 14), 0.40), ((22, -24, 76), (9, 8, 18), 0.16),
          ((0, -98, 88), (13, 9, 18), 0.22), ((80, -14, -16), (14, 30, 22), 0.42), ((0, 30, 90), (24, 14, 20), 0.06),
          ((44, -7, 62), (10, 8, 20), 0.10))
 PALENESS = (((0, 44, 88), (34, 20, 26), 0.55), ((0, -22, 96), (5, 14, 16), 0.35), ((33, -15, 70), (12, 6, 16), 0.28),
@@ -78,8 +78,8 @@ def lips(points: Points) -> tuple[np.ndarray, np.ndarray]:
     upper = points.lip > 0
     t = lip_fraction(points.at.astype(np.float64), upper)
     near = (np.abs(points.at[:, 0]) < 27) & (points.at[:, 2] > 60) & (points.mouth_ring < 9)
-    edge = 0.20 + 0.10 * (points.at[:, 1] < -66)
-    wobble = 0.05 * value_noise(points.at, 2.2, 32)
+    edge = 0.34 + 0.14 * (points.at[:, 1] < -66)
+    wobble = 0.015 * value_noise(points.at, 2.2, 32)
     amount = 1 - smoothstep((t + wobble - 1.0 + edge / 2) / edge)
     amount *= 1 - smoothstep((np.abs(points.at[:, 0]) - 23.5) / 3.0)
     return np.where(near, amount, 0).astype(np.float32), t
@@ -88,19 +88,19 @@ def lips(points: Points) -> tuple[np.ndarray, np.ndarray]:
 def albedo(points: Points) -> np.ndarray:
     """Return linear RGB [P, 3] of skin, ears, lid rims, lips and brows."""
     p = points.at
-    tone = 0.045 * value_noise(p, 38, 41) + 0.030 * value_noise(p, 14, 42) + 0.022 * value_noise(p, 5, 43)
-    fine = 0.024 * value_noise(p, 1.7, 44) + 0.022 * value_noise(p, 0.9, 45)
+    tone = 0.035 * value_noise(p, 38, 41) + 0.018 * value_noise(p, 14, 42) + 0.014 * value_noise(p, 5, 43)
+    fine = 0.018 * value_noise(p, 1.7, 44) + 0.018 * value_noise(p, 0.9, 45)
     rgb = np.broadcast_to(BASE, p.shape)
     rgb = mix(rgb, PALE, blobs(points, PALENESS) + 0.7 * tone)
     blood = value_noise(p, 9, 46)
-    rgb = mix(rgb, RUDDY, blobs(points, FLUSH) * (1 + 0.25 * blood) + 0.05 * np.maximum(blood, 0))
+    rgb = mix(rgb, RUDDY, blobs(points, FLUSH) * (1 + 0.12 * blood) + 0.03 * np.maximum(blood, 0))
     rgb = mix(rgb, SHADE, blobs(points, SHADOWS))
     spots = smoothstep((value_noise(p, 2.6, 47) - 1.25) / 0.9) * blobs(points, (((24, -22, 76), (22, 13, 26), 1.0),))
     rgb = mix(rgb, FRECKLE, 0.30 * spots)
     rgb = rgb * (1 + tone + fine)[:, None]
     rgb = _mouth(points, rgb)
     rgb = _lids(points, rgb)
-    return mix(rgb, HAIR, 0.80 * brow(points))
+    return mix(rgb, HAIR, 0.72 * brow(points))
 
 
 def _mouth(points: Points, rgb: np.ndarray) -> np.ndarray:

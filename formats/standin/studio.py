@@ -22,13 +22,13 @@ BIAS = 3.2
 
 # Lamps: direction towards the lamp, tightness of its lobe, linear RGB. +X is the subject's left: the picture's right.
 LAMPS = (
-    ((-0.55, 0.62, 0.75), 7.0, (2.55, 2.42, 2.26)),   # key: large softbox, front left of the picture, above
-    ((0.85, 0.10, 0.75), 3.0, (0.50, 0.54, 0.62)),    # fill
+    ((-0.72, 0.58, 0.62), 7.0, (3.75, 3.52, 3.24)),   # key: large softbox, front left of the picture, above
+    ((0.85, 0.10, 0.75), 3.0, (0.30, 0.33, 0.40)),    # fill
     ((0.80, 0.45, -0.62), 9.0, (1.35, 1.42, 1.60)),   # rim, behind right
     ((-0.85, 0.35, -0.60), 9.0, (0.75, 0.78, 0.86)),  # rim, behind left
     ((0.05, -0.85, 0.55), 3.5, (0.26, 0.21, 0.18)),   # what the floor and the shirt return
 )
-SKY, GROUND = (0.46, 0.48, 0.52), (0.16, 0.14, 0.13)
+SKY, GROUND = (0.30, 0.32, 0.36), (0.10, 0.085, 0.08)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def light(mesh: Assembly, blockers: np.ndarray | None = None) -> Light:
     points, faces = mesh.points, mesh.faces
     normals = vertex_normals(points, faces)
     outside = np.isin(face_parts(mesh), (assembly.SKIN, assembly.EAR, assembly.BALL))
-    face, w = scatter(double_areas(points, faces) * outside, 42_000, rng)
+    face, w = scatter(points, faces, double_areas(points, faces) * outside, 42_000, rng)
     solid = np.einsum("pk,pkc->pc", w, points[faces[face]])
     if blockers is not None:
         solid = np.concatenate([solid, blockers])

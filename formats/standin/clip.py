@@ -1,0 +1,197 @@
+"""The stand-in's clip: ten seconds in which it talks, blinks, looks around, turns, smiles and is back where it began.
+
+Everything is built from ARKit's names through the head's own map, as a capture on a phone would be.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from formats.conventions import ARKIT_52
+from formats.errors import MissingAsset
+from formats.head_model import ARKIT_TAIL, HeadModel
+from formats.sequence import Sequence
+
+FPS, FRAMES = 25.0, 250
+RANGES = {"neutral": (0, 12), "talk": (14, 112), "blink": (112, 124), "look": (124, 158), "turn": (156, 208),
+          "smile": (206, 248)}
+
+_BOTH = ("mouthStretch", "mouthSmile", "mouthPress", "mouthLowerDown", "mouthUpperUp", "mouthDimple", "mouthFrown",
+         "browDown", "browOuterUp", "cheekSquint", "eyeSquint", "eyeBlink", "eyeWide")
+"""Names that stand for a left and a right weight here."""
+
+# Mouth shapes of sounds, as ARKit weights.
+VISEMES = {
+    "rest": {},
+    "m": {"jawOpen": 0.03, "mouthPress": 0.40, "mouthRollLower": 0.30, "mouthRollUpper": 0.25},
+    "f": {"jawOpen": 0.08, "mouthRollLower": 0.50, "mouthUpperUp": 0.18},
+    "s": {"jawOpen": 0.07, "mouthStretch": 0.30, "mouthLowerDown": 0.25, "mouthUpperUp": 0.12},
+    "t": {"jawOpen": 0.20, "mouthStretch": 0.12, "mouthLowerDown": 0.15, "mouthUpperUp": 0.10},
+    "r": {"jawOpen": 0.18, "mouthFunnel": 0.35, "mouthPucker": 0.15},
+    "a": {"jawOpen": 0.66, "mouthLowerDown": 0.20, "mouthUpperUp": 0.16},
+    "e": {"jawOpen": 0.34, "mouthStretch": 0.32, "mouthSmile": 0.14, "mouthLowerDown": 0.22, "mouthUpperUp": 0.14},
+    "i": {"jawOpen": 0.20, "mouthStretch": 0.34, "mouthSmile": 0.22, "mouthLowerDown": 0.18},
+    "o": {"jawOpen": 0.44, "mouthFunnel": 0.50, "mouthPucker": 0.22},
+    "u": {"jawOpen": 0.18, "mouthFunnel": 0.42, "mouthPucker": 0.62},
+}
+# A sentence in no language: when it begins, how long a sound lasts on average, the sounds; long vowels are doubled.
+PHRASES = ((0.60, 0.108, "heetooaamitisefoormieuu"), (3.25, 0.112, "maatersooeimaa"))
+SOUND = {"h": "t", "l": "t"}
+COARTICULATION = 0.060
+"""Seconds: spread of a sound's influence before and after its time."""
+
+BLINKS = (0.42, 1.86, 3.18, 4.52, 4.82, 6.30, 7.98, 9.62)
+CLOSING, CLOSED, OPENING = 0.075, 0.035, 0.130
+"""Seconds of a blink: 0.24 in all."""
+
+# Gaze in degrees: from when, to the subject's left, up.
+GAZE = ((0, 0, 0), (0.95, 1.5, -0.5), (1.9, -2.5, 1.5), (2.6, 0.5, 0), (3.3, 2.5, 1), (4.1, 0, 0), (4.95, 19, 2),
+        (5.45, -17, 4), (5.95, -9, -11), (6.35, 6, 0), (7.05, -8, 1), (7.95, 0, 0), (8.8, 1, -1), (9.6, 0, 0))
+SACCADE = 0.045
+# Head in degrees, eased from key to key: seconds, yaw to the subject's left, pitch down, roll towards its left shoulder.
+HEAD = ((0, 0, 0, 0), (0.7, 0, 0.5, 0), (1.3, 2.5, 3.0, 1.0), (1.9, -3.5, -1.5, -1.2), (2.6, 2.0, 2.8, 0.8),
+        (3.3, -1.5, 0.5, -0.8), (3.9, 2.5, 3.8, 1.5), (4.5, 0, 0, 0), (5.1, 4, 0, 0.5), (5.6, -4, -0.5, -0.5),
+        (6.15, -1, 2, 0), (6.85, 29, -1.5, 2), (7.05, 29, -1.5, 2), (7.85, -27, 1, -2), (8.05, -27, 1, -2),
+        (8.75, 3, 1.5, 3.0), (9.3, 2.0, -0.5, 2.5), (9.9, 0, 0, 0), (10, 0, 0, 0))
+NECK_SHARE = 0.72
+"""Of the head's turn; the root does the rest."""
+
+
+def arkit_sequence(head: HeadModel, weights: Mapping[str, np.ndarray], fps: float, **poses: np.ndarray) -> Sequence:
+    """Return a sequence in a head's own coefficients from ARKit weights [T] by name.
+
+    Args:
+        head: One with an `arkit_map`.
+        weights: Names that are left out stay 0.
+        fps: Frames a second.
+        poses: Further `rotation`, `neck` and `translation` [T, 3], added to what the map gives.
+
+    Raises:
+        MissingAsset: The head does not say how ARKit's weights drive it.
+    """
+    if head.arkit_map is None:
+        raise MissingAsset("head: it has no arkit_map, so ARKit weights cannot drive it; take one that was made with it")
+    frames = len(next(iter(weights.values())))
+    table = np.zeros((frames, len(ARKIT_52)))
+    for name, value in weights.items():
+        table[:, ARKIT_52.index(name)] = value
+    driven = table @ head.arkit_map.astype(np.float64)
+    count = driven.shape[1] - ARKIT_TAIL
+    jaw, neck, eyes, eyelids = np.split(driven[:, count:], [3, 6, 12], axis=1)
+    return Sequence(basis=head.edition, fps=fps, expr=driven[:, :count], jaw=jaw, neck=neck + poses.pop("neck", 0),
+                    eyes=eyes, eyelids=eyelids, expr_names=head.expr_names, edition=head.content_hash, **poses)
+
+
+def standin_clip(head: HeadModel) -> Sequence:
+    """Return the clip for a stand-in head: 250 frames at 25 fps, which follow each other round and round.
+
+    Raises:
+        MissingAsset: The head has no `arkit_map`.
+    """
+    t = np.arange(FRAMES) / FPS
+    weights = {name: np.zeros(FRAMES) for name in ARKIT_52}
+
+    def add(name: str, value: np.ndarray) -> None:
+        for full in ((name + "Left", name + "Right") if name in _BOTH else (name,)):
+            weights[full] += value
+
+    for name, value in _talk(t).items():
+        add(name, value)
+    closed = _blinks(t)
+    add("eyeBlink", closed)
+    smile = _bump(t, 8.15, 8.75, 9.25, 9.92)
+    for name, value in (("mouthSmile", 0.72), ("cheekSquint", 0.42), ("eyeSquint", 0.22), ("mouthDimple", 0.15),
+                        ("mouthUpperUp", 0.16), ("jawOpen", 0.06), ("browOuterUp", 0.14)):
+        add(name, value * smile)
+    # Brows stress words and go up with a look.
+    for start, size in ((0.75, 0.34), (2.05, 0.28), (3.4, 0.42), (4.95, 0.30), (8.3, 0.15)):
+        lift = size * _bump(t, start, start + 0.22, start + 0.34, start + 0.75)
+        add("browInnerUp", lift)
+        add("browOuterUp", 0.7 * lift)
+    # A mouth at rest is never quite still.
+    add("mouthPress", 0.05 * np.sin(2 * np.pi * t / 5) ** 2)
+    _look(t, weights)
+    yaw, pitch, roll = _head(t)
+    turn = np.radians(np.stack([pitch, yaw, roll], axis=1))
+    sequence = arkit_sequence(head, {k: np.clip(v, 0, 1) for k, v in weights.items()}, FPS, neck=turn * NECK_SHARE,
+                              rotation=turn * (1 - NECK_SHARE),
+                              translation=0.0012 * np.stack([np.sin(2 * np.pi * t / 10), np.sin(4 * np.pi * t / 10 + 1)
+                                                             - np.sin(1.0), 0 * t], axis=1))
+    return Sequence(**{**{f: getattr(sequence, f) for f in sequence.__dataclass_fields__}, "ranges": RANGES})
+
+
+def _ease(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, 0, 1)
+    return x**3 * (10 - 15 * x + 6 * x * x)
+
+
+def _bump(t: np.ndarray, start: float, full: float, hold: float, end: float) -> np.ndarray:
+    return _ease((t - start) / (full - start)) * (1 - _ease((t - hold) / (end - hold)))
+
+
+def _talk(t: np.ndarray) -> dict[str, np.ndarray]:
+    """Return weights [T] by name: sounds blended with Gaussian influence over time, silence around them."""
+    times, shapes, spreads = [], [], []
+    rng = np.random.default_rng(5)
+    for start, pace, sounds in PHRASES:
+        at = start
+        for sound in sounds:
+            times.append(at)
+            shapes.append(VISEMES[SOUND.get(sound, sound)])
+            spreads.append(COARTICULATION)
+            at += pace * rng.uniform(0.75, 1.2) * (1.2 if sound in "aoeu" else 0.9)
+        for k in range(5):
+            for silent in (start - 0.16 - 0.11 * k, at + 0.06 + 0.11 * k):
+                times.append(silent)
+                shapes.append(VISEMES["rest"])
+                spreads.append(COARTICULATION)
+    d = (t[:, None] - np.array(times)) / np.array(spreads)
+    influence = np.exp(-0.5 * d**2) + 1e-12
+    influence /= influence.sum(axis=1, keepdims=True) + 1e-6
+    names = sorted({name for shape in shapes for name in shape})
+    # Loud and quiet parts of the sentence.
+    stress = 0.86 + 0.14 * np.sin(2 * np.pi * t / 0.9 + 0.6)
+    return {name: stress * (influence @ np.array([shape.get(name, 0.0) for shape in shapes])) for name in names}
+
+
+def _blinks(t: np.ndarray) -> np.ndarray:
+    closed = np.zeros(len(t))
+    for start in BLINKS:
+        closed = np.maximum(closed, _bump(t, start, start + CLOSING, start + CLOSING + CLOSED,
+                                          start + CLOSING + CLOSED + OPENING))
+    # Frames are 40 ms apart: keep the one nearest to the blink's middle fully shut, as a shutter would have caught it.
+    for start in BLINKS:
+        closed[int(round((start + CLOSING + CLOSED / 2) * FPS)) % len(t)] = 1
+    return closed
+
+
+def _look(t: np.ndarray, weights: dict[str, np.ndarray]) -> None:
+    """Add gaze: saccades between targets, and the small drift of a fixation."""
+    side, up = np.zeros(len(t)), np.zeros(len(t))
+    previous = (0.0, 0.0)
+    for start, x, y in GAZE:
+        step = _ease((t - start) / SACCADE)
+        side += (x - previous[0]) * step
+        up += (y - previous[1]) * step
+        previous = (x, y)
+    side += 0.35 * np.sin(2 * np.pi * t * 1.3) * np.sin(2 * np.pi * t / 10)
+    up += 0.25 * np.sin(2 * np.pi * t * 0.9) * np.sin(2 * np.pi * t / 10)
+    degrees_side, degrees_up = np.degrees(0.50), np.degrees(0.38)
+    weights["eyeLookOutLeft"] += np.maximum(side, 0) / degrees_side
+    weights["eyeLookInRight"] += np.maximum(side, 0) / degrees_side
+    weights["eyeLookInLeft"] += np.maximum(-side, 0) / degrees_side
+    weights["eyeLookOutRight"] += np.maximum(-side, 0) / degrees_side
+    for eye in ("Left", "Right"):
+        weights[f"eyeLookUp{eye}"] += np.maximum(up, 0) / degrees_up
+        weights[f"eyeLookDown{eye}"] += np.maximum(-up, 0) / degrees_up
+
+
+def _head(t: np.ndarray) -> np.ndarray:
+    """Return yaw, pitch and roll in degrees, [3, T]."""
+    keys = np.array(HEAD)
+    after = np.clip(np.searchsorted(keys[:, 0], t, side="right"), 1, len(keys) - 1)
+    a, b = keys[after - 1], keys[after]
+    eased = _ease((t - a[:, 0]) / (b[:, 0] - a[:, 0]))
+    pose = a[:, 1:] + (b - a)[:, 1:] * eased[:, None]
+    sway = np.stack([0.5 * np.sin(2 * np.pi * t / 2.5), 0.4 * np.sin(2 * np.pi * t / 3.333), 0 * t], axis=1)
+    return (pose + sway).T
