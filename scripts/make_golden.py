@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/posing: small avatars as GLB, one clip, and what `formats.deform` makes of them at ten moments.
+
+Every implementation of posing (TypeScript, the browser's shaders, C#) is compared with these files. Regenerating them
+is a reviewed act: say in the commit why they changed. `tests/test_golden.py` regenerates them in memory and compares.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from exporter.targets import glb  # noqa: E402
+from formats.avatar import Avatar, LinearDynamics, SplatLayer  # noqa: E402
+from formats.camera import Camera  # noqa: E402
+from formats.codecs import sequence_json  # noqa: E402
+from formats.deform import PosedSplats, deform  # noqa: E402
+from formats.files import replacing, write_bytes  # noqa: E402
+from formats.head_model import HeadModel  # noqa: E402
+from formats.rotations import normalize, quat_to_matrix  # noqa: E402
+from formats.sequence import Sequence  # noqa: E402
+from formats.spherical_harmonics import evaluate_sh  # noqa: E402
+from tests.builders import tiny_avatar, tiny_camera, tiny_head, tiny_sequence  # noqa: E402
+
+FOLDER = ROOT / "tests" / "golden" / "posing"
+MOMENTS = (0, 0.5, 1, 1.25, 2, 2.75, 3, 3.4, 4.6, 5)
+"""Fractional frame indices of the clip."""
+FRAMES = 6
+DIGITS = 7
+"""Significant digits stored: a hundredth of a micrometre on a head."""
+
+
+def _light() -> HeadModel:
+    """Return a head without correctives and seams, for cases that are about something else."""
+    return tiny_head(correctives=False, uvs=False)
+
+
+def _still(kind: str, head: HeadModel | None = None) -> Avatar:
+    """Return a tiny avatar without its networks, which a GLB does not carry."""
+    avatar = tiny_avatar(kind, head=head)
+    layers = tuple(dataclasses.replace(layer, dynamics=None) for layer in avatar.layers if isinstance(layer, SplatLayer))
+    return dataclasses.replace(avatar, layers=layers, networks={})
+
+
+def _linear(space: str, sh_frame: str) -> Avatar:
+    avatar = tiny_avatar("linear", n=16, head=_light())
+    layer = avatar.layers[0]
+    assert isinstance(layer, SplatLayer) and isinstance(layer.dynamics, LinearDynamics)
+    moved = dataclasses.replace(layer, dynamics=dataclasses.replace(layer.dynamics, space=space), sh_frame=sh_frame)
+    return dataclasses.replace(avatar, layers=(moved,))
+
+
+def _posed_lids() -> Avatar:
+    head = dataclasses.replace(tiny_head(extra_joints=2), eyelid_space="posed")
+    return tiny_avatar("own-skin-turning", n=16, degree=0, head=head)
+
+
+def _many_joints() -> Avatar:
+    return tiny_avatar("plain-face", n=16, degree=3, head=tiny_head(extra_joints=2))
+
+
+CASES: dict[str, Callable[[], Avatar]] = {
+    "edge-height": lambda: tiny_avatar("edge-height", n=16, degree=3),
+    "normal": lambda: tiny_avatar("normal", n=16, head=_light()),
+    "vertex": lambda: tiny_avatar("vertex", n=16, head=_light()),
+    "world": lambda: _still("world", _light()),
+    "plain-face-many-joints": _many_joints,
+    "vertex-index-surface": lambda: tiny_avatar("vertex-index", degree=0),
+    "vertex-index-still": lambda: tiny_avatar("vertex-index-still", degree=0, head=_light()),
+    "own-skin": lambda: _still("own-skin"),
+    "own-skin-turning-posed-lids": _posed_lids,
+    "linear-canonical": lambda: _linear("canonical", "world"),
+    "linear-posed": lambda: _linear("posed", "head"),
+}
+"""One avatar per way of riding a head that a GLB can carry."""
+
+
+def clip_of(avatar: Avatar) -> Sequence:
+    """Return the clip that drives a case: every field moves, joints beyond FLAME's too."""
+    return tiny_sequence(avatar.head, FRAMES, seed=9)
+
+
+def camera() -> Camera:
+    """Return the camera whose view directions the golden colours are for."""
+    return tiny_camera(0.4)
+
+
+def golden_frames(avatar: Avatar) -> dict[str, Any]:
+    """Return what a case's JSON holds: the camera, and per moment the head and the Gaussians in world space."""
+    sequence, view = clip_of(avatar), camera()
+    frames = []
+    for t in MOMENTS:
+        posed = deform(avatar, sequence, t)
+        (splats,) = posed.layers
+        assert isinstance(splats, PosedSplats)
+        axes = quat_to_matrix(splats.cloud.quats) * splats.cloud.scales.astype(np.float64)[:, None]
+        covariance = axes @ axes.transpose(0, 2, 1)
+        directions = normalize(splats.cloud.means.astype(np.float64) - view.position) @ splats.sh_rotation
+        frames.append({
+            "t": t, "vertices": _numbers(posed.head.vertices), "means": _numbers(splats.cloud.means),
+            "covariances": _numbers(covariance[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]),
+            "opacities": _numbers(splats.cloud.opacities), "rgb": _numbers(evaluate_sh(splats.cloud.sh, directions))})
+    return {"camera": {"K": view.K.tolist(), "world_to_camera": view.world_to_camera.tolist(), "width": view.width,
+                       "height": view.height}, "frames": frames}
+
+
+def _numbers(value: np.ndarray) -> list[float]:
+    return [float(f"{x:.{DIGITS}g}") for x in np.asarray(value, np.float64).ravel()]
+
+
+def write(folder: Path) -> None:
+    """Write every case to `folder`."""
+    for name, make in CASES.items():
+        avatar = dataclasses.replace(make(), sequence=None)
+        avatar = dataclasses.replace(avatar, sequence=clip_of(avatar))
+        write_bytes(folder / f"{name}.glb", glb.to_bytes(avatar, glb.Options(grade="full")))
+        write_bytes(folder / f"{name}.json", (json.dumps(golden_frames(avatar), separators=(",", ":")) + "\n").encode())
+        with replacing(folder / f"{name}.clip.json") as temporary:
+            sequence_json.write(clip_of(avatar), temporary)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    folder = parser.parse_args().out
+    write(folder)
+    files = sorted(folder.iterdir())
+    print(f"{folder}: {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

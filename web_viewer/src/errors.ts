@@ -1,0 +1,16 @@
+/** Everything the viewer can explain to a person; `message` is one readable line. */
+export class ViewerError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = new.target.name;
+  }
+}
+
+/** A file is not a flameport avatar, or is damaged. */
+export class AvatarFormatError extends ViewerError {}
+
+/** A clip, camera or manifest is not what it should be, or does not belong to the avatar. */
+export class SequenceError extends ViewerError {}
+
+/** This browser or graphics driver cannot draw the avatar. */
+export class DeviceError extends ViewerError {}

@@ -1,0 +1,226 @@
+/** One avatar on one WebGL2 context: passes, depth order, and the picture. */
+import type { Avatar } from "../avatar.ts";
+import { DeviceError } from "../errors.ts";
+import { DepthSorter } from "../sort.ts";
+import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
+import { FETCH } from "./shader_math.ts";
+import { SplatLayer, type View } from "./splat_layer.ts";
+
+const DRAW_VERTEX = `${FETCH}
+uniform usampler2D order;
+uniform sampler2D place,axes,paint;
+uniform vec2 picture;
+out vec2 q;
+flat out vec4 color;
+void main(){
+  ivec2 p=at(int(texelFetch(order,at(gl_VertexID>>2),0).x));
+  vec4 a=texelFetch(place,p,0);
+  gl_Position=vec4(2,2,2,1);
+  if(a.w==0.)return;
+  vec2 corner=vec2(gl_VertexID&1,(gl_VertexID>>1)&1)*2.-1.;
+  vec4 e=texelFetch(axes,p,0);
+  q=corner*a.z;
+  color=texelFetch(paint,p,0);
+  vec2 pixel=a.xy+corner.x*e.xy+corner.y*e.zw;
+  gl_Position=vec4(pixel.x*2./picture.x-1.,1.-pixel.y*2./picture.y,0,1);
+}`;
+
+// Below 1/255 nothing is added; without discard, which would cost early tests and helps nothing here.
+const DRAW_FRAGMENT = `
+in vec2 q;
+flat in vec4 color;
+out vec4 o;
+void main(){
+  float a=min(.99,color.w*exp(-.5*dot(q,q)));
+  o=a<1./255.?vec4(0):vec4(color.xyz*a,a);
+}`;
+
+export interface Background {
+  rgb: [number, number, number];
+  alpha: number;
+}
+
+/** World-space Gaussians as the card has them, for tests. */
+export interface WorldSplats {
+  means: Float32Array;
+  /** xx, xy, xz, yy, yz, zz. */
+  covariances: Float32Array;
+  opacities: Float32Array;
+  rgb: Float32Array;
+}
+
+export class Renderer {
+  readonly layers: SplatLayer[];
+  readonly rows: number[] = [];
+  /** Splat ids, as the order uses them: row * WIDTH + column. */
+  readonly ids: Uint32Array;
+  /** Padded like the tables: id i is at 3 i. */
+  readonly centers: Float32Array;
+  /** Gaussians beyond the near plane in the last picture. */
+  shown = 0;
+  private readonly vertices: Table;
+  private readonly joints: Table;
+  private readonly order: Table;
+  private readonly orderData: Uint32Array;
+  private readonly outputs: Table[];
+  private readonly target: Target;
+  private readonly draw: Program;
+  private readonly quads: WebGLBuffer;
+  private readonly array: WebGLVertexArrayObject;
+  private readonly sorter = new DepthSorter();
+  private readonly vertexData: Float32Array;
+  private readonly jointData: Float32Array;
+
+  constructor(
+    private readonly gl: GL,
+    private readonly avatar: Avatar,
+    exact: boolean,
+  ) {
+    if (!gl.getExtension("EXT_color_buffer_float")) {
+      throw new DeviceError("This device cannot draw into floating-point textures, which the player needs.");
+    }
+    const { head } = avatar;
+    this.layers = avatar.layers.map((layer) => new SplatLayer(gl, layer, head, exact));
+    let rows = 0;
+    for (const layer of this.layers) {
+      this.rows.push(rows);
+      rows += layer.rows;
+    }
+    this.ids = new Uint32Array(avatar.count);
+    let at = 0;
+    avatar.layers.forEach((layer, l) => {
+      for (let i = 0; i < layer.count; i++) this.ids[at++] = this.rows[l] * WIDTH + i;
+    });
+    this.centers = new Float32Array(rows * WIDTH * 3);
+    this.vertices = new Table(gl, "rgb32f", head.vertexCount);
+    this.joints = new Table(gl, "rgb32f", 3 * head.parents.length);
+    this.vertexData = new Float32Array(3 * head.vertexCount);
+    this.jointData = new Float32Array(9 * head.parents.length);
+    this.order = new Table(gl, "r32ui", avatar.count);
+    this.orderData = new Uint32Array(avatar.count);
+    this.outputs = [0, 1, 2].map(() => new Table(gl, "rgba32f", rows * WIDTH));
+    this.target = new Target(
+      gl,
+      this.outputs.map((table) => table.texture),
+    );
+    this.draw = new Program(gl, DRAW_VERTEX, DRAW_FRAGMENT);
+    this.array = gl.createVertexArray();
+    this.quads = gl.createBuffer();
+    gl.bindVertexArray(this.array);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.quads);
+    const indices = new Uint32Array(6 * avatar.count);
+    for (let i = 0; i < avatar.count; i++) indices.set([0, 1, 2, 2, 1, 3].map((c) => 4 * i + c), 6 * i);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW);
+    gl.bindVertexArray(null);
+  }
+
+  /** Bytes on the card, without the picture. */
+  get bytes(): number {
+    const shared = [this.vertices, this.joints, this.order, ...this.outputs];
+    return (
+      this.avatar.count * 24 +
+      shared.reduce((sum, table) => sum + table.bytes, 0) +
+      this.layers.reduce((sum, layer) => sum + layer.bytes, 0)
+    );
+  }
+
+  /** Return the part of `centers` that belongs to layer `l`. */
+  centersOf(l: number): Float32Array {
+    const start = 3 * this.rows[l] * WIDTH;
+    return this.centers.subarray(start, start + 3 * this.avatar.layers[l].count);
+  }
+
+  /** Take a new pose. `coefficients` are per layer; joint matrices are 3x4 row-major. */
+  pose(vertices: Float64Array, matrices: Float64Array, coefficients: (Float64Array | null)[]): void {
+    const { gl } = this;
+    gl.disable(gl.BLEND);
+    if (this.layers.some((layer) => layer.readsVertices)) {
+      this.vertexData.set(vertices);
+      this.vertices.write(this.vertexData);
+    }
+    if (this.layers.some((layer) => layer.readsJoints)) {
+      for (let j = 0; j < this.jointData.length / 9; j++) {
+        for (let n = 0; n < 9; n++) this.jointData[9 * j + n] = matrices[12 * j + 4 * (n % 3) + Math.floor(n / 3)];
+      }
+      this.joints.write(this.jointData);
+    }
+    this.layers.forEach((layer, l) => {
+      layer.pose(this.centersOf(l), coefficients[l], this.vertices);
+    });
+  }
+
+  /** Draw into `framebuffer` (null: the canvas). */
+  render(view: View, shRotation: Float64Array, background: Background, framebuffer: WebGLFramebuffer | null): void {
+    const { gl } = this;
+    const r = view.rotation;
+    const axis: [number, number, number] = [r[6], r[7], r[8]];
+    this.shown = this.sorter.sort(this.centers, this.ids, axis, view.translation[2], view.near, this.orderData);
+    this.order.write(this.orderData.subarray(0, this.shown));
+    this.splats(view, shRotation, false);
+
+    gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
+    gl.viewport(0, 0, view.width, view.height);
+    const { rgb, alpha } = background;
+    gl.clearColor(rgb[0] * alpha, rgb[1] * alpha, rgb[2] * alpha, alpha);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    if (!this.shown) return;
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    this.draw
+      .use()
+      .texture("order", this.order)
+      .texture("place", this.outputs[0])
+      .texture("axes", this.outputs[1])
+      .texture("paint", this.outputs[2])
+      .floats("picture", view.width, view.height);
+    gl.bindVertexArray(this.array);
+    gl.drawElements(gl.TRIANGLES, 6 * this.shown, gl.UNSIGNED_INT, 0);
+    gl.bindVertexArray(null);
+  }
+
+  private splats(view: View, shRotation: Float64Array, world: boolean): void {
+    const { gl } = this;
+    gl.disable(gl.BLEND);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.framebuffer);
+    this.layers.forEach((layer, l) => {
+      layer.run(this.rows[l], view, this.vertices, this.joints, shRotation, world);
+    });
+  }
+
+  /** Return the Gaussians as the card has them; slow, for tests. */
+  readWorld(view: View, shRotation: Float64Array): WorldSplats {
+    const { gl, ids } = this;
+    this.splats(view, shRotation, true);
+    const parts = this.outputs.map((table, i) => {
+      gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.framebuffer);
+      gl.readBuffer(gl.COLOR_ATTACHMENT0 + i);
+      const out = new Float32Array(WIDTH * table.height * 4);
+      gl.readPixels(0, 0, WIDTH, table.height, gl.RGBA, gl.FLOAT, out);
+      return out;
+    });
+    const n = ids.length;
+    const out: WorldSplats = {
+      means: new Float32Array(3 * n),
+      covariances: new Float32Array(6 * n),
+      opacities: new Float32Array(n),
+      rgb: new Float32Array(3 * n),
+    };
+    ids.forEach((id, i) => {
+      const texel = 4 * id;
+      out.means.set(this.centers.subarray(3 * id, 3 * id + 3), 3 * i);
+      out.rgb.set(parts[0].subarray(texel, texel + 3), 3 * i);
+      out.opacities[i] = parts[0][texel + 3];
+      out.covariances.set(parts[1].subarray(texel, texel + 4), 6 * i);
+      out.covariances.set(parts[2].subarray(texel, texel + 2), 6 * i + 4);
+    });
+    return out;
+  }
+
+  dispose(): void {
+    const { gl } = this;
+    for (const layer of this.layers) layer.dispose();
+    for (const owned of [this.vertices, this.joints, this.order, ...this.outputs, this.target, this.draw]) owned.dispose();
+    gl.deleteVertexArray(this.array);
+    gl.deleteBuffer(this.quads);
+  }
+}

@@ -1,0 +1,80 @@
+/** GLSL that several passes share. Matrices are GLSL's: m[column][row]. Quaternions are wxyz in .x .yzw order. */
+
+export const FETCH = `
+ivec2 at(int i){return ivec2(i&1023,i>>10);}
+`;
+
+export const QUATERNIONS = `
+mat3 toMatrix(vec4 q){
+  float w=q.x,x=q.y,y=q.z,z=q.w;
+  return mat3(1.-2.*(y*y+z*z),2.*(x*y+w*z),2.*(x*z-w*y), 2.*(x*y-w*z),1.-2.*(x*x+z*z),2.*(y*z+w*x),
+    2.*(x*z+w*y),2.*(y*z-w*x),1.-2.*(x*x+y*y));
+}
+vec4 multiply(vec4 a,vec4 b){return vec4(a.x*b.x-dot(a.yzw,b.yzw),a.x*b.yzw+b.x*a.yzw+cross(a.yzw,b.yzw));}
+vec4 fromAxisAngle(vec3 r){
+  float a=length(r);
+  return vec4(cos(a*.5),r*(a>1e-4?sin(a*.5)/a:.5-a*a/48.));
+}
+/** w >= 0, Shepperd's branches. */
+vec4 fromMatrix(mat3 m){
+  float t=m[0][0]+m[1][1]+m[2][2];
+  vec3 d=vec3(m[0][0],m[1][1],m[2][2]);
+  vec3 odd=vec3(m[1][2]-m[2][1],m[2][0]-m[0][2],m[0][1]-m[1][0]);
+  float xy=m[0][1]+m[1][0],xz=m[0][2]+m[2][0],yz=m[1][2]+m[2][1];
+  vec4 q;
+  if(t>=max(d.x,max(d.y,d.z)))q=vec4(1.+t,odd);
+  else if(d.x>=d.y&&d.x>=d.z)q=vec4(odd.x,1.+2.*d.x-t,xy,xz);
+  else if(d.y>=d.z)q=vec4(odd.y,xy,1.+2.*d.y-t,yz);
+  else q=vec4(odd.z,xz,yz,1.+2.*d.z-t);
+  q=normalize(q);
+  return q.x<0.?-q:q;
+}
+`;
+
+export const TRIANGLES = `
+/** Columns: first edge, normal, their cross product; x: size k, y: double area (formats.deform.triangle_frames). */
+mat3 triangle(vec3 v0,vec3 v1,vec3 v2,out vec2 size){
+  vec3 e=v1-v0,s=v2-v0;
+  float l=length(e);
+  vec3 a=l>1e-12?e/l:vec3(1,0,0);
+  vec3 n=cross(a,s);
+  float h=length(n);
+  vec3 o=abs(a.y)<.9?vec3(0,1,0):vec3(0,0,1);
+  vec3 b=h>1e-12?n/h:normalize(o-a*dot(a,o));
+  vec3 c=cross(a,b);
+  size=vec2((l+abs(dot(c,s)))*.5,l*h);
+  return mat3(a,b,c);
+}
+`;
+
+/**
+ * The rotation nearest to S, from a start near it: Newton's method on tr(R^T S), which the nearest rotation maximises.
+ * With M = R^T S, the step solves (tr(M) I - sym(M)) w = axial(M); it converges quadratically, also where S mirrors.
+ */
+export const POLAR = `
+mat3 polar(mat3 S,mat3 R){
+  for(int i=0;i<8;i++){
+    mat3 M=transpose(R)*S;
+    float t=M[0][0]+M[1][1]+M[2][2];
+    vec3 a=vec3(M[1][2]-M[2][1],M[2][0]-M[0][2],M[0][1]-M[1][0]);
+    mat3 H=mat3(t)-.5*(M+transpose(M));
+    float d=determinant(H);
+    vec3 w=t>0.&&d>1e-6*t*t*t?inverse(H)*a:a/(abs(t)+1e-12);
+    float l=length(w);
+    if(l>1.)w/=l;
+    R=R*toMatrix(normalize(vec4(1.,w*.5)));
+    if(l<1e-6)break;
+  }
+  return R;
+}
+/** An orthonormal frame from two directions: n, then what of t is square to it. */
+mat3 frameOf(vec3 n,vec3 t){
+  float a=length(n);
+  n=a>1e-12?n/a:vec3(0,0,1);
+  t-=n*dot(n,t);
+  float b=length(t);
+  if(b<1e-12){t=abs(n.x)<.9?vec3(1,0,0):vec3(0,1,0);t-=n*dot(n,t);b=length(t);}
+  t/=b;
+  return mat3(n,t,cross(n,t));
+}
+`;

@@ -1,0 +1,225 @@
+/**
+ * Binary glTF 2.0 as a container, read with bounds: every count and offset is checked against the bytes that are there
+ * before anything is allocated. What a document means is for `avatar.ts` to say.
+ */
+import { AvatarFormatError } from "./errors.ts";
+
+const WIDTHS: Record<string, number> = { SCALAR: 1, VEC2: 2, VEC3: 3, VEC4: 4, MAT4: 16 };
+const SIZES: Record<number, number> = { 5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4 };
+const NORMAL: Record<number, number> = { 5120: 127, 5121: 255, 5122: 32767, 5123: 65535 };
+/** Elements of an accessor that stores none of them: what a small file may make us allocate. */
+const EMPTY_LIMIT = 1 << 24;
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON from a stranger; every use below is checked
+export type Json = any;
+
+/** Rows of an array that are not zero; `rows` is null when all are stored. */
+export interface SparseRows {
+  rows: Uint32Array | null;
+  values: Float32Array;
+}
+
+export class Glb {
+  private constructor(
+    readonly json: Json,
+    private readonly binary: DataView,
+  ) {}
+
+  /** Return the container in `buffer`; throws `AvatarFormatError` unless it is a whole GLB of version 2. */
+  static parse(buffer: ArrayBuffer): Glb {
+    const data = new DataView(buffer);
+    if (buffer.byteLength < 20 || data.getUint32(0, true) !== 0x46546c67) {
+      throw new AvatarFormatError("This is not a GLB: it does not start with “glTF”. Choose a .glb that flameport wrote.");
+    }
+    const length = data.getUint32(8, true);
+    if (data.getUint32(4, true) !== 2) throw new AvatarFormatError("This GLB has a version other than 2.");
+    if (length > buffer.byteLength) {
+      throw new AvatarFormatError(
+        `The file was cut off: it says ${length} bytes, ${buffer.byteLength} arrived. Copy it again.`,
+      );
+    }
+    const chunk = (start: number, kind: number): [number, number] => {
+      const size = data.getUint32(start, true);
+      if (data.getUint32(start + 4, true) !== kind || start + 8 + size > length) {
+        throw new AvatarFormatError(`The GLB's chunk at byte ${start} is damaged. Copy the file again.`);
+      }
+      return [start + 8, size];
+    };
+    const [jsonAt, jsonSize] = chunk(12, 0x4e4f534a);
+    let json: Json;
+    try {
+      json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array(buffer, jsonAt, jsonSize)));
+    } catch {
+      throw new AvatarFormatError("The GLB's JSON is damaged. Copy the file again.");
+    }
+    const binaryAt = jsonAt + jsonSize;
+    const [at, size] = binaryAt + 8 <= length ? chunk(binaryAt, 0x004e4942) : [0, 0];
+    return new Glb(json, new DataView(buffer, at, size));
+  }
+
+  /** Return entry `index` of a top-level list such as "accessors". */
+  item(kind: string, index: Json): Json {
+    const list = this.json?.[kind];
+    if (!Array.isArray(list) || !Number.isInteger(index) || index < 0 || index >= list.length) {
+      throw new AvatarFormatError(`The GLB refers to ${kind}[${index}], which it does not have.`);
+    }
+    return list[index];
+  }
+
+  /** Return an accessor as floats, row after row of `width`; normalised integers are scaled as glTF says. */
+  floats(index: Json, width: number, count?: number): Float32Array {
+    const rows = this.count(index, width, count);
+    const out = new Float32Array(rows * width);
+    this.fill(index, width, rows, out);
+    for (const value of out) {
+      if (!Number.isFinite(value)) throw new AvatarFormatError(`accessors[${index}] holds NaN or infinity.`);
+    }
+    return out;
+  }
+
+  /** Return an accessor of unsigned integers; each must be below `limit`. */
+  integers(index: Json, width: number, count: number | undefined, limit: number): Uint32Array {
+    const rows = this.count(index, width, count);
+    const kind = this.item("accessors", index).componentType;
+    if (kind !== 5121 && kind !== 5123 && kind !== 5125) {
+      throw new AvatarFormatError(`accessors[${index}]: expected unsigned integers.`);
+    }
+    const out = new Uint32Array(rows * width);
+    this.fill(index, width, rows, out);
+    for (const value of out) {
+      if (value >= limit) throw new AvatarFormatError(`accessors[${index}]: index ${value}, there are only ${limit}.`);
+    }
+    return out;
+  }
+
+  /** Return VEC3 rows below `count`, only those that are not zero when that is fewer than two thirds. */
+  sparseRows(index: Json, total: number, count: number): SparseRows {
+    const accessor = this.item("accessors", index);
+    this.count(index, 3, total);
+    if (accessor.sparse && accessor.bufferView === undefined) {
+      const [rows, values] = this.sparse(accessor, index, 3);
+      let kept = rows.length;
+      while (kept > 0 && rows[kept - 1] >= count) kept--;
+      const floats = Float32Array.from(values.subarray(0, kept * 3));
+      return { rows: rows.slice(0, kept), values: floats };
+    }
+    const dense = this.floats(index, 3, total).subarray(0, count * 3);
+    const rows: number[] = [];
+    for (let i = 0; i < count; i++) {
+      if (dense[3 * i] !== 0 || dense[3 * i + 1] !== 0 || dense[3 * i + 2] !== 0) rows.push(i);
+    }
+    if (rows.length * 3 > count * 2) return { rows: null, values: dense.slice() };
+    const values = new Float32Array(rows.length * 3);
+    rows.forEach((row, k) => {
+      values.set(dense.subarray(3 * row, 3 * row + 3), 3 * k);
+    });
+    return { rows: Uint32Array.from(rows), values };
+  }
+
+  /** Return how many elements an accessor has, after checking its type. */
+  count(index: Json, width: number, expected?: number): number {
+    const accessor = this.item("accessors", index);
+    if (WIDTHS[accessor.type] !== width || !(accessor.componentType in SIZES)) {
+      throw new AvatarFormatError(`accessors[${index}]: expected ${width} numbers each, got ${accessor.type}.`);
+    }
+    const count = accessor.count;
+    if (!Number.isInteger(count) || count < 1 || (expected !== undefined && count !== expected)) {
+      throw new AvatarFormatError(`accessors[${index}]: expected ${expected ?? "some"} elements, got ${count}.`);
+    }
+    if (accessor.bufferView === undefined && count * width > EMPTY_LIMIT) {
+      throw new AvatarFormatError(`accessors[${index}]: ${count} elements without bytes is more than we read.`);
+    }
+    return count;
+  }
+
+  private fill(index: Json, width: number, count: number, out: Float32Array | Uint32Array): void {
+    const accessor = this.item("accessors", index);
+    const { componentType } = accessor;
+    const scale = accessor.normalized === true ? NORMAL[componentType] : undefined;
+    if (accessor.bufferView !== undefined) {
+      this.elements(accessor.bufferView, accessor.byteOffset ?? 0, componentType, width, count, `accessors[${index}]`, out);
+    }
+    if (accessor.sparse) {
+      const [rows, values] = this.sparse(accessor, index, width);
+      rows.forEach((row, k) => {
+        if (row < count) for (let c = 0; c < width; c++) out[row * width + c] = values[k * width + c];
+      });
+    }
+    if (scale) for (let i = 0; i < out.length; i++) out[i] = Math.max(out[i] / scale, -1);
+  }
+
+  private sparse(accessor: Json, index: Json, width: number): [Uint32Array, Float32Array] {
+    const { count, indices, values } = accessor.sparse;
+    const where = `accessors[${index}].sparse`;
+    if (!Number.isInteger(count) || count < 1 || count > accessor.count) {
+      throw new AvatarFormatError(`${where}: count ${count} is not in 1..${accessor.count}.`);
+    }
+    this.bounds(indices?.bufferView, indices?.byteOffset ?? 0, indices?.componentType, 1, count, where);
+    this.bounds(values?.bufferView, values?.byteOffset ?? 0, accessor.componentType, width, count, where);
+    const rows = new Uint32Array(count);
+    this.elements(indices.bufferView, indices.byteOffset ?? 0, indices.componentType, 1, count, where, rows);
+    for (let i = 0; i < count; i++) {
+      if (rows[i] >= accessor.count || (i > 0 && rows[i] <= rows[i - 1])) {
+        throw new AvatarFormatError(`${where}: indices must rise and stay below ${accessor.count}.`);
+      }
+    }
+    const floats = new Float32Array(count * width);
+    this.elements(values.bufferView, values.byteOffset ?? 0, accessor.componentType, width, count, where, floats);
+    return [rows, floats];
+  }
+
+  private bounds(view: Json, offset: Json, type: number, width: number, count: number, where: string): [number, number] {
+    const { byteOffset = 0, byteLength, byteStride, buffer = 0, extensions } = this.item("bufferViews", view);
+    const size = SIZES[type] * width;
+    const stride = byteStride ?? size;
+    const whole = [byteOffset, byteLength, offset, stride].every((n) => Number.isInteger(n) && n >= 0);
+    if (!whole || !size || stride < size || buffer !== 0) throw new AvatarFormatError(`${where}: its layout makes no sense.`);
+    if (extensions && Object.keys(extensions).some((name) => name.toLowerCase().includes("meshopt"))) {
+      throw new AvatarFormatError("This GLB is compressed with meshopt; export it with --grade plain or full.");
+    }
+    if (offset + stride * (count - 1) + size > byteLength || byteOffset + byteLength > this.binary.byteLength) {
+      throw new AvatarFormatError(`${where}: reaches outside the file, which may have been cut off.`);
+    }
+    return [byteOffset + offset, stride];
+  }
+
+  private elements(
+    view: Json,
+    offset: Json,
+    type: number,
+    width: number,
+    count: number,
+    where: string,
+    out: Float32Array | Uint32Array,
+  ): void {
+    const [start, stride] = this.bounds(view, offset, type, width, count, where);
+    const size = SIZES[type];
+    const at = this.binary.byteOffset + start;
+    if (type === 5126 && stride === size * width && at % 4 === 0 && out instanceof Float32Array) {
+      out.set(new Float32Array(this.binary.buffer, at, count * width));
+      return;
+    }
+    const read = this.reader(type);
+    for (let i = 0, o = 0, row = start; i < count; i++, row += stride) {
+      for (let c = 0; c < width; c++, o++) out[o] = read(row + c * size);
+    }
+  }
+
+  private reader(type: number): (at: number) => number {
+    const b = this.binary;
+    switch (type) {
+      case 5120:
+        return (at) => b.getInt8(at);
+      case 5121:
+        return (at) => b.getUint8(at);
+      case 5122:
+        return (at) => b.getInt16(at, true);
+      case 5123:
+        return (at) => b.getUint16(at, true);
+      case 5125:
+        return (at) => b.getUint32(at, true);
+      default:
+        return (at) => b.getFloat32(at, true);
+    }
+  }
+}

@@ -1,0 +1,412 @@
+/** The player: one avatar on one canvas. Everything a page or a program needs; no user interface. */
+import type { Avatar, Role } from "./avatar.ts";
+import { cameraOf, fitCamera, type PinholeCamera, positionOf } from "./camera.ts";
+import { DeviceError, SequenceError } from "./errors.ts";
+import { defaultCamera } from "./framing.ts";
+import type { GL } from "./gl/device.ts";
+import { type Background, Renderer, type WorldSplats } from "./gl/renderer.ts";
+import type { View } from "./gl/splat_layer.ts";
+import type { Json } from "./glb.ts";
+import { isPoseField, Pose } from "./pose.ts";
+import { PosedAvatar } from "./posed_avatar.ts";
+import { readSequence, type Sequence } from "./sequence.ts";
+
+export interface PlayerOptions {
+  /** Display sRGB, 0..1; null for a transparent picture. White when absent. */
+  background?: [number, number, number] | null;
+  /** Metres of view depth; nearer Gaussians are not drawn. */
+  near?: number;
+  /** Keep harmonics and dynamics as 32-bit floats on the card instead of 16-bit ones. */
+  exact?: boolean;
+  /** Follow the canvas's size on the page; otherwise its width and height attributes stay as they are. */
+  resize?: boolean;
+  /** Called with a message when something goes wrong after construction, e.g. the device is lost. */
+  onError?: (error: Error) => void;
+}
+
+/** What a person may set over the clip: axis-angle radians, metres, lids 0..1, or a joint's rotation by name. */
+export type PoseOverrides = Record<string, ArrayLike<number>>;
+
+export interface Stats {
+  fps: number;
+  /** Gaussians in the avatar, and in front of the camera. */
+  count: number;
+  shown: number;
+  /** CPU time of the last frame in milliseconds: posing, and everything including the calls to the driver. */
+  poseMs: number;
+  frameMs: number;
+  gpuBytes: number;
+}
+
+const ROLES: readonly Role[] = ["root", "neck", "jaw", "left_eye", "right_eye"];
+
+export class Player {
+  /** Called after every picture. */
+  onFrame: (() => void) | null = null;
+  speed = 1;
+  loop = true;
+  avatar: Avatar | null = null;
+  sequence: Sequence | null = null;
+  private readonly gl: GL;
+  private readonly options: Required<Omit<PlayerOptions, "onError">> & { onError: (error: Error) => void };
+  private renderer: Renderer | null = null;
+  private posed: PosedAvatar | null = null;
+  private current: Pose | null = null;
+  private columns: number[] = [];
+  private camera: PinholeCamera | null = null;
+  private readonly expressions = new Map<number, number>();
+  private readonly overrides = new Map<string, Float64Array>();
+  private time = 0;
+  private playing = false;
+  private poseDirty = true;
+  private pictureDirty = true;
+  private lost = false;
+  private disposed = false;
+  private request = 0;
+  private last = 0;
+  private poseMs = 0;
+  private frameMs = 0;
+  private readonly times: number[] = [];
+  private readonly observer: ResizeObserver | null;
+  private pictures: { width: number; height: number; texture: WebGLTexture; framebuffer: WebGLFramebuffer } | null = null;
+
+  constructor(
+    readonly canvas: HTMLCanvasElement,
+    options: PlayerOptions = {},
+  ) {
+    const gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, depth: false });
+    if (!gl) throw new DeviceError("This browser cannot draw with WebGL2. Update it, or switch on hardware acceleration.");
+    this.gl = gl;
+    this.options = {
+      background: options.background === undefined ? [1, 1, 1] : options.background,
+      near: options.near ?? 0.2,
+      exact: options.exact ?? false,
+      resize: options.resize ?? false,
+      onError: options.onError ?? (() => {}),
+    };
+    canvas.addEventListener("webglcontextlost", this.onLost);
+    canvas.addEventListener("webglcontextrestored", this.onRestored);
+    this.observer = this.options.resize ? new ResizeObserver(() => this.refresh()) : null;
+    this.observer?.observe(canvas);
+    this.request = requestAnimationFrame(this.tick);
+  }
+
+  // --- What is shown -------------------------------------------------------------------------------------------------
+
+  /** Show an avatar, with the clip that came with it; the camera stands in front of it. */
+  setAvatar(avatar: Avatar): void {
+    this.check();
+    const renderer = new Renderer(this.gl, avatar, this.options.exact);
+    this.renderer?.dispose();
+    this.renderer = renderer;
+    this.avatar = avatar;
+    this.posed = new PosedAvatar(avatar);
+    this.current = new Pose(avatar.head);
+    this.camera = defaultCamera(avatar);
+    this.resetPose();
+    this.setSequence(avatar.clip);
+  }
+
+  /** Play another clip: a sequence, or the parsed JSON of one. Null: the neutral pose. */
+  setSequence(sequence: Sequence | Json | null): void {
+    const { avatar } = this;
+    if (!avatar || !this.posed) throw new SequenceError("Load an avatar before its clip.");
+    const next = sequence && !("fields" in sequence) ? readSequence(sequence, avatar.head) : (sequence as Sequence | null);
+    this.columns = next ? next.columns(avatar.head) : [];
+    for (const layer of avatar.layers) {
+      for (const name of next ? (layer.dynamics?.driver ?? []) : []) {
+        if (!isPoseField(name) && !next!.drivers.has(name)) {
+          throw new SequenceError(`The avatar needs '${name}' in every frame of a clip; this one does not hold it.`);
+        }
+      }
+    }
+    this.sequence = next;
+    this.seek({ frame: 0 });
+  }
+
+  /** Stand where a parsed `camera.json`, or a camera, says. */
+  setCamera(camera: Json | PinholeCamera): void {
+    this.camera = "fx" in camera ? camera : cameraOf(camera);
+    this.refresh();
+  }
+
+  getCamera(): PinholeCamera | null {
+    return this.camera;
+  }
+
+  /** Display sRGB, or null for a transparent picture. */
+  setBackground(rgb: [number, number, number] | null): void {
+    this.options.background = rgb;
+    this.refresh();
+  }
+
+  // --- Time ----------------------------------------------------------------------------------------------------------
+
+  play(): void {
+    if (!this.sequence) return;
+    if (!this.loop && this.time >= this.sequence.duration) this.time = 0;
+    this.playing = true;
+    this.last = 0;
+  }
+
+  pause(): void {
+    this.playing = false;
+  }
+
+  get isPlaying(): boolean {
+    return this.playing;
+  }
+
+  /** Seconds since the first frame. */
+  get seconds(): number {
+    return this.time;
+  }
+
+  /** Go to a time in seconds, or to a fractional frame. */
+  seek(to: number | { frame: number }): void {
+    const end = this.sequence?.duration ?? 0;
+    const seconds = typeof to === "number" ? to : to.frame / (this.sequence?.fps ?? 1);
+    this.time = Math.min(Math.max(seconds, 0), end);
+    this.move();
+  }
+
+  // --- Pose ----------------------------------------------------------------------------------------------------------
+
+  /** Hold an expression at a value whatever the clip says; null lets the clip have it back. */
+  setExpression(name: string, value: number | null): void {
+    const index = this.avatar?.head.exprNames.indexOf(name) ?? -1;
+    if (index < 0) throw new SequenceError(`The avatar has no expression “${name}”.`);
+    if (value === null) this.expressions.delete(index);
+    else this.expressions.set(index, value);
+    this.move();
+  }
+
+  /** Hold fields (rotation, neck, jaw, eyes, eyelids, translation) or named joints at values whatever the clip says. */
+  setPose(pose: PoseOverrides): void {
+    for (const [name, values] of Object.entries(pose)) {
+      const field = name !== "expr" && isPoseField(name) ? this.current?.[name] : undefined;
+      if (!field && !this.avatar?.head.jointNames.includes(name)) {
+        throw new SequenceError(`The avatar has no “${name}” to turn.`);
+      }
+      if (values.length !== (field?.length ?? 3)) throw new SequenceError(`“${name}” takes ${field?.length ?? 3} numbers.`);
+      this.overrides.set(name, Float64Array.from(values));
+    }
+    this.move();
+  }
+
+  /** Let the clip have everything back. */
+  resetPose(): void {
+    this.expressions.clear();
+    this.overrides.clear();
+    this.move();
+  }
+
+  /** Return the pose as it is drawn. */
+  getPose(): Pose | null {
+    this.update();
+    return this.current;
+  }
+
+  private update(): void {
+    const { current, posed, renderer } = this;
+    if (!this.poseDirty || !current || !posed || !renderer) return;
+    const start = performance.now();
+    if (this.sequence) this.sequence.sample(this.time * this.sequence.fps, current, this.columns);
+    else current.reset();
+    for (const [index, value] of this.expressions) current.expr[index] = value;
+    for (const [name, values] of this.overrides) {
+      if (isPoseField(name)) current[name].set(values);
+      else current.joints.set(posed.head.head.jointNames.indexOf(name), values);
+    }
+    posed.pose(current);
+    posed.centers.forEach((centers, l) => {
+      renderer.centersOf(l).set(centers);
+    });
+    renderer.pose(posed.head.vertices, posed.head.matrices, posed.coefficients);
+    this.poseDirty = false;
+    this.poseMs = performance.now() - start;
+  }
+
+  private move(): void {
+    this.poseDirty = true;
+    this.pictureDirty = true;
+  }
+
+  private refresh(): void {
+    this.pictureDirty = true;
+  }
+
+  // --- Pictures ------------------------------------------------------------------------------------------------------
+
+  /** Draw now. Pages need not call it: the player draws whenever something has changed. */
+  render(): void {
+    this.check();
+    this.fit();
+    this.draw(null);
+  }
+
+  private draw(framebuffer: WebGLFramebuffer | null): void {
+    if (!this.renderer || !this.posed || !this.camera) return;
+    const start = performance.now();
+    this.update();
+    const { background } = this.options;
+    const ground: Background = { rgb: background ?? [0, 0, 0], alpha: background ? 1 : 0 };
+    this.renderer.render(this.view(this.camera), this.posed.head.rootRotation, ground, framebuffer);
+    this.pictureDirty = false;
+    this.frameMs = performance.now() - start;
+  }
+
+  private view(from: PinholeCamera): View {
+    const { width, height } = this.canvas;
+    const camera = fitCamera(from, width, height);
+    const { rotation, translation, fx, fy, cx, cy } = camera;
+    return { rotation, translation, eye: positionOf(camera), intrinsics: [fx, fy, cx, cy], width, height, near: this.options.near };
+  }
+
+  /** Draw and return the picture, rows from the top: RGBA bytes of the canvas, or floats of a half-float target. */
+  readPixels({ half = false } = {}): Float32Array | Uint8Array {
+    this.check();
+    this.fit();
+    const { gl } = this;
+    const { width, height } = this.canvas;
+    const framebuffer = half ? this.halfTarget(width, height) : null;
+    this.draw(framebuffer);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
+    const pixels = half ? new Float32Array(width * height * 4) : new Uint8Array(width * height * 4);
+    gl.readPixels(0, 0, width, height, gl.RGBA, half ? gl.FLOAT : gl.UNSIGNED_BYTE, pixels);
+    const row = width * 4;
+    for (let y = 0; y < height >> 1; y++) {
+      const upper = pixels.slice(y * row, (y + 1) * row);
+      pixels.copyWithin(y * row, (height - 1 - y) * row, (height - y) * row);
+      pixels.set(upper, (height - 1 - y) * row);
+    }
+    return pixels;
+  }
+
+  /** Return the Gaussians as the card has them; slow, for tests. */
+  readWorld(): WorldSplats {
+    this.check();
+    this.update();
+    if (!this.renderer || !this.camera || !this.posed) throw new SequenceError("Load an avatar first.");
+    return this.renderer.readWorld(this.view(this.camera), this.posed.head.rootRotation);
+  }
+
+  private halfTarget(width: number, height: number): WebGLFramebuffer {
+    if (this.pictures?.width !== width || this.pictures.height !== height) {
+      const { gl } = this;
+      this.dropPictures();
+      const texture = gl.createTexture();
+      gl.bindTexture(gl.TEXTURE_2D, texture);
+      gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA16F, width, height);
+      const framebuffer = gl.createFramebuffer();
+      gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
+      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+      this.pictures = { width, height, texture, framebuffer };
+    }
+    return this.pictures.framebuffer;
+  }
+
+  private dropPictures(): void {
+    if (!this.pictures) return;
+    this.gl.deleteTexture(this.pictures.texture);
+    this.gl.deleteFramebuffer(this.pictures.framebuffer);
+    this.pictures = null;
+  }
+
+  private fit(): void {
+    if (!this.options.resize) return;
+    const { canvas } = this;
+    const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
+    const width = Math.max(1, Math.round(canvas.clientWidth * ratio));
+    const height = Math.max(1, Math.round(canvas.clientHeight * ratio));
+    if (canvas.width !== width) canvas.width = width;
+    if (canvas.height !== height) canvas.height = height;
+  }
+
+  private readonly tick = (now: number): void => {
+    if (this.disposed) return;
+    this.request = requestAnimationFrame(this.tick);
+    if (this.lost) return;
+    const { sequence } = this;
+    if (this.playing && sequence) {
+      if (this.last) this.advance(((now - this.last) / 1000) * this.speed, sequence);
+      this.last = now;
+    }
+    if (!this.pictureDirty) return;
+    try {
+      this.render();
+    } catch (error) {
+      this.playing = false;
+      this.pictureDirty = false;
+      this.options.onError(error as Error);
+      return;
+    }
+    this.times.push(now);
+    while (this.times[0] < now - 1000) this.times.shift();
+    this.onFrame?.();
+  };
+
+  private advance(seconds: number, sequence: Sequence): void {
+    // A loop lasts one frame longer than the clip, so that the last frame is seen before the first comes again.
+    const length = this.loop ? sequence.duration + 1 / sequence.fps : sequence.duration;
+    this.time += seconds;
+    if (this.time >= length) {
+      this.time = this.loop ? this.time % length : sequence.duration;
+      if (!this.loop) this.playing = false;
+    }
+    this.move();
+  }
+
+  get stats(): Stats {
+    const { times } = this;
+    const span = times.length > 1 ? times[times.length - 1] - times[0] : 0;
+    return {
+      fps: span ? ((times.length - 1) * 1000) / span : 0,
+      count: this.avatar?.count ?? 0,
+      shown: this.renderer?.shown ?? 0,
+      poseMs: this.poseMs,
+      frameMs: this.frameMs,
+      gpuBytes: this.renderer?.bytes ?? 0,
+    };
+  }
+
+  // --- Life ----------------------------------------------------------------------------------------------------------
+
+  private check(): void {
+    if (this.disposed) throw new DeviceError("This player was disposed.");
+    if (this.lost) throw new DeviceError("The graphics device was lost.");
+  }
+
+  private readonly onLost = (event: Event): void => {
+    event.preventDefault();
+    this.lost = true;
+    this.renderer = null;
+    this.pictures = null;
+    this.options.onError(new DeviceError("The graphics device was lost. Waiting for it to come back…"));
+  };
+
+  private readonly onRestored = (): void => {
+    this.lost = false;
+    if (this.avatar) this.renderer = new Renderer(this.gl, this.avatar, this.options.exact);
+    this.move();
+    this.options.onError(new DeviceError(""));
+  };
+
+  /** Free everything on the card and stop; the canvas may be used by another player afterwards. */
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    cancelAnimationFrame(this.request);
+    this.observer?.disconnect();
+    this.canvas.removeEventListener("webglcontextlost", this.onLost);
+    this.canvas.removeEventListener("webglcontextrestored", this.onRestored);
+    this.renderer?.dispose();
+    this.renderer = null;
+    this.dropPictures();
+  }
+}
+
+/** Return which joints of the avatar's head a role drives. */
+export function drivenRoles(avatar: Avatar): Role[] {
+  return ROLES.filter((role) => avatar.head.roles[role] !== undefined);
+}
