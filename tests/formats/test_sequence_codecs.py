@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 import struct
 from pathlib import Path
 
@@ -83,6 +84,15 @@ def test_binary_layout_is_what_the_specification_says(tmp_path):
     assert header["blocks"] == [{"name": "expr", "shape": [1, 2]}, {"name": "jaw", "shape": [1, 3]},
                                 {"name": "shape", "shape": [1]}]
     assert np.frombuffer(data, "<f4", offset=16 + length).tolist() == [1.5, -2, 0, 0.25, 0, 7]
+
+
+def test_the_example_in_the_specification_is_true():
+    text = (Path(sequence_json.__file__).parents[1] / "SPEC.md").read_text()
+    header, length, blocks = re.search(r"`(\{\"format\".*?\]\})`\npadded to (\d+) bytes, then 20 bytes `([0-9a-f ]+)`",
+                                       text).groups()
+    data = sequence_binary.pack(Sequence("standin", 25, [[1.5, -2]], jaw=[[0, 0.25, 0]]))
+    assert data[16:16 + int(length)].decode() == header.ljust(int(length))
+    assert data[16 + int(length):] == bytes.fromhex(blocks)
 
 
 def wrong(**changes):
