@@ -65,7 +65,7 @@ def normalize(v: np.ndarray, floor: float = 1e-20) -> np.ndarray:
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), floor)
 
 
-def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
+def slerp(a: np.ndarray, b: np.ndarray, t: float | np.ndarray) -> np.ndarray:
     """Return the quaternions a fraction `t` along the shorter arc from a to b, [..., 4] (Shoemake 1985)."""
     dot = np.sum(a * b, axis=-1, keepdims=True)
     b, dot = np.where(dot < 0, -b, b), np.abs(dot)
