@@ -26,8 +26,8 @@ from formats.head_model import EDITIONS, HeadModel
 
 __all__ = ["read", "read_eyelids", "read_landmarks", "read_masks", "read_template_obj", "sniff"]
 
-FLAME_EDITIONS = tuple(name for name in EDITIONS if name.startswith(("flame", "standin")))
-"""What `edition` may be: the editions of FLAME, and our stand-in written in its layout."""
+FLAME_EDITIONS = tuple(name for name in EDITIONS if name.startswith("flame"))
+"""What `edition` may be, besides `standin` for our own head written in FLAME's layout."""
 
 KNOWN_FILES = {"e75a0990728ba038c7da2a420ae4396f7ddd7781366c13026066c5b24f127623": "flame2023-open"}
 """SHA-256 of files whose edition is reported by others: a hint where the caller says nothing, never a demand."""
@@ -51,7 +51,7 @@ def read(path: str | os.PathLike[str], edition: str | None = None) -> HeadModel:
 
     Args:
         path: The pickle. No code in it is run, and chumpy and SciPy are not needed.
-        edition: One of `FLAME_EDITIONS`; only a file that is known by its SHA-256 may do without.
+        edition: One of `FLAME_EDITIONS`, or `standin`; only a file that is known by its SHA-256 may do without.
 
     Raises:
         MissingAsset: There is no such file.
@@ -92,7 +92,7 @@ def _edition(data: bytes, given: str | None, where: str) -> str:
     if given is None and known is None:
         raise FormatError(f"{where}: a FLAME pickle does not say which edition it is, and their coefficients do not "
                           f"mix; pass --edition with one of {', '.join(FLAME_EDITIONS)}")
-    if given is not None and given not in FLAME_EDITIONS:
+    if given is not None and given not in (*FLAME_EDITIONS, "standin"):
         raise FormatError(f"{where}: '{given}' is no edition of FLAME; --edition is one of {', '.join(FLAME_EDITIONS)}")
     if given is not None and known not in (None, given):
         log.warning("%s: looks like %s by its SHA-256, read as %s as asked", where, known, given)

@@ -86,6 +86,9 @@ def read_landmarks(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         idx, weights = arrays["lmk_face_idx"], arrays["lmk_b_coords"]
         if "landmark_indices" in arrays:
             kind = "mediapipe"
+            if arrays["landmark_indices"].shape != idx.shape:
+                raise FormatError(f"{where}: 'landmark_indices' is {list(arrays['landmark_indices'].shape)}, expected "
+                                  f"{list(idx.shape)} as 'lmk_face_idx'")
             found["mediapipe_landmark_idx"] = arrays["landmark_indices"]
         elif idx.ndim == 2:
             kind = "dynamic"

@@ -8,7 +8,7 @@ reader itself.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +22,7 @@ PLAIN_TYPE = re.compile(r"[<>|=]?(f[248]|[iu][1248]|b1|[SU][1-9]\d{0,5})")
 OBJECT_TYPE = re.compile(r"\|?O[48]?")
 
 
+@runtime_checkable
 class Reader(Protocol):
     """What a record may ask of the reader that makes it."""
 

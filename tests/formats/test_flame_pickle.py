@@ -1,5 +1,6 @@
 """FLAME models of every edition, written here as Python 2 and 3 write them; and the files that go with them."""
 
+import dataclasses
 import hashlib
 import io
 import pickle
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from formats.codecs import flame_pickle
+from formats.codecs import flame_pickle, head_file
 from formats.errors import FormatError, MissingAsset
+from formats.standin.head import standin_head
 from tests.builders import tiny_head
+from tests.formats.flame_fixture import write_flame_pickle
 
 EDITIONS = ("flame2020", "flame2023", "flame2023-open")
 
@@ -134,7 +137,7 @@ def test_python_2_with_chumpy(protocol, chumpy, tmp_path, monkeypatch):
     assert head.edition == "flame2020"
 
 
-@pytest.mark.parametrize("edition", EDITIONS)
+@pytest.mark.parametrize("edition", (*EDITIONS, "standin"))
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_plain_arrays_with_more_keys(edition, protocol, tmp_path):
     """2023, 2023 without jaw, 2023 Open."""
@@ -393,8 +396,6 @@ def test_mediapipe_embedding(tmp_path):
 
 def test_landmarks_fit_a_head(tmp_path):
     """HeadModel takes every array as it comes."""
-    import dataclasses
-
     path = tmp_path / "landmark_embedding.npy"
     path.write_bytes(npy(with_torch_names(deca()[1])))
     head = dataclasses.replace(tiny_head(), landmarks=flame_pickle.read_landmarks(path))
@@ -413,6 +414,7 @@ def test_landmarks_fit_a_head(tmp_path):
     pickle.dumps({"lmk_face_idx": np.arange(51) - 1, "lmk_b_coords": np.full((51, 3), 1 / 3)}),
     pickle.dumps({"lmk_face_idx": np.arange(51), "lmk_b_coords": np.full((51, 3), np.nan)}),
     pickle.dumps({"lmk_face_idx": [np.arange(3), np.arange(4)], "lmk_b_coords": [np.zeros(3)] * 2}),
+    pickle.dumps({"lmk_face_idx": np.arange(5), "lmk_b_coords": np.full((5, 3), 1 / 3), "landmark_indices": np.arange(4)}),
     pickle.dumps({"static_lmk_faces_idx": np.arange(5)}), pickle.dumps({"full_lmk_bary_coords": np.zeros((1, 5, 3))}),
 ])
 def test_landmarks_that_are_not(data, tmp_path):
@@ -486,3 +488,32 @@ def test_eyelids(tmp_path):
         np.save(tmp_path / "r_eyelid.npy", bad, allow_pickle=True)
         with pytest.raises(FormatError, match="r_eyelid.npy"):
             flame_pickle.read_eyelids(tmp_path / "l_eyelid.npy", tmp_path / "r_eyelid.npy")
+
+
+# --- The stand-in head, in FLAME's sizes, written by another hand -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def standin():
+    return standin_head()
+
+
+@pytest.mark.parametrize(("edition", "chumpy"), [("flame2020", True), ("flame2020", False), ("flame2023", True),
+                                                 ("flame2023-open", False)])
+def test_the_standin_head_in_flames_layout(standin, edition, chumpy, tmp_path):
+    path = write_flame_pickle(standin, tmp_path / "generic_model.pkl", edition, chumpy)
+    assert (b"chumpy" in path.read_bytes()) == chumpy
+    head = flame_pickle.read(path, edition)
+    assert head.edition == edition and head.v_template.shape == (5023, 3) and head.faces.shape == (9976, 3)
+    for name in ("v_template", "faces", "exprdirs", "shapedirs", "posedirs", "lbs_weights", "J_regressor", "parents"):
+        assert np.array_equal(getattr(head, name), getattr(standin, name)), name
+    path.unlink()  # 50 MB each
+
+
+def test_from_pickle_to_head_file(standin, tmp_path):
+    path = write_flame_pickle(standin, tmp_path / "generic_model.pkl")
+    head = flame_pickle.read(path, "flame2020")
+    path.unlink()
+    head_file.write(head, tmp_path / "head.safetensors")
+    again = head_file.read(tmp_path / "head.safetensors")
+    assert again.content_hash == head.content_hash and again._hash() == head.content_hash

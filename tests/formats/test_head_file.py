@@ -51,7 +51,7 @@ def sparse_head(seed: int = 0, vertices: int = 300, joints: int = 40) -> HeadMod
     directions[11, 1, 4] = -0.0
     return HeadModel(
         edition="standin", v_template=rng.normal(size=(vertices, 3)), faces=rng.integers(0, vertices, (20, 3)),
-        exprdirs=directions, lbs_weights=weights, parents=[-1] + list(range(joints - 1)), J_regressor=regressor)
+        exprdirs=directions, lbs_weights=weights, parents=np.arange(-1, joints - 1), J_regressor=regressor)
 
 
 @pytest.mark.parametrize("kind", HEADS)
@@ -73,8 +73,8 @@ def test_personalised_head_keeps_the_hash_of_its_source(tmp_path):
 def test_names_regions_and_empty_tables(tmp_path):
     head = dataclasses.replace(
         tiny_head(), exprdirs=np.zeros((110, 3, 0)), expr_names=(), arkit_map=None, eyelid_space="posed",
-        regions={"zz": [3, 1], "a b/ü": [1], "none": np.zeros(0, int)},
-        landmarks={"full_lmk_faces_idx": [[1, 2]], "full_lmk_bary_coords": np.full((1, 2, 3), 1 / 3)})
+        regions={"zz": np.array([3, 1]), "a b/ü": np.array([1]), "none": np.zeros(0, int)},
+        landmarks={"full_lmk_faces_idx": np.array([[1, 2]]), "full_lmk_bary_coords": np.full((1, 2, 3), 1 / 3)})
     head_file.write(head, tmp_path / "head.safetensors")
     assert_same(head, head_file.read(tmp_path / "head.safetensors"))
 
@@ -132,7 +132,7 @@ def refused(tensors, metadata, *words):
 
 DENSE = {
     "v_template": [np.zeros((110, 2), "f4"), np.zeros((110, 3), "f8"), np.full((110, 3), np.nan, "f4"),
-               np.zeros((110, 3), "i4"), np.float32(0).reshape(())],
+               np.zeros((110, 3), "i4"), np.zeros((), "f4")],
     "faces": [np.full((4, 3), 110, "i4"), np.full((4, 3), -1, "i4"), np.zeros((4, 3), "f4"), np.zeros(4, "i4"),
               np.full((4, 3), 2**40, "i8"), np.full((4, 3), 2**63, "u8")],
     "parents": [np.array([0, 0, 1, 1, 1], "i4"), np.array([-1, 2, 1, 1, 1], "i4"), np.zeros((5, 1), "i4"),
