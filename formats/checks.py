@@ -35,7 +35,7 @@ def array(owner: str, field: str, value: Any, shape: tuple[int | str | None, ...
             sizes[letter] = got
     kind = np.dtype(dtype).kind
     if kind == "f":
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             given = given.astype(dtype)
         if given.size and not np.isfinite(given).all():
             bad = int(np.size(given) - np.count_nonzero(np.isfinite(given)))

@@ -147,8 +147,8 @@ def with_head_motion(sequence: Sequence, head: HeadModel, mode: str = "head") ->
     turns, shifts = polar_rotation(world[:, :3, :3]), world[:, :3, 3]
     back = turns[0].T
     relative, offset = back @ turns, (shifts - shifts[0]) @ turns[0]
-    rotation = relative @ axis_angle_to_matrix(sequence.rotation)
-    carried = joint + sequence.translation.astype(np.float64)
+    rotation = relative @ axis_angle_to_matrix(np.asarray(sequence.rotation))
+    carried = joint + np.asarray(sequence.translation, np.float64)
     translation = np.einsum("tab,tb->ta", relative, carried) + offset - joint
     first = np.repeat(world[:1], len(sequence), axis=0)
     return dataclasses.replace(sequence, rotation=quat_to_axis_angle(matrix_to_quat(rotation)), translation=translation,

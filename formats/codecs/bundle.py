@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.numpy import save
 
 from formats.avatar import Avatar, Meta, Network
@@ -42,7 +43,9 @@ def read(path: str | os.PathLike[str]) -> Avatar:
     with BundleFiles(path) as files:
         manifest = _manifest(files)
         try:
-            return _avatar(manifest, files)
+            # Damaged numbers may overflow while they are checked; the checks are what refuses them.
+            with np.errstate(over="ignore", invalid="ignore"):
+                return _avatar(manifest, files)
         except AvatarError as error:
             if str(error).startswith(files.where):
                 raise

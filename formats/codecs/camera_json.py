@@ -16,10 +16,10 @@ VERSION = 1
 
 def read(path: str | os.PathLike[str]) -> Camera:
     """Return the camera in a JSON file that holds one; `FormatError` when it holds several, else as `read_all`."""
-    cameras = read_all(path)
-    if len(cameras) > 1:
-        raise FormatError(f"{path}: expected one camera, it holds {len(cameras)}; keep the one you want")
-    return cameras[0]
+    first, *more = read_all(path)
+    if more:
+        raise FormatError(f"{path}: expected one camera, it holds {1 + len(more)}; keep the one you want")
+    return first
 
 
 def read_all(path: str | os.PathLike[str]) -> tuple[Camera, ...]:
@@ -66,7 +66,7 @@ def _entry(camera: Camera) -> dict[str, Any]:
 
 
 def _camera(fields: Fields) -> Camera:
-    values = {name: fields.numbers(name) for name in ("K", "world_to_camera")}
+    values: dict[str, Any] = {name: fields.numbers(name) for name in ("K", "world_to_camera")}
     values |= {name: fields.integer(name, low=1, high=16384) for name in ("width", "height")}
     fields.warn_unknown()
     try:

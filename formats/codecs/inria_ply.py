@@ -64,12 +64,13 @@ def cloud_of(fields: dict[str, np.ndarray], where: str) -> GaussianCloud:
     def columns_like(prefix: str, count: int) -> np.ndarray:
         return columns(*(f"{prefix}_{i}" for i in range(count)))
 
-    with np.errstate(over="ignore", invalid="ignore"):
-        scales = np.exp(columns_like("scale", 3))
-        opacities = sigmoid(fields["opacity"].astype(np.float64))
     try:
-        return GaussianCloud(means=columns("x", "y", "z"), quats=columns_like("rot", 4), scales=scales,
-                             opacities=opacities, sh=inria_sh_to_sh(columns_like("f_dc", 3), columns(*rest)))
+        # Infinity and NaN are for the cloud to refuse, by name.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return GaussianCloud(
+                means=columns("x", "y", "z"), quats=columns_like("rot", 4), scales=np.exp(columns_like("scale", 3)),
+                opacities=sigmoid(fields["opacity"].astype(np.float64)),
+                sh=inria_sh_to_sh(columns_like("f_dc", 3), columns(*rest)))
     except FormatError as error:
         raise FormatError(f"{where}: {error}") from error
 
