@@ -49,11 +49,7 @@ def read(path: str | os.PathLike[str]) -> HeadModel:
         FormatError: It is not a head file, or a table in it is damaged, mistyped or too large.
     """
     data, where = files.read_bytes(path), str(path)
-    try:
-        tensors = safetensors_file.parse(data, where)
-    except ValueError as error:
-        raise FormatError(f"{where}: a tensor's shape is none that can be held: {error}") from error
-    return from_tensors(tensors, safetensors_file.metadata(data), where)
+    return from_tensors(safetensors_file.parse(data, where), safetensors_file.metadata(data), where)
 
 
 def write(head: HeadModel, path: str | os.PathLike[str]) -> Path:
