@@ -19,7 +19,7 @@ from formats.standin.clip import arkit_sequence, standin_clip
 from formats.standin.face_hair import eyebrows, lashes
 from formats.standin.features import EYE_CENTER
 from formats.standin.head import standin_head
-from formats.standin.pieces import Pieces, axes_flat, join
+from formats.standin.pieces import Pieces, axes_flat, axes_from, join
 from formats.standin.sampling import double_areas, face_parts, points_at, scatter
 from formats.standin.surface import smoothstep
 from formats.uv_maps import UVMaps
@@ -30,7 +30,7 @@ HAIR_SHARE, SHIRT_SHARE, BROW_SHARE, LASH_SHARE = 0.38, 0.045, 0.015, 0.009
 CATCH_LIGHTS = 2
 THICKNESS = 0.14
 """Of a skin Gaussian, over its width."""
-OVERLAP = 0.74
+OVERLAP = 0.80
 """Standard deviation of a skin Gaussian over the distance to its neighbours: no gaps, little blur."""
 STRETCHES = ({"eyeBlinkLeft": 1, "eyeBlinkRight": 1}, {"jawOpen": 0.8}, {"mouthSmileLeft": 1, "mouthSmileRight": 1},
              {"mouthPucker": 1}, {"browInnerUp": 1})
@@ -89,32 +89,53 @@ def bind(head: HeadModel, pieces: Pieces) -> SplatLayer:
 
 def _surface(head: HeadModel, mesh: Assembly, count: int, seed: int) -> Pieces:
     """Return flat Gaussians on skin, eyeballs, mouth and teeth."""
-    area, grown = _largest_areas(head, mesh)
-    weight = area * _detail(mesh)
+    area, stretch = _largest(head, mesh)
+    detail = _detail(mesh)
+    weight = area * detail
     face, weights = scatter(mesh.points, mesh.faces, weight, count, np.random.default_rng(seed + 500))
     points = points_at(mesh, face, weights)
-    each = weight.sum() / count / _detail(mesh)[face] / 2
     ball = points.part == assembly.BALL
-    sigma = OVERLAP * np.sqrt(each) / grown[face]
-    sigma = np.minimum(sigma, np.where(ball, 0.60, 6.0))
+    # A face's pattern of points is an equilateral triangle's, stretched; so is the Gaussian that fills its place.
+    held = weight * (count / weight.sum())
+    sigma = OVERLAP * np.sqrt(3**0.5 / 4 / np.maximum(held, 0.05))[face]
+    axes, size, _ = triangle_frames(mesh.points, mesh.faces)
+    turn, singular, _ = np.linalg.svd(stretch)
+    singular = np.maximum(singular, singular[:, :1] / 3)[face] * sigma[:, None] * size[face, None]
+    # Rather a gap deep in an eye than a Gaussian that shows through the lids.
+    front = np.arccos(np.clip(eyes.from_center(points)[:, 2], -1, 1)) < 0.62
+    most = np.select([ball & front, ball, points.part == assembly.SOCKET], [0.36, 0.75, 0.9], 7.0)
+    singular = np.minimum(singular, most[:, None])
     normal = np.where(ball[:, None], eyes.from_center(points), points.normal).astype(np.float64)
-    scales = np.stack([sigma, sigma, np.maximum(THICKNESS * sigma, 0.06)], axis=1)
+    first = np.einsum("nab,nb->na", axes[face][:, :, [0, 2]], turn[face][:, :, 0])
+    frame = axes_from(first - normal * np.sum(first * normal, axis=1, keepdims=True), normal)
+    scales = np.concatenate([singular, np.maximum(THICKNESS * singular[:, 1:], 0.06)], axis=1)
     rgb = paint.shown_color(mesh, paint.studio_light(), points)
-    return Pieces(face, weights.astype(np.float64), points.at.astype(np.float64), axes_flat(normal), scales, rgb,
-                  np.full(count, 0.97))
+    return Pieces(face, weights.astype(np.float64), points.at.astype(np.float64), frame, scales, rgb,
+                  np.full(count, 0.985))
 
 
-def _largest_areas(head: HeadModel, mesh: Assembly) -> tuple[np.ndarray, np.ndarray]:
-    """Return each face's largest double area over `STRETCHES` in square millimetres, and how its size grows there."""
-    rest_area, rest_size = double_areas(mesh.points, mesh.faces), triangle_frames(mesh.points, mesh.faces)[1]
-    area, grown = rest_area.copy(), np.ones(len(rest_area))
+def _largest(head: HeadModel, mesh: Assembly) -> tuple[np.ndarray, np.ndarray]:
+    """Return each face's largest double area over rest and `STRETCHES`, and its shape then.
+
+    Returns:
+        Square millimetres [F], and the maps [F, 2, 2] from an equilateral triangle of unit side to the face in its own
+        frame (first edge, in-plane normal of it) and size unit, where it is largest.
+    """
+    area, shape = double_areas(mesh.points, mesh.faces), _shape(mesh.points, mesh.faces)
     for pose in STRETCHES:
         points = deform_head(head, _pose(head, pose)).vertices * 1000
         there = double_areas(points, mesh.faces)
-        size = triangle_frames(points, mesh.faces)[1] / rest_size
-        more = there > area
-        area, grown = np.where(more, there, area), np.where(more, size, grown)
-    return area, np.clip(grown, 1, 4)
+        more = there > 1.15 * area
+        area = np.where(more, there, area)
+        shape = np.where(more[:, None, None], _shape(points, mesh.faces), shape)
+    return area, shape
+
+
+def _shape(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    axes, size, _ = triangle_frames(points, faces)
+    edges = np.stack([points[faces[:, k]] - points[faces[:, 0]] for k in (1, 2)], axis=2)
+    flat = np.einsum("fba,fbe->fae", axes[:, :, [0, 2]], edges) / size[:, None, None]
+    return flat @ np.linalg.inv(np.array([[1, 0.5], [0, 0.75**0.5]]))
 
 
 def _pose(head: HeadModel, weights: dict[str, float]) -> Sequence:
@@ -133,11 +154,11 @@ def _detail(mesh: Assembly) -> np.ndarray:
     detail = np.where(part == assembly.SKIN, detail * (1 - 0.6 * shirt.coverage(points)), detail)
     from_eye = points.at - EYE_CENTER * np.stack([np.sign(points.at[:, 0]), *np.ones((2, len(points.at)))], axis=1)
     polar = np.arccos(np.clip(from_eye[:, 2] / np.linalg.norm(from_eye, axis=1), -1, 1))
-    ball = 0.15 + 4.0 * (1 - smoothstep((polar - 0.95) / 0.4)) + 9.0 * (1 - smoothstep((polar - 0.52) / 0.12))
-    socket = np.where(points.ring < 1.1, 3.5, 0.3)
+    ball = 0.15 + 6.0 * (1 - smoothstep((polar - 0.95) / 0.4)) + 12.0 * (1 - smoothstep((polar - 0.52) / 0.12))
+    socket = np.where(points.ring < 1.1, 3.5, 0.8)
     cavity = np.where(points.ring < 2.5, 1.6, 0.45)
     return np.select([part == assembly.SOCKET, part == assembly.EAR, part == assembly.CAVITY, part == assembly.BALL,
-                      part == assembly.TEETH], [socket, np.full(len(part), 1.8), cavity, ball, np.full(len(part), 2.2)],
+                      part == assembly.TEETH], [socket, np.full(len(part), 2.4), cavity, ball, np.full(len(part), 2.2)],
                      detail)
 
 
@@ -150,7 +171,8 @@ def _shirt(mesh: Assembly, count: int, seed: int) -> Pieces:
     square = np.sum(middle**2, axis=1) - 2 * cloth.at @ middle.T
     face = candidates[np.argmin(square, axis=1)]
     weights = np.full((count, 3), 1 / 3)
-    scales = np.stack([cloth.size, cloth.size, 0.12 * cloth.size], axis=1)
+    # Long around the neck: the collar's edge stays crisp.
+    scales = cloth.size[:, None] * np.array([1.7, 0.75, 0.12])
     return Pieces(face, weights, cloth.at, axes_flat(cloth.normal), scales, paint.tone(cloth.rgb), cloth.opacity)
 
 

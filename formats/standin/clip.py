@@ -100,8 +100,8 @@ def standin_clip(head: HeadModel) -> Sequence:
     closed = _blinks(t)
     add("eyeBlink", closed)
     smile = _bump(t, 8.15, 8.75, 9.25, 9.92)
-    for name, value in (("mouthSmile", 0.72), ("cheekSquint", 0.42), ("eyeSquint", 0.22), ("mouthDimple", 0.15),
-                        ("mouthUpperUp", 0.16), ("jawOpen", 0.06), ("browOuterUp", 0.14)):
+    for name, value in (("mouthSmile", 0.85), ("cheekSquint", 0.42), ("eyeSquint", 0.22), ("mouthDimple", 0.15),
+                        ("mouthUpperUp", 0.16), ("jawOpen", 0.10), ("browOuterUp", 0.14)):
         add(name, value * smile)
     # Brows stress words and go up with a look.
     for start, size in ((0.75, 0.34), (2.05, 0.28), (3.4, 0.42), (4.95, 0.30), (8.3, 0.15)):

@@ -103,7 +103,8 @@ def _mouth_whole(f: Fields) -> dict[str, np.ndarray]:
     tongue = (f.mesh.part == assembly.CAVITY) & (f.mesh.lip < 0)
     stretch = np.array([0, 0, 0, 0, 0.25, 0.85, 1.0, 0.75, 0.25, 0, 0])[np.where(tongue, f.mesh.ring, 0)]
     rise = np.array([0, 0, 0, 0, 0.2, 1.0, 1.0, 0.7, 0.3, 0, 0])[np.where(tongue, f.mesh.ring, 0)]
-    shapes["tongueOut"] = np.stack([0 * stretch, 5.0 * rise, 27.0 * stretch], axis=1)
+    tip = np.minimum((p[:, 0] / 13) ** 2, 1.5)
+    shapes["tongueOut"] = np.stack([-0.22 * p[:, 0] * stretch, (7.5 - tip) * rise, (37 - 11 * tip) * stretch], axis=1)
     return shapes
 
 
@@ -120,11 +121,12 @@ def _mouth_close(f: Fields) -> np.ndarray:
     x = np.clip(f.points[:, 0], -25, 25)
     drop = np.stack([np.interp(x, f.points[upper, 0][order], gap[order, c]) for c in range(3)], axis=1)
     away = np.abs(f.points[:, 1] - grid.mouth_line(f.points[:, 0]))
-    near = (1 - smoothstep((away - 2) / 22)) * (1 - smoothstep((np.abs(f.points[:, 0]) - 24) / 10)) * f.soft
+    reach = np.where(f.points[:, 1] > grid.MOUTH.center[1], 20.0, 44.0)
+    near = (1 - smoothstep((away - 1) / reach)) * (1 - smoothstep((np.abs(f.points[:, 0]) - 22) / 16)) * f.soft
     # The lower lip's move is undone by the jaw's turn before it shows, so it is given in the jaw's frame.
     back = np.linalg.inv(np.eye(3) + turn)
-    up, low = f.upper[:, None], 1 - f.upper[:, None]
-    return near[:, None] * (up * (0.28 * drop) + low * (-0.72 * drop @ back.T))
+    up = ((1 + f.mesh.lip) / 2)[:, None]
+    return near[:, None] * (up * (0.28 * drop) + (1 - up) * (-0.72 * drop @ back.T))
 
 
 def directions(f: Fields) -> np.ndarray:
@@ -192,7 +194,7 @@ def pose_directions(f: Fields) -> np.ndarray:
     table[:, :, 9 + 2], table[:, :, 9 + 3] = side, 0.4 * side
     for joint, eye in ((2, 1), (3, -1)):
         # The upper lid follows a look up or down by half, the lower one less.
-        look = lid_turn(f.mesh, eye, 0.85, 0) - lid_turn(f.mesh, eye, 0, 0.45)
+        look = lid_turn(f.mesh, eye, 0.75, 0) - lid_turn(f.mesh, eye, 0, 0.45)
         table[:, :, 9 * joint + 7] = look
         offset = p - EYE_CENTER * (eye, 1, 1)
         near = np.exp(-0.5 * ((offset[:, 0] / 9) ** 2 + (offset[:, 1] / 6) ** 2)) * f.soft * smoothstep((offset[:, 2] - 4) / 6)

@@ -9,8 +9,7 @@ from formats.standin.paint import tone
 from formats.standin.pieces import Pieces, axes_from, join
 from formats.standin.regions import BROW
 from formats.standin.sampling import double_areas, face_parts, points_at, scatter
-from formats.standin.skin import HAIR, brow_coordinates
-from formats.standin.surface import smoothstep
+from formats.standin.skin import HAIR, brow_coordinates, brow_density
 
 LASH_DARK = HAIR * 0.32
 
@@ -26,8 +25,7 @@ def eyebrows(count: int, seed: int) -> Pieces:
     face, weights = scatter(mesh.points, mesh.faces, double_areas(mesh.points, mesh.faces) * near, hairs * 12, rng)
     points = points_at(mesh, face, weights)
     along, across = brow_coordinates(points)
-    density = np.exp(-np.abs(across / 0.85) ** 3) * smoothstep((along + 0.07) / 0.16) * (1 - smoothstep((along - 0.86) / 0.16))
-    rank = rng.random(len(points)) / np.maximum(density, 1e-9)
+    rank = rng.random(len(points)) / np.maximum(brow_density(along, across / 0.9), 1e-9)
     root = points.take(np.sort(np.argsort(rank, kind="stable")[:hairs]))
     along, across = brow_coordinates(root)
     side = np.sign(root.at[:, 0])
@@ -81,7 +79,7 @@ def _lash_row(count: int, side: int, upper: bool, rng: np.random.Generator, segm
     d0 = normalize(out * (0.95 if upper else 0.7) + np.stack([side * fan * 0.7, np.full(count, 0.1 if upper else -0.5),
                                                              np.zeros(count)], axis=1))
     envelope = np.interp(t, [0, 0.15, 0.5, 0.9], [0.85, 1.0, 0.9, 0.55])
-    length = (6.4 if upper else 3.2) * envelope * rng.uniform(0.85, 1.1, count)
+    length = (5.6 if upper else 2.6) * envelope * rng.uniform(0.85, 1.1, count)
     curl = np.stack([side * fan * 0.55, np.full(count, 1.25 if upper else -0.7), np.full(count, -0.1)], axis=1)
     segments = segments or (3 if upper else 2)
     p, parts = at + out * 0.15, []
@@ -90,7 +88,7 @@ def _lash_row(count: int, side: int, upper: bool, rng: np.random.Generator, segm
         step = length / segments
         parts.append(_needles(face, weights, p + d * (step / 2)[:, None], d, out, step * 0.44,
                               (0.13, 0.10, 0.07)[k], np.broadcast_to(tone(LASH_DARK), (count, 3)),
-                              (0.62, 0.46, 0.28)[k] * (1 if upper else 0.42)))
+                              (0.50, 0.34, 0.20)[k] * (1 if upper else 0.40)))
         p = p + d * step[:, None]
     return join(parts)
 
@@ -99,7 +97,7 @@ def _edge_faces(faces: np.ndarray, usable: np.ndarray, a: np.ndarray, b: np.ndar
                 f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return for each edge (a, b) a usable face beside it, and the barycentric place a fraction `f` along it."""
     where = {}
-    for i in np.flatnonzero(usable):
+    for i in np.flatnonzero(usable & (np.isin(faces, a) | np.isin(faces, b)).any(axis=1)):
         for k in range(3):
             where[tuple(sorted((int(faces[i, k]), int(faces[i, (k + 1) % 3]))))] = int(i)
     face = np.array([where[tuple(sorted((int(i), int(j))))] for i, j in zip(a, b, strict=True)], dtype=int)

@@ -8,38 +8,38 @@ from formats.standin.surface import monotone_cubic, smoothstep
 LID_RADIUS = 13.8
 """Lid skin lies on this sphere about the eye; the ball has `parts.BALL_RADIUS`, so a closing lid (which follows the
 chord of its arc, up to 0.8 mm inside it) stays clear of the ball."""
-EYE_CENTER = np.array([31.5, 0.0, 67.0])
+EYE_CENTER = np.array([31.5, 0.0, 67.6])
 """The left eyeball."""
 
 # Nose: height, ridge above the face, half-width of the ridge.
-NOSE = np.array([(-58, 0, 7), (-54.5, 0.4, 7), (-51.5, 2.4, 7.4), (-48.5, 8.8, 8.3), (-46, 14.4, 9.2), (-43.5, 17.7, 9.8),
-                 (-40.5, 19.0, 9.9), (-37, 18.6, 9.5), (-32, 16.4, 8.8), (-24, 12.4, 8.1), (-14, 7.9, 7.6), (-4, 3.8, 7.4),
-                 (3, 1.4, 7.6), (10, 0.4, 9), (18, 0, 11)])
+NOSE = np.array([(-58, 0, 8), (-54.5, 0.5, 7.6), (-51.5, 2.0, 7.6), (-49, 6.6, 8), (-46.6, 12.8, 8.6), (-44, 16.8, 9.2),
+                 (-40.5, 18.4, 9.6), (-36.5, 17.9, 9.8), (-31, 15.6, 9.4), (-24, 12.5, 8.8), (-14, 8.4, 8.4), (-4, 4.4, 8.7),
+                 (4, 1.9, 9.8), (11, 0.7, 11), (20, 0, 12)])
 
 # Gaussian bumps, mirrored: center x, y; sigma x, y; displacement x, y, z.
 BUMPS = (
     # brow ridge, soft towards the middle; orbits; inner corners
-    (27, 18.5, 15, 5.5, 0, 0, 2.0), (44, 12.5, 9, 6, 1.0, 0, 1.8), (31, -1, 13.5, 9.5, 0, 0, -6.2),
-    (15.5, -1.0, 4.6, 6.0, 0, 0, -3.2), (33, -14.5, 11, 5, 0, 0, -1.4),
+    (30, 18, 16, 6.5, 0, 0, 1.3), (45, 11, 9, 7, 1.0, 0, 1.6), (31, -1, 14, 10.5, 0, 0, -5.2),
+    (14.5, -0.5, 4.6, 6.5, 0, 0, -2.6), (34, -15, 12, 6, 0, 0, -0.8),
     # forehead eminences, temples
-    (30, 52, 22, 20, 0, 0, 1.6), (64, 22, 14, 20, -2.6, 0, 0),
+    (30, 52, 22, 20, 0, 0, 1.2), (64, 22, 14, 20, -2.2, 0, 0),
     # cheek bones, cheek fat, hollow, tear trough
-    (46, -24, 14, 10, 0.8, 0, 4.6), (33, -33, 13, 12, 0, 0, 2.8), (50, -62, 13, 15, -0.6, 0, -2.0),
-    (17, -16, 6, 7, 0, 0, -1.2),
+    (46, -25, 15, 11, 0.8, 0, 4.0), (33, -34, 14, 13, 0, 0, 3.0), (50, -62, 13, 15, -0.6, 0, -1.4),
+    (18, -16, 6, 8, 0, 0, -0.9),
     # fold from the nose to the mouth's corner
-    (20.5, -50, 4, 7, 0, 0, -1.2), (27.5, -61, 4.5, 7.5, 0, 0, -1.0),
+    (21, -50, 4, 7, 0, 0, -1.0), (28, -61, 4.5, 7.5, 0, 0, -0.7),
     # wings of the nose, their crease
-    (12.4, -42.8, 4.3, 5.0, 1.4, 0, 8.2), (19.5, -43.5, 3.0, 6.0, 0, 0, -1.8),
+    (12.4, -42.2, 4.3, 4.3, 1.4, 0, 7.6), (19.6, -43, 3.0, 6.0, 0, 0, -1.7),
     # corners of the mouth sink in
-    (27, -66, 4.2, 4.2, 0, 0, -2.2),
+    (27, -66, 4.2, 4.2, 0, 0, -1.9),
     # chin, its sides, jaw angle
-    (7, -99, 11, 8.5, 0, 0, 3.6), (22, -90, 8, 8, 0, 0, -0.8), (56, -76, 12, 12, 1.6, 0, 0),
+    (6, -99, 10.5, 8.5, 0, 0, 3.4), (22, -90, 8, 8, 0, 0, -0.4), (56, -76, 12, 12, 1.2, 0, 0),
 )
 
 # The same on the mid-line.
 MIDDLE = (
-    (0, 12, 9, 8, 0, 0, 0.2), (0, 6, 9, 5, 0, 0, -1.4), (0, -60, 21, 12, 0, 0, 4.4), (0, -55, 2.6, 4.2, 0, 0, -1.3),
-    (0, -82, 17, 4.6, 0, 0, -3.4), (0, -46, 3.4, 3.0, 0, 0, 0.6),
+    (0, 6, 10, 6, 0, 0, -0.8), (0, -40, 5.5, 4.6, 0, 0, 1.5), (0, -60, 21, 12, 0, 0, 4.4), (0, -55, 2.6, 4.2, 0, 0, -1.2),
+    (0, -82, 17, 4.6, 0, 0, -3.2),
 )
 
 LIP_HEIGHT = (8.2, 9.6)
@@ -78,12 +78,14 @@ def displacement(p: np.ndarray) -> np.ndarray:
             d += (bump(p, side * cx, cy, sx, sy) * front)[:, None] * (side * move[0], move[1], move[2])
     for cx, cy, sx, sy, *move in MIDDLE:
         d += (bump(p, cx, cy, sx, sy) * front)[:, None] * move
-    ridge = monotone_cubic(NOSE[:, 0], NOSE[:, 1], p[:, 1])
-    width = monotone_cubic(NOSE[:, 0], NOSE[:, 2], p[:, 1])
-    d[:, 2] += ridge * np.exp(-((np.abs(p[:, 0]) / width) ** 2.3)) * front
+    # Seen from in front the nose's underside is an arc: its sides end higher than its middle.
+    along = p[:, 1] - 0.034 * np.minimum(p[:, 0] ** 2, 190) * smoothstep((-34 - p[:, 1]) / 10)
+    ridge = monotone_cubic(NOSE[:, 0], NOSE[:, 1], along)
+    width = monotone_cubic(NOSE[:, 0], NOSE[:, 2], along)
+    d[:, 2] += ridge * np.exp(-((np.abs(p[:, 0]) / width) ** 2.05)) * front
     # The underside of the nose is pulled forward and up, the nostrils are dents in it.
     for side in (1, -1):
-        d[:, 2] -= 4.6 * bump(p, side * 6.6, -48.2, 2.5, 2.2) * front
+        d[:, 2] -= 4.2 * bump(p, side * 6.8, -48.6, 2.6, 2.0) * front
     upper = p[:, 1] > mouth_line(p[:, 0])
     t = lip_fraction(p, upper)
     taper = np.sqrt(np.maximum(1 - (p[:, 0] / 27.0) ** 2, 0))
@@ -108,9 +110,11 @@ def shape_lids(p: np.ndarray, rings: np.ndarray, side: int) -> np.ndarray:
     # Past the ball's outline the lid does not follow the sphere back: the corners of the eye lie 8 mm behind its front.
     on_sphere = np.sqrt(np.maximum(LID_RADIUS**2 - flat, 0) + 30.0 * smoothstep(flat / LID_RADIUS**2))
     inner = -side * offset[:, 0]
-    corner = 1.2 * smoothstep((inner - 9) / 6) - 1.0 * smoothstep((-inner - 8) / 7)
+    corner = 0.7 * smoothstep((inner - 9) / 6) - 0.5 * smoothstep((-inner - 8) / 7)
     target = center[2] + on_sphere + corner
-    follow = 1 - smoothstep((rings - 1.2) / 3.2)
+    # How far from the eye's middle: 1 a little outside the lids' edge.
+    away = np.hypot(offset[:, 0] / 16.5, offset[:, 1] / np.where(offset[:, 1] > 0, 9.5, 9.0))
+    follow = (1 - smoothstep((away - 0.85) / 0.95)) * (p[:, 2] > 30)
     z = p[:, 2] * (1 - follow) + target * follow
     crease = np.exp(-(((rings - 2.1) / 0.75) ** 2)) * (offset[:, 1] > 2) * smoothstep((18 - np.abs(offset[:, 0])) / 8)
     result = p.copy()

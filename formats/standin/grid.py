@@ -56,9 +56,9 @@ def ear_outline(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def eye_outline(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (x, y) of the left eye's lid edge in millimetres at `angle` from the outer corner, counter-clockwise."""
     c, s = np.cos(angle), np.sin(angle)
-    upper = 5.0 * np.abs(s) ** 1.08 * (1 - 0.10 * c)
+    upper = 4.8 * np.abs(s) ** 1.05 * (1 - 0.10 * c)
     lower = -4.9 * np.abs(s) ** 1.12 * (1 + 0.16 * c)
-    return EYE.center[0] + 14.6 * c, np.where(s >= 0, upper, lower) + 0.85 * c - 0.25
+    return EYE.center[0] + 14.9 * c, np.where(s >= 0, upper, lower) + 0.85 * c - 0.25
 
 
 def mouth_outline(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +72,7 @@ def mouth_outline(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def mouth_line(x: np.ndarray) -> np.ndarray:
     """Return the height where closed lips meet, in millimetres: a small tubercle in the middle, raised corners."""
     t = np.asarray(x) / 25.0
-    return MOUTH.center[1] + 0.2 - 0.9 * np.exp(-((t / 0.2) ** 2)) + 1.2 * np.abs(t) ** 3
+    return MOUTH.center[1] + 0.2 - 0.9 * np.exp(-((t / 0.2) ** 2)) + 1.7 * np.abs(t) ** 2.6
 
 
 OUTLINES = {"eye": eye_outline, "mouth": mouth_outline, "ear": ear_outline}

@@ -42,12 +42,12 @@ def above_line(at: np.ndarray) -> np.ndarray:
 
 def coverage(points: Points) -> np.ndarray:
     """Return how much hair hides each point of the skin, 0..1."""
-    ragged = 2.2 * value_noise(points.at * np.array([1.0, 0.35, 1.0]), 2.2, 71)
-    inside = smoothstep((above_line(points.at) + ragged + 2) / 9)
+    ragged = 1.8 * value_noise(points.at * np.array([1.0, 0.35, 1.0]), 2.2, 71) + 1.6 * value_noise(points.at, 9, 70)
+    inside = smoothstep((above_line(points.at) + ragged + 1) / 10)
     return np.where(points.part == assembly.SKIN, inside, 0) * (points.at[:, 1] > -95)
 
 
-def scalp_color(points: Points) -> np.ndarray:
+def albedo(points: Points) -> np.ndarray:
     """Return linear RGB [P, 3] of hair painted on the scalp, without light; strokes follow the flow."""
     flow = flow_at(points.at)
     strokes = sum(value_noise(points.at + flow * along, 1.1, 72) for along in (-6, -3.6, -1.2, 1.2, 3.6, 6)) / 2.4
@@ -117,7 +117,8 @@ def grow(count: int, seed: int) -> Strands:
     rng = np.random.default_rng(seed + 700)
     mesh = assembly.assemble(False, True)
     middle = mesh.points[mesh.faces].mean(axis=1)
-    density = smoothstep((above_line(middle) + 3) / 7) * (face_parts(mesh) == assembly.SKIN) * (middle[:, 1] > -95)
+    line = above_line(middle) + 1.8 * value_noise(middle, 9, 70)
+    density = smoothstep((line + 3) / 13) * (face_parts(mesh) == assembly.SKIN) * (middle[:, 1] > -95)
     density = density * (0.75 + 0.55 * smoothstep((middle[:, 1] - 20) / 50))
     face, weights = scatter(mesh.points, mesh.faces, double_areas(mesh.points, mesh.faces) * density, count, rng)
     root = points_at(mesh, face, weights)
@@ -144,7 +145,10 @@ def grow(count: int, seed: int) -> Strands:
     distance = np.linalg.norm(offset, axis=2, keepdims=True)
     u = offset / distance
     ground = skull_radius(u.reshape(-1, 3)).reshape(distance.shape)
-    height = np.maximum(_heights(rise * np.where(loose, 1.35, layer), SEGMENTS)[..., None], 0.3)
+    height = _heights(rise * np.where(loose, 1.35, layer), SEGMENTS)[..., None]
+    # Hair that falls over the temples lies as close there as what grows there.
+    most = 1.25 * np.interp(path[..., 1:2], VOLUME[:, 0], VOLUME[:, 1]) + 1.0
+    height = np.maximum(np.where(height > most, most + 0.25 * (height - most), height), 0.3)
     path = CENTER + u * (ground + height)
     path[loose] += rng.normal(0, 1.6, (loose.sum(), 1, 3)) * t
     return Strands(root, path, layer, nearest, loose)
@@ -191,7 +195,8 @@ def head_hair(count: int, seed: int) -> Pieces:
     outward = normalize(middle - CENTER)
     layer = strands.layer[:, None].repeat(SEGMENTS, 1)
     width = np.sqrt(4200 / max(m, 1)) * (0.58 + 0.25 * rng.random((m, 1))) * (1 - 0.55 * t) * np.where(t < 0.1, 0.8, 1)
-    width = np.where(strands.loose[:, None], 0.18, width)
+    edge = smoothstep((above_line(strands.root.at) - 1) / 11)[:, None]
+    width = np.where(strands.loose[:, None], 0.18, width * (0.5 + 0.5 * edge))
     tone = (0.50 + 0.20 * value_noise(middle.reshape(-1, 3), 15, 78).reshape(m, -1)
             + 0.22 * rng.standard_normal(CLUMPS)[strands.clump][:, None] + 0.20 * rng.standard_normal((m, 1)))
     rgb = mix(np.broadcast_to(DARK, (m * SEGMENTS, 3)), LIGHT, tone.ravel())
@@ -199,7 +204,7 @@ def head_hair(count: int, seed: int) -> Pieces:
     light = _light(along.reshape(-1, 3), outward.reshape(-1, 3), layer.ravel(), t.ravel(),
                    rng.normal(0, 0.06, (m, 1)).repeat(SEGMENTS, 1).ravel())
     rgb = rgb * light[0] + GLINT * light[1][:, None]
-    opacity = np.where(strands.loose[:, None], 0.42, 0.90 - 0.35 * smoothstep((t - 0.6) / 0.4))
+    opacity = np.where(strands.loose[:, None], 0.42, (0.90 - 0.35 * smoothstep((t - 0.6) / 0.4)) * (0.62 + 0.38 * edge))
     scales = np.stack([size * 0.44, width, width], axis=2)
     repeat = np.repeat(np.arange(m), SEGMENTS)
     return Pieces(strands.root.face[repeat], strands.root.weights[repeat], middle.reshape(-1, 3),

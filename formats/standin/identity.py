@@ -59,7 +59,8 @@ def directions(f: Fields) -> np.ndarray:
     upper = np.append(mesh.lip > 0, [True, True, True])
     ear = np.append((mesh.part == assembly.EAR).astype(float), [0, 0, 0])
     rng = np.random.default_rng(SEED)
-    noise = smooth_noise(rng, COUNT - len(NAMES), 0.12, 1.6, rigid, np.ones(len(rigid)), -0.7, 1.4)
+    plain = np.append((mesh.part != assembly.TEETH).astype(float), [1, 1, 1])  # the same people with and without teeth
+    noise = smooth_noise(rng, COUNT - len(NAMES), 0.12, 1.6, rigid, plain, -0.7, 1.4)
     fields = np.concatenate([_named(rigid, upper, ear), noise], axis=2)
     table = fields[:len(p)].copy()
     for k, side in ((0, 1), (1, -1)):

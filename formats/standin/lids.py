@@ -11,7 +11,7 @@ FADE_RINGS = 5.5
 """Rings from the lid's edge over which a lid's turn fades out."""
 MEETING = 0.26
 """Where the lids meet, as a fraction of the opening above the lower lid's rest."""
-OVERLAP = 0.09
+OVERLAP = 0.13
 """Radians that the upper lid goes on in front of the lower one, so that a blink also closes an eye looking up."""
 
 
@@ -45,6 +45,9 @@ def lid_turn(mesh: Assembly, side: int, upper: float, lower: float) -> np.ndarra
     socket = (mesh.part == assembly.SOCKET) & (mesh.points[:, 0] * side > 0)
     rings[socket] = np.array([0, 0, 2.2, 99, 99])[mesh.ring[socket]]
     fade = 1 - np.clip(rings / FADE_RINGS, 0, 1)
+    # The brow and the side of the nose stay out of it.
+    away = np.hypot(offset[:, 0] / 17.5, offset[:, 1] / np.where(offset[:, 1] > 0, 9.5, 10.5))
+    fade = fade * (1 - smoothstep((away - 1.0) / 0.6))
     turn = turn * fade * (rings < FADE_RINGS)
     spread = np.abs(offset[loop, 0]).max() + 3
     turn = turn * (1 - smoothstep((np.abs(offset[:, 0]) - spread + 2) / 4))

@@ -40,7 +40,7 @@ def _teeth(points: Points) -> np.ndarray:
     scallop = np.where(upper, 8.2, 7.2) - 1.3 * np.exp(-((gap / 1.3) ** 2))
     rgb = mix(rgb, GUM, smoothstep((from_edge - scallop) / 0.9))
     rounded = 1 - 0.16 * np.exp(-((gap / 1.4) ** 2))
-    shade = np.where(upper, 0.84, 0.66) * (0.26 + 0.74 * np.exp(-np.maximum(FRONT + 0.5 - points.at[:, 2], 0) / 9.0))
+    shade = np.where(upper, 1.0, 0.84) * (0.26 + 0.74 * np.exp(-np.maximum(FRONT + 0.5 - points.at[:, 2], 0) / 9.0))
     # The lips' shadow: upper teeth are darker towards their root.
     shade = shade * rounded * (1 - 0.35 * smoothstep((from_edge - 4) / 7))
     return rgb * shade[:, None]

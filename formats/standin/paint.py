@@ -51,14 +51,18 @@ def shown_color(mesh: Assembly, light: studio.Light, points: Points) -> np.ndarr
     near_opening = np.maximum(1 - on.eye_ring / 3, 1 - on.mouth_ring / 2.5)
     floor = 0.40 * np.clip(near_opening, 0, 1)[:, None] + 0.03
     diffuse = np.maximum(diffuse, floor)
-    lip, _ = skin.lips(on)
+    lip = np.zeros(len(on), np.float32)
+    near = skin.near_mouth(on)
+    lip[near] = skin.lips(on.take(near))[0]
     shine = 0.030 + 0.050 * lip + 0.016 * skin.blobs(on, (((0, -38, 108), (9, 14, 16), 1.0), ((0, 45, 90), (26, 16, 20), 0.6),
                                                          ((36, -20, 68), (14, 9, 20), 0.7)))
     lit = skin.albedo(on) * diffuse + (shine * gloss * np.minimum(seen * 1.6, 1) * ~rim)[:, None]
-    scalp = hair.coverage(on)
-    lit = mix(lit, hair.scalp_color(on) * np.maximum(diffuse, 0.12), scalp)
-    cloth = shirt.coverage(on)
-    rgb[outer] = mix(lit, shirt.albedo(on) * np.maximum(diffuse, 0.05), cloth)
+    for layer, floor in ((hair, 0.12), (shirt, 0.05)):
+        amount = layer.coverage(on)
+        some = amount > 0
+        covered = layer.albedo(on.take(some)) * np.maximum(diffuse[some], floor)
+        lit[some] = mix(lit[some], covered, amount[some])
+    rgb[outer] = lit
     return np.clip(tone(rgb), 0, 1)
 
 
@@ -87,18 +91,21 @@ def texels(head: HeadModel, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def dilate(image: np.ndarray, known: np.ndarray, steps: int) -> np.ndarray:
     """Return `image` [H, W, 3] with colors carried `steps` texels past `known` [H, W]; the rest is its mean."""
-    image, known = image.copy(), known.copy()
-    image[~known] = image[known].mean(axis=0)
+    height, width = known.shape
+    flat, known = image.reshape(-1, 3).copy(), known.ravel().copy()
+    flat[~known] = flat[known].mean(axis=0)
+    edge = np.flatnonzero(known)
     for _ in range(steps):
-        total, count = np.zeros_like(image), np.zeros(known.shape, np.float32)
-        for axis, shift in ((0, 1), (0, -1), (1, 1), (1, -1)):
-            beside = np.roll(known, shift, axis)
-            total += np.roll(image, shift, axis) * beside[..., None]
-            count += beside
-        fresh = ~known & (count > 0)
-        image[fresh] = total[fresh] / count[fresh, None]
-        known |= fresh
-    return image
+        row, column = edge // width, edge % width
+        beside = np.concatenate([edge[row > 0] - width, edge[row < height - 1] + width, edge[column > 0] - 1,
+                                 edge[column < width - 1] + 1])
+        source = np.concatenate([edge[row > 0], edge[row < height - 1], edge[column > 0], edge[column < width - 1]])
+        fresh = ~known[beside]
+        edge, slot, count = np.unique(beside[fresh], return_inverse=True, return_counts=True)
+        for c in range(3):
+            flat[edge, c] = np.bincount(slot, flat[source[fresh], c], len(edge)) / count
+        known[edge] = True
+    return flat.reshape(image.shape)
 
 
 def albedo_map(head: HeadModel, mesh: Assembly, size: int = 1024) -> tuple[Float32[np.ndarray, "H W 3"],

@@ -12,10 +12,10 @@ from formats.standin.surface import smoothstep
 
 BALL_RADIUS = 12.0
 BALL_SLOTS = 32
-BALL_ANGLES = np.array([0.11, 0.22, 0.33, 0.43, 0.52, 0.66, 0.84, 1.05, 1.3, np.pi / 2,
+BALL_ANGLES = np.array([0.10, 0.20, 0.32, 0.43, 0.52, 0.66, 0.84, 1.05, 1.3, np.pi / 2,
                         1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 2.97])
 """Polar angles of the eyeball's rings from the pupil's middle; with two poles 546 vertices, FLAME's count."""
-PUPIL_ANGLE, IRIS_ANGLE = 0.22, 0.52
+PUPIL_ANGLE, IRIS_ANGLE = 0.20, 0.52
 FRONT_RINGS = 10
 """Rings of the texture's front disc; the last one is shared with the back."""
 TEETH_COLUMNS = 15
@@ -60,8 +60,8 @@ def ear(loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     middle = loop.mean(axis=0)
     free = smoothstep((back + 0.86) / 0.6)[:, None]
     # The egg of the auricle: wide above, a lobe below, its top tilted back.
-    across = 16.5 * back * (1 + 0.16 * up - 0.10 * (up < -0.6))
-    along = 31.5 * up
+    across = 16.0 * np.sign(back) * np.abs(back) ** np.where(up < 0, 0.8, 0.95) * (1 + 0.13 * up)
+    along = 30.0 * up
     rings = []
     for k, (wide, tall, out) in enumerate(EAR_RINGS, start=1):
         b, u = across * wide, along * tall
@@ -78,11 +78,11 @@ def ear(loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 # The mouth's rings from the lips to the throat. Upper side: height above the lip line, depth behind the lips, width.
-PALATE = np.array([(1.1, 2.6, 24.2), (5.5, 6.0, 24.5), (12.0, 8.0, 26.0), (10.5, 18.0, 18.0), (12.5, 24.0, 17.5),
-                   (14.0, 32.0, 17.0), (14.0, 41.0, 16.5), (10.0, 52.0, 15.0), (3.0, 59.0, 11.0)])
-# Lower side: down to the gum, then under the tongue, its tip, its back.
-FLOOR = np.array([(-1.1, 2.6, 24.2), (-5.5, 6.0, 24.5), (-12.5, 8.0, 26.0), (-12.0, 23.0, 17.0), (-8.6, 17.2, 10.5),
-                  (-5.6, 18.6, 13.5), (-3.2, 28.0, 17.5), (-2.8, 42.0, 17.5), (-7.0, 57.0, 11.0)])
+PALATE = np.array([(1.1, 2.6, 24.2), (5.0, 5.6, 24.5), (6.8, 8.2, 25.0), (7.2, 16.5, 19.5), (11.0, 22.0, 18.5),
+                   (13.5, 30.0, 18.0), (14.0, 40.0, 17.5), (10.0, 52.0, 15.0), (3.0, 59.0, 11.0)])
+# Lower side: gum before and behind the teeth, then under the tongue, its tip, its back.
+FLOOR = np.array([(-1.1, 2.6, 24.2), (-5.0, 5.6, 24.5), (-7.4, 9.2, 25.0), (-8.0, 18.0, 18.5), (-8.8, 20.0, 11.0),
+                  (-5.2, 20.0, 13.5), (-3.0, 29.0, 17.0), (-2.6, 43.0, 17.0), (-7.0, 57.0, 11.0)])
 TONGUE_RINGS = (5, 6, 7, 8)
 """Cavity rings (counted from 1) whose lower side is the tongue."""
 
@@ -98,21 +98,22 @@ def cavity(loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     front = loop[slots // 4, 2]
     line = mouth_line(np.zeros(1))[0]
     rings = []
+    side = np.abs(even)
     for k, (above, below) in enumerate(zip(PALATE, FLOOR, strict=True), start=1):
         y, depth, width = np.where(upper[:, None], above, below).T
         y, width = np.where(corner, (above[0] + below[0]) / 2, y), np.where(corner, max(above[2], below[2]) + 0.8, width)
         depth = np.where(corner, (above[1] + below[1]) / 2, depth)
         x = width * even
-        near = np.abs(height) ** 0.6
         if k <= 2:  # still the lips: follow them
             bend = loop[:, 2] - front
-            x, low = loop[:, 0] * (1 - 0.012 * k), mouth_line(loop[:, 0])
-            y = low + y * near
+            x = loop[:, 0] * (1 - 0.012 * k)
+            y = mouth_line(loop[:, 0]) + y * np.abs(height) ** 0.6
         else:
-            bend = -np.where(k == 3, 15.0, 9.0) * np.abs(even) ** 2.2
-            if k in TONGUE_RINGS:
-                bend = np.where(upper, bend, -4.0 * even**2 * (8 - k))
-                y = np.where(upper, y - 2.5 * even**2, y - 3.2 * np.abs(even) ** 2.5 - 0.9 * np.exp(-(even / 0.12) ** 2))
+            bend = -np.where(k == 3, 17.0, 10.0) * side**2.2
+            if k in TONGUE_RINGS:  # the tongue: rounded tip and sides, a shallow furrow; above it the palate's vault
+                bend = np.where(upper, -6.0 * side**2, -3.5 * even**2 * (8 - k))
+                furrow = 0.5 * np.exp(-((even / 0.16) ** 2))
+                y = np.where(upper, y - 4.5 * side**3, y - 2.6 * side**2.5 - furrow)
             y = line + y
         rings.append(np.stack([x, y, front - depth + bend], axis=1))
     return np.array(rings), np.array([0, line - 3, front - 66])
@@ -129,10 +130,12 @@ def teeth() -> np.ndarray:
 
     def row(width: float, height: float, z: float) -> np.ndarray:
         curve = 0.9 * s**2  # the smile line: the arch rises towards the molars
-        return np.stack([width * s, line + height + curve, z - 17.5 * np.abs(s) ** 2.2], axis=1)
+        turn = 1.4 * s
+        return np.stack([width * np.sin(turn) / np.sin(1.4), line + height + curve,
+                         z - 29.0 * (1 - np.cos(turn)) / (1 - np.cos(1.4))], axis=1)
 
     # Above: root and edge heights relative to the lip line; the upper arch overlaps the lower by 1.6 mm.
-    return np.array([row(22.0, 9.5, TEETH_Z - 0.8), row(20.2, -10.5, TEETH_Z - 3.6),
-                     row(22.4, -0.9, TEETH_Z), row(20.4, -0.2, TEETH_Z - 2.9),
-                     row(18.2, 9.5, TEETH_Z - 6.8), row(19.8, -0.5, TEETH_Z - 2.3),
-                     row(16.6, -10.5, TEETH_Z - 8.6), row(18.0, -0.4, TEETH_Z - 5.0)])
+    return np.array([row(23.0, 9.5, TEETH_Z - 0.8), row(21.4, -10.5, TEETH_Z - 3.6),
+                     row(23.4, -1.7, TEETH_Z), row(21.6, -0.5, TEETH_Z - 2.9),
+                     row(18.6, 9.5, TEETH_Z - 6.8), row(20.6, -1.3, TEETH_Z - 2.3),
+                     row(16.6, -10.5, TEETH_Z - 8.6), row(18.0, -0.7, TEETH_Z - 5.0)])

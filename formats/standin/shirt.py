@@ -25,7 +25,8 @@ def collar_line(at: np.ndarray) -> np.ndarray:
 
 def coverage(points: Points) -> np.ndarray:
     """Return how much cloth hides each point of the skin, 0..1."""
-    return smoothstep((collar_line(points.at) - points.at[:, 1]) / 1.6) * (points.part == assembly.SKIN)
+    # Its edge lies a little below the collar's, which stands out from the neck and hides it.
+    return smoothstep((collar_line(points.at) - points.at[:, 1] - 1.5) / 1.6) * (points.part == assembly.SKIN)
 
 
 def albedo(points: Points) -> np.ndarray:
@@ -85,7 +86,7 @@ def cloth(count: int, seed: int) -> Cloth:
     a = (np.arange(around)[:, None] * (down + 1) + np.arange(down)).ravel()
     faces = np.concatenate([np.stack([a, a + 1, a + down + 2], 1), np.stack([a, a + down + 2, a + down + 1], 1)])
     # Denser on the collar, which has the detail.
-    weight = double_areas(points, faces) * (1 + 2.5 * (s[faces].mean(axis=1) < COLLAR_HEIGHT + 3))
+    weight = double_areas(points, faces) * (1 + 5.0 * (s[faces].mean(axis=1) < COLLAR_HEIGHT + 3))
     face, corner = scatter(points, faces, weight, count, rng)
     corners = faces[face]
     at = np.einsum("nk,nkc->nc", corner, points[corners])
@@ -98,4 +99,4 @@ def cloth(count: int, seed: int) -> Cloth:
     under = smoothstep((s + 3) / 9) * (0.55 + 0.45 * smoothstep((np.abs(angle) - 0.3) / 1.4))
     rgb = rgb * np.maximum(under, 0.35)[:, None]
     fade = 1 - smoothstep((s - 0.52 * END) / (0.48 * END))
-    return Cloth(at, normal, 0.80 * np.sqrt(area), rgb, 0.95 * fade**1.5)
+    return Cloth(at, normal, 0.80 * np.sqrt(area) * (1 + 0.5 * (1 - fade)), rgb, 0.95 * fade**1.5)

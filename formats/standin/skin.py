@@ -20,7 +20,7 @@ BASE = color(230, 182, 155)
 PALE = color(238, 204, 180)
 RUDDY = color(214, 134, 118)
 SHADE = color(176, 126, 116)
-LIP = color(200, 126, 116)
+LIP = color(208, 126, 112)
 LIP_LINE = color(128, 62, 58)
 WET = color(150, 72, 68)
 RIM = color(206, 142, 130)
@@ -30,7 +30,7 @@ HAIR = color(66, 45, 33)
 """Brows, lashes and the scalp under the hair."""
 
 # Where blood shows: center x, y, z; sigmas; strength. Mirrored.
-FLUSH = (((40, -30, 62), (14, 12, 26), 0.30), ((0, -41, 108), (11, 9, 14), 0.40), ((22, -24, 76), (9, 8, 18), 0.16),
+FLUSH = (((40, -30, 62), (14, 12, 26), 0.30), ((0, -40, 108), (12, 10, 14), 0.20), ((22, -24, 76), (9, 8, 18), 0.16),
          ((0, -98, 88), (13, 9, 18), 0.22), ((80, -14, -16), (14, 30, 22), 0.42), ((0, 30, 90), (24, 14, 20), 0.06),
          ((44, -7, 62), (10, 8, 20), 0.10))
 PALENESS = (((0, 44, 88), (34, 20, 26), 0.55), ((0, -22, 96), (5, 14, 16), 0.35), ((33, -15, 70), (12, 6, 16), 0.28),
@@ -66,29 +66,30 @@ def brow_coordinates(points: Points) -> tuple[np.ndarray, np.ndarray]:
 def brow(points: Points) -> np.ndarray:
     """Return how dense eyebrow hair is, 0..1, strokes included."""
     along, across = brow_coordinates(points)
-    inside = (points.at[:, 2] > 30) & (along > -0.15) & (along < 1.12)
-    density = np.exp(-np.abs(across) ** 2.6) * smoothstep((along + 0.08) / 0.2) * (1 - smoothstep((along - 0.82) / 0.26))
-    strokes = value_noise(np.stack([np.abs(points.at[:, 0]) * 2.4 - points.at[:, 1] * 0.9 * (1 - along),
-                                    points.at[:, 1] * 0.35 + np.sign(points.at[:, 0]) * 40], axis=1), 1.0, 31)
-    return np.where(inside, density * np.clip(0.62 + 0.26 * strokes, 0, 1), 0)
+    x, y = np.abs(points.at[:, 0]), points.at[:, 1]
+    strokes = value_noise(np.stack([x * 2.4 - y * 0.9 * (1 - along), y * 0.35 + np.sign(points.at[:, 0]) * 40], axis=1),
+                          1.0, 31)
+    return brow_density(along, across) * np.clip(0.62 + 0.26 * strokes, 0, 1)
+
+
+def brow_density(along: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """Return how dense eyebrow hair grows at `brow_coordinates`, 0..1: thin at the inner end and the tail."""
+    return (np.exp(-np.abs(across) ** 2.6) * smoothstep((along + 0.08) / 0.34)
+            * (1 - smoothstep((along - 0.82) / 0.24)))
 
 
 def lips(points: Points) -> tuple[np.ndarray, np.ndarray]:
     """Return (how much a point is red lip, 0..1; how far across its lip it lies, 0 on the lip line)."""
-    upper = points.lip > 0
-    t = lip_fraction(points.at.astype(np.float64), upper)
-    near = (np.abs(points.at[:, 0]) < 27) & (points.at[:, 2] > 60) & (points.mouth_ring < 9)
+    t = lip_fraction(points.at.astype(np.float64), points.lip > 0)
     edge = 0.34 + 0.14 * (points.at[:, 1] < -66)
-    wobble = 0.015 * value_noise(points.at, 2.2, 32)
-    amount = 1 - smoothstep((t + wobble - 1.0 + edge / 2) / edge)
-    amount *= 1 - smoothstep((np.abs(points.at[:, 0]) - 23.5) / 3.0)
-    return np.where(near, amount, 0).astype(np.float32), t
+    amount = 1 - smoothstep((t - 1.0 + edge / 2) / edge)
+    return amount * (1 - smoothstep((np.abs(points.at[:, 0]) - 23.5) / 3.0)), t
 
 
 def albedo(points: Points) -> np.ndarray:
     """Return linear RGB [P, 3] of skin, ears, lid rims, lips and brows."""
     p = points.at
-    tone = 0.035 * value_noise(p, 38, 41) + 0.018 * value_noise(p, 14, 42) + 0.014 * value_noise(p, 5, 43)
+    tone = 0.035 * value_noise(p, 38, 41) + 0.018 * value_noise(p, 14, 42) + 0.014 * value_noise(p, 6, 43)
     fine = 0.018 * value_noise(p, 1.7, 44) + 0.018 * value_noise(p, 0.9, 45)
     rgb = np.broadcast_to(BASE, p.shape)
     rgb = mix(rgb, PALE, blobs(points, PALENESS) + 0.7 * tone)
@@ -96,11 +97,26 @@ def albedo(points: Points) -> np.ndarray:
     rgb = mix(rgb, RUDDY, blobs(points, FLUSH) * (1 + 0.12 * blood) + 0.03 * np.maximum(blood, 0))
     rgb = mix(rgb, SHADE, blobs(points, SHADOWS))
     spots = smoothstep((value_noise(p, 2.6, 47) - 1.25) / 0.9) * blobs(points, (((24, -22, 76), (22, 13, 26), 1.0),))
-    rgb = mix(rgb, FRECKLE, 0.30 * spots)
+    rgb = mix(rgb, FRECKLE, 0.20 * spots)
     rgb = rgb * (1 + tone + fine)[:, None]
-    rgb = _mouth(points, rgb)
-    rgb = _lids(points, rgb)
-    return mix(rgb, HAIR, 0.72 * brow(points))
+    for near, paint in ((near_mouth(points), _mouth), (points.eye_ring < 8, _lids), (_near_brow(points), _brow)):
+        rgb[near] = paint(points.take(near), rgb[near])
+    return rgb
+
+
+def near_mouth(points: Points) -> np.ndarray:
+    """Return where lips and nostrils may be."""
+    return (np.abs(points.at[:, 0]) < 28) & (points.at[:, 2] > 60) & (points.at[:, 1] < -40) & (points.at[:, 1] > -86)
+
+
+def _near_brow(points: Points) -> np.ndarray:
+    x, y = np.abs(points.at[:, 0]), points.at[:, 1]
+    return (points.at[:, 2] > 30) & (x > BROW[0, 0] - 6) & (x < BROW[-1, 0] + 6) & (
+        np.abs(y - BROW[:, 1].mean()) < 14)
+
+
+def _brow(points: Points, rgb: np.ndarray) -> np.ndarray:
+    return mix(rgb, HAIR, 0.66 * brow(points))
 
 
 def _mouth(points: Points, rgb: np.ndarray) -> np.ndarray:
@@ -111,8 +127,7 @@ def _mouth(points: Points, rgb: np.ndarray) -> np.ndarray:
     lip = lip * (1 + 0.05 * wrinkles)[:, None]
     lip = mix(lip, LIP_LINE, 0.75 * (1 - smoothstep(t / 0.26)))
     # The skin just outside the red is a little paler.
-    rgb = mix(rgb, PALE, 0.25 * np.exp(-(((t - 1.25) / 0.16) ** 2)) * (amount < 0.5) * (np.abs(points.at[:, 0]) < 20)
-              * (points.at[:, 2] > 60))
+    rgb = mix(rgb, PALE, 0.25 * np.exp(-(((t - 1.25) / 0.16) ** 2)) * (amount < 0.5) * (np.abs(points.at[:, 0]) < 20))
     nostril = np.exp(-0.5 * (((np.abs(points.at[:, 0]) - 6.4) / 2.3) ** 2 + ((points.at[:, 1] + 48.6) / 1.7) ** 2))
     rgb = mix(rgb, SOCKET_DARK * 0.55, 0.8 * nostril * (points.at[:, 2] > 70))
     return mix(rgb, lip, 0.92 * amount)
@@ -122,8 +137,7 @@ def _lids(points: Points, rgb: np.ndarray) -> np.ndarray:
     side = np.abs(points.at[:, 0]) - 31.5
     upper = points.at[:, 1] > 0.035 * side * 10 - 0.25
     ring = points.eye_ring
-    near = ring < 8
-    lid = near & (points.part != assembly.EAR)
+    lid = points.part != assembly.EAR
     crease = np.exp(-(((ring - 2.2) / 0.42) ** 2)) * smoothstep((points.at[:, 1] - 2.5) / 3) * (np.abs(side) < 17)
     rgb = mix(rgb, SHADE * 0.72, 0.42 * crease * lid)
     line = np.where(upper, 1 - smoothstep((ring - 0.12) / 0.42), 0.45 * (1 - smoothstep((ring - 0.05) / 0.3)))

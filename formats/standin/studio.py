@@ -14,7 +14,7 @@ from formats.standin.assembly import Assembly
 from formats.standin.sampling import double_areas, face_parts, scatter
 from formats.standin.weights import edges, smooth
 
-DIRECTIONS = 220
+DIRECTIONS = 170
 CELL = 2.2
 """Millimetres: side of a shadow map's cell."""
 BIAS = 3.2
@@ -22,13 +22,13 @@ BIAS = 3.2
 
 # Lamps: direction towards the lamp, tightness of its lobe, linear RGB. +X is the subject's left: the picture's right.
 LAMPS = (
-    ((-0.72, 0.58, 0.62), 7.0, (3.75, 3.52, 3.24)),   # key: large softbox, front left of the picture, above
+    ((-0.72, 0.58, 0.62), 7.0, (4.15, 3.86, 3.50)),   # key: large softbox, front left of the picture, above
     ((0.85, 0.10, 0.75), 3.0, (0.30, 0.33, 0.40)),    # fill
     ((0.80, 0.45, -0.62), 9.0, (1.35, 1.42, 1.60)),   # rim, behind right
     ((-0.85, 0.35, -0.60), 9.0, (0.75, 0.78, 0.86)),  # rim, behind left
     ((0.05, -0.85, 0.55), 3.5, (0.26, 0.21, 0.18)),   # what the floor and the shirt return
 )
-SKY, GROUND = (0.30, 0.32, 0.36), (0.10, 0.085, 0.08)
+SKY, GROUND = (0.33, 0.345, 0.375), (0.10, 0.085, 0.08)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 # Nominal height, front z, back z, half-width x. Below the mouth, a vertex at the side sits higher than its nominal
 # height (`lift`), so these rows follow the jaw line and the nape.
 KNOTS = np.array([
-    (-168, 34, -66, 64), (-150, 31, -64, 57), (-135, 30, -63, 54), (-125, 35, -63, 53.5), (-118.5, 52, -63, 54),
-    (-115.5, 64, -64, 54.5), (-112.5, 73, -65, 55.5), (-108, 79.5, -66, 57), (-103, 83, -67, 58.5),
-    (-94, 84.5, -70, 60.5), (-82, 84, -75, 63), (-66, 84, -82, 66), (-46, 83, -91, 69), (-30, 81.5, -96, 71),
-    (-14, 80, -100, 72.5), (0, 81, -103, 73.2), (22, 88, -105, 75), (40, 89.5, -103, 76.5), (60, 86, -95, 74.5),
-    (78, 77, -82, 67), (94, 61, -62, 54), (106, 42, -40, 37), (113.5, 23, -20, 21), (117.5, -9.5, -10.5, 0.6)])
+    (-168, 32, -66, 63), (-150, 29, -64, 55.5), (-135, 29, -63, 52), (-125, 34, -62, 51.5), (-118.5, 51, -62, 52),
+    (-115.5, 63, -63, 51.5), (-112.5, 72.5, -64, 52), (-108, 79.5, -65, 53), (-103, 83, -66, 54.5),
+    (-94, 84.5, -69, 56.8), (-82, 84, -74, 60), (-66, 84, -82, 64), (-46, 83, -91, 68.2), (-30, 81.5, -96, 70.5),
+    (-14, 80.5, -100, 72), (0, 82, -103, 73), (22, 88.5, -106, 74.8), (40, 90, -105, 75.5), (60, 86.5, -97.5, 73.5),
+    (78, 77.5, -85.5, 67), (94, 61, -67.5, 55.5), (106, 42, -48.5, 41), (113.5, 20, -31, 23.5), (117.5, -9.5, -10.5, 0.6)])
 
 CENTER_Z = -10.0
 """Depth of the vertical axis that longitudes turn about, on the head."""
@@ -70,7 +70,7 @@ def position(angle: np.ndarray, height: np.ndarray) -> np.ndarray:
     neck = smoothstep((-96 - height) / 34)
     center = CENTER_Z * (1 - neck) + (front + back) / 2 * neck
     crown = smoothstep((height - 40) / 50)
-    power = 2 + 0.42 * (1 - neck) * (1 - crown)
+    power = 2 + (0.34 - 0.16 * smoothstep((-48 - height) / 40)) * (1 - neck) * (1 - crown)
     s, c = np.sin(angle), np.cos(angle)
     round_front = (1 - np.minimum(np.abs(s), 1) ** power) ** (1 / power)
     z = np.where(c >= 0, center + (front - center) * round_front, center + (center - back) * c)
