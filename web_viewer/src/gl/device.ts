@@ -10,7 +10,9 @@ export function heightOf(count: number): number {
   return Math.max(1, Math.ceil(count / WIDTH));
 }
 
-const VERSION = "#version 300 es\nprecision highp float;precision highp int;precision highp usampler2D;precision highp sampler2DArray;\n";
+// Samplers are low precision unless said otherwise, and Mesa and phones take that at its word.
+const VERSION =
+  "#version 300 es\nprecision highp float;precision highp int;precision highp sampler2D;precision highp usampler2D;precision highp sampler2DArray;\n";
 
 /** Draws one triangle over the whole viewport. */
 export const FULLSCREEN = "void main(){gl_Position=vec4(vec2(gl_VertexID&1,gl_VertexID>>1)*4.-1.,0,1);}";

@@ -11,9 +11,11 @@ mat3 toMatrix(vec4 q){
     2.*(x*z+w*y),2.*(y*z-w*x),1.-2.*(x*x+y*y));
 }
 vec4 multiply(vec4 a,vec4 b){return vec4(a.x*b.x-dot(a.yzw,b.yzw),a.x*b.yzw+b.x*a.yzw+cross(a.yzw,b.yzw));}
+/** Series below a radian or so: drivers' own sine and cosine may be good to 1e-4 only. */
 vec4 fromAxisAngle(vec3 r){
-  float a=length(r);
-  return vec4(cos(a*.5),r*(a>1e-4?sin(a*.5)/a:.5-a*a/48.));
+  float h=dot(r,r)*.25;
+  if(h>1.5){float a=sqrt(h);return vec4(cos(a),r*(.5*sin(a)/a));}
+  return vec4(1.-h*.5*(1.-h/12.*(1.-h/30.*(1.-h/56.*(1.-h/90.)))),r*.5*(1.-h/6.*(1.-h/20.*(1.-h/42.*(1.-h/72.)))));
 }
 /** w >= 0, Shepperd's branches. */
 vec4 fromMatrix(mat3 m){

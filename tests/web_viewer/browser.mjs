@@ -1,0 +1,116 @@
+// Drives the built viewer in headless Chromium: `node browser.mjs JOB.json`, and prints one JSON object.
+//
+// The job: { chromium, dist, files, out, driver: "swiftshader" | "llvmpipe", tasks: [...] }. The viewer is served from a
+// sub-path on the loopback address; what a task reads back is written to `out` as little-endian numbers.
+// Tasks: { kind: "pictures" | "world", name, avatar, clip, camera, moments, near, exact } or
+// { kind: "page", name, width, height, query, actions } for screenshots of the page itself.
+import fs from "node:fs";
+import http from "node:http";
+import os from "node:os";
+import path from "node:path";
+import { createRequire } from "node:module";
+
+const job = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const require = createRequire(path.join(job.dist, "..", "package.json"));
+const { chromium } = require("playwright-core");
+
+const PREFIX = "/some/where/viewer/";
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json" };
+const DRIVERS = {
+  swiftshader: ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
+  llvmpipe: ["--use-gl=angle", "--use-angle=gl-egl", "--ignore-gpu-blocklist"],
+};
+
+function serve() {
+  const server = http.createServer((request, response) => {
+    const at = decodeURIComponent(new URL(request.url, "http://x").pathname);
+    if (request.method === "PUT" && at.startsWith(`${PREFIX}out/`)) {
+      request.pipe(fs.createWriteStream(path.join(job.out, path.basename(at)))).on("finish", () => response.end());
+      return;
+    }
+    if (!at.startsWith(PREFIX)) return response.writeHead(404).end();
+    const rest = at.slice(PREFIX.length) || "index.html";
+    const file = rest.startsWith("files/") ? path.join(job.files, rest.slice(6)) : path.join(job.dist, rest);
+    fs.readFile(file, (error, data) => {
+      if (error) return response.writeHead(404).end();
+      response.writeHead(200, { "content-type": TYPES[path.extname(file)] ?? "application/octet-stream" }).end(data);
+    });
+  });
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+}
+
+// Runs in the page: loads an avatar into a canvas of its own and sends back what it drew, moment by moment.
+async function play(task) {
+  const { loadAvatar, Player } = window.flameport;
+  const json = async (name) => (await fetch(`files/${name}`)).json();
+  const camera = await json(task.camera);
+  const canvas = Object.assign(document.createElement("canvas"), { width: camera.width, height: camera.height });
+  const player = new Player(canvas, { near: task.near, exact: task.exact });
+  player.setAvatar(await loadAvatar(`files/${task.avatar}`));
+  if (task.clip) player.setSequence(await json(task.clip));
+  player.setCamera(camera);
+  const put = (name, data) => fetch(`out/${task.name}.${name}`, { method: "PUT", body: data });
+  const canvases = [];
+  for (const [i, t] of task.moments.entries()) {
+    player.seek({ frame: t });
+    if (task.kind === "world") {
+      const { means, covariances, opacities, rgb } = player.readWorld();
+      await put(`${i}.f32`, new Blob([means, covariances, opacities, rgb]));
+      continue;
+    }
+    await put(`${i}.half.f32`, player.readPixels({ half: true }));
+    await put(`${i}.canvas.u8`, player.readPixels());
+    canvases.push(player.stats);
+  }
+  player.dispose();
+  return canvases;
+}
+
+const server = await serve();
+const profile = fs.mkdtempSync(path.join(os.tmpdir(), "viewer-"));
+const result = { driver: null, tasks: {}, errors: [] };
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: job.chromium,
+  headless: true,
+  viewport: { width: 800, height: 600 },
+  ignoreDefaultArgs: ["--disable-gpu"],
+  args: ["--no-sandbox", "--disable-background-networking", "--no-first-run", "--disable-component-update",
+    "--disable-sync", ...DRIVERS[job.driver]],
+});
+try {
+  const page = context.pages()[0] ?? (await context.newPage());
+  page.setDefaultTimeout(300000);
+  page.on("pageerror", (error) => result.errors.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.text().includes("WebGL")) result.errors.push(message.text());
+  });
+  const home = `http://127.0.0.1:${server.address().port}${PREFIX}`;
+  await page.goto(home);
+  await page.waitForFunction(() => window.flameport);
+  result.driver = await page.evaluate(() => {
+    const gl = document.createElement("canvas").getContext("webgl2");
+    const info = gl?.getExtension("WEBGL_debug_renderer_info");
+    const name = gl && String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+    gl?.getExtension("WEBGL_lose_context")?.loseContext();
+    return name;
+  });
+  // Favicons and a manifest that is not there are not errors of the viewer.
+  result.errors = result.errors.filter((text) => !text.includes("404"));
+  for (const task of result.driver ? job.tasks : []) {
+    if (task.kind !== "page") {
+      result.tasks[task.name] = await page.evaluate(play, task);
+      continue;
+    }
+    await page.setViewportSize({ width: task.width, height: task.height });
+    await page.goto(home + (task.query ?? ""));
+    for (const step of task.steps ?? []) await page.evaluate(step);
+    if (task.wait) await page.waitForFunction(task.wait);
+    result.tasks[task.name] = task.tell ? await page.evaluate(task.tell) : null;
+    await page.screenshot({ path: path.join(job.out, `${task.name}.png`) });
+  }
+} finally {
+  await context.close();
+  server.close();
+  fs.rmSync(profile, { recursive: true, force: true });
+}
+process.stdout.write(`${JSON.stringify(result)}\n`);
