@@ -138,7 +138,7 @@ class Head:
     """FLAME .pkl, or the word `standin`."""
     out: Path
     """File to write, HEAD.safetensors."""
-    edition: Literal["flame2020", "flame2023", "flame2023-open"] | None = None
+    edition: Literal["flame2019", "flame2020", "flame2023", "flame2023-no-jaw", "flame2023-open"] | None = None
     """Which FLAME the pickle is; needed unless the file says so itself."""
     masks: Path | None = None
     """FLAME_masks.pkl, for named regions."""
@@ -148,6 +148,8 @@ class Head:
     """Template OBJ, for texture coordinates."""
     eyelids: tuple[Path, Path] | None = None
     """l_eyelid.npy and r_eyelid.npy."""
+    eyelid_space: Literal["rest", "posed"] = "posed"
+    """Where lids are added: after skinning as metrical-tracker does (posed), or before it."""
 
     def run(self) -> None:
         """Read, complete, write."""
@@ -164,11 +166,12 @@ class Head:
             if self.landmarks is not None:
                 head = dataclasses.replace(head, landmarks=flame_pickle.read_landmarks(self.landmarks))
             if self.template is not None:
-                uvs, uv_faces = flame_pickle.read_template_obj(self.template)
+                uvs, uv_faces = flame_pickle.read_template_obj(self.template, head.faces)
                 head = dataclasses.replace(head, uvs=uvs, uv_faces=uv_faces)
             if self.eyelids is not None:
-                head = dataclasses.replace(head, eyeliddirs=flame_pickle.read_eyelids(*self.eyelids))
-            if head.edition in ("flame2020", "flame2023"):
+                head = dataclasses.replace(head, eyeliddirs=flame_pickle.read_eyelids(*self.eyelids),
+                                           eyelid_space=self.eyelid_space)
+            if head.edition != "flame2023-open":
                 log.warning("%s: this FLAME edition is reported non-commercial; what is made with it carries its terms",
                             head.edition)
         head_file.write(head, self.out)
@@ -228,7 +231,7 @@ class MakeSequence:
     """Where relative head motion goes when the file moves the camera instead: to the head, or left in the camera."""
     fps: float | None = None
     """Frame rate, where the file does not say."""
-    edition: Literal["flame2020", "flame2023", "flame2023-open"] | None = None
+    edition: Literal["flame2019", "flame2020", "flame2023", "flame2023-no-jaw", "flame2023-open"] | None = None
     """FLAME edition of the coefficients, where the file does not say."""
 
     def run(self) -> None:

@@ -1,6 +1,5 @@
 """What is in a file: a summary of anything we know, without loading more than it takes."""
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,25 +96,17 @@ def _ply(path: Path) -> dict[str, Any]:
 
 
 def _npz(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {"arrays": {name: _shape(lambda name=name: arrays[name]) for name in arrays.files}}
-    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise FormatError(f"{path}: not a readable .npz: {error}") from error
+    from formats.codecs import npz_file
 
-
-def _shape(load: Callable[[], np.ndarray]) -> str:
-    try:
-        array = load()
-    except ValueError:
-        return "a Python object; not read"
-    return f"{array.dtype} {list(array.shape)}"
+    return {"arrays": {name: f"{array.dtype} {list(array.shape)}" for name, array in npz_file.read(path).items()}}
 
 
 def _flame(path: Path) -> dict[str, Any]:
     from formats.codecs import flame_pickle
 
-    return describe_head(flame_pickle.read(path, "flame2020")) | {"edition": "unknown: say which with --edition"}
+    known = flame_pickle.known_edition(path)
+    found = describe_head(flame_pickle.read(path, known or "flame2020"))
+    return found if known else found | {"edition": "the file does not say; name it with --edition", "content_hash": ""}
 
 
 def _head_file(path: Path) -> dict[str, Any]:

@@ -82,6 +82,11 @@ def read(path: str | os.PathLike[str], edition: str | None = None) -> HeadModel:
         raise FormatError(f"{where}: {error}") from error
 
 
+def known_edition(path: str | os.PathLike[str]) -> str | None:
+    """Return the edition of a file that is known by its SHA-256, else None."""
+    return KNOWN_FILES.get(hashlib.sha256(files.read_bytes(path, safe_pickle.BYTE_LIMIT)).hexdigest())
+
+
 def sniff(head: bytes) -> bool:
     """Tell whether a file that starts with `head` may be a pickled dictionary, of protocol 0 to 5."""
     return head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") or head.startswith((b"(dp", b"}q", b"(d"))

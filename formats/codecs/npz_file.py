@@ -4,6 +4,7 @@ import io
 import math
 import os
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -133,7 +134,7 @@ def _array(data: bytes, where: str) -> np.ndarray:
             # NumPy mentions headers that Python 2 wrote, which read well.
             warnings.simplefilter("ignore")
             shape, fortran, dtype = header(file)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, struct.error) as error:
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, struct.error, tokenize.TokenError) as error:
         reason = (str(error) or "damaged").splitlines()[0]
         raise FormatError(f"{where}: not an array: {reason}") from error
     if dtype.hasobject:

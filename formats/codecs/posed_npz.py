@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from formats.avatar import Avatar, Network
+from formats.codecs import npz_file
 from formats.conventions import sh_to_rgb
 from formats.deform import PosedMesh, PosedSplats, deform, driver_values
 from formats.errors import FormatError
-from formats.files import replacing
 from formats.networks import evaluate
 from formats.sequence import Sequence
 
@@ -62,6 +62,4 @@ def _outputs(network: Network, avatar: Avatar, frame: Sequence) -> dict[str, np.
 def write(avatar: Avatar, sequence: Sequence, frames: list[float], path: Path,
           progress: Callable[[str], None] = lambda text: None) -> None:
     """Write `posed_arrays` to `path`."""
-    arrays = posed_arrays(avatar, sequence, frames, progress)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    npz_file.write(posed_arrays(avatar, sequence, frames, progress), path)
