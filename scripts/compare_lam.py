@@ -36,6 +36,7 @@ from formats.camera import Camera, look_at  # noqa: E402
 from formats.codecs import arkit_json  # noqa: E402
 from formats.deform import rest_sequence  # noqa: E402
 from formats.render import psnr, render_avatar  # noqa: E402
+from formats.retarget import retarget  # noqa: E402
 from formats.sequence import Sequence  # noqa: E402
 
 SIZE = 512
@@ -125,10 +126,7 @@ def _pose(avatar: Avatar, words: argparse.Namespace) -> tuple[Sequence, float]:
         return avatar.sequence, avatar.sequence.ranges[words.clip][0] + words.time * avatar.sequence.fps
     if not words.track:
         return rest_sequence(avatar.head), 0.0
-    track = arkit_json.read(words.track)
-    keep = [i for i, name in enumerate(track.expr_names) if name in avatar.head.expr_names]
-    return Sequence(avatar.head.edition, track.fps, track.expr[:, keep],
-                    expr_names=tuple(track.expr_names[i] for i in keep)), float(words.frame)
+    return retarget(arkit_json.read(words.track), avatar.head), float(words.frame)
 
 
 def _weights(sequence: Sequence, t: float) -> dict[str, float]:

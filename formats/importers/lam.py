@@ -16,8 +16,9 @@ Where we differ from the public renderer, and what `as_original` does about it:
 `vertex_order.json` only names an order to draw in; it is checked against the mesh and not needed.
 """
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,17 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
             archive, as_original)
 
 
+@contextlib.contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Say which member an error is about, where a noun that is being built names only its own field."""
+    try:
+        yield
+    except FormatError as error:
+        if where in str(error):
+            raise
+        raise FormatError(f"{where}: {error}") from error
+
+
 def _arkit_avatar(archive: LamArchive, as_original: bool) -> Avatar:
     document = read_document(archive.read("skin.glb"), archive.where("skin.glb"))
     mesh = read_skinned_mesh(document)
@@ -83,17 +95,21 @@ def _arkit_avatar(archive: LamArchive, as_original: bool) -> Avatar:
     shown = np.zeros_like(weights) if as_original else weights
     if as_original:
         shown[:, anchor] = 1
-    model = HeadModel(
-        edition=_arkit_edition(mesh.target_names), v_template=mesh.vertices, faces=mesh.faces, exprdirs=mesh.targets,
-        lbs_weights=shown, parents=mesh.skeleton.parents, J_template=mesh.skeleton.rest[:, :3, 3],
-        expr_names=mesh.target_names, joint_names=names, joint_roles=roles, arkit_map=_arkit_map(mesh.target_names))
+    with _naming(document.where):
+        model = HeadModel(
+            edition=_arkit_edition(mesh.target_names), v_template=mesh.vertices, faces=mesh.faces,
+            exprdirs=mesh.targets, lbs_weights=shown, parents=mesh.skeleton.parents,
+            J_template=mesh.skeleton.rest[:, :3, 3], expr_names=mesh.target_names, joint_names=names,
+            joint_roles=roles, arkit_map=_arkit_map(mesh.target_names))
     cloud = _cloud(archive, len(mesh.vertices))
     means = apply(mesh.to_world, mesh.positions + cloud.means)
     _check_order(archive, len(mesh.vertices))
     sequence = None
     if "animation.glb" in archive:
         clips = read_document(archive.read("animation.glb"), archive.where("animation.glb"))
-        sequence = lam_clips.read_clips(clips, mesh.skeleton, weights, anchor, model.edition, model.expr_names, roles)
+        with _naming(clips.where):
+            sequence = lam_clips.read_clips(clips, mesh.skeleton, weights, anchor, model.edition, model.expr_names,
+                                            roles)
     else:
         LOG.warning("%s: holds no animation.glb; the avatar has no clip of its own", archive.path)
     return _avatar(archive, model, means, cloud, sequence, as_original)
@@ -103,16 +119,18 @@ def _flame_avatar(archive: LamArchive, as_original: bool, edition: str) -> Avata
     document = read_document(archive.read("skin.glb"), archive.where("skin.glb"))
     mesh = lam_flame.read_flame_mesh(archive, document)
     arkit = bool(mesh.target_names) and all(name in ARKIT_52 for name in mesh.target_names)
-    model = HeadModel(
-        edition=_arkit_edition(mesh.target_names) if arkit else edition, v_template=mesh.vertices, faces=mesh.faces,
-        exprdirs=mesh.targets, lbs_weights=mesh.weights, parents=np.array([-1, 0, 1, 1, 1]), J_template=mesh.joints,
-        expr_names=mesh.target_names if arkit else (), joint_names=ROLES,
-        arkit_map=_arkit_map(mesh.target_names) if arkit else None)
+    with _naming(f"{document.where} or bone_tree.json"):
+        model = HeadModel(
+            edition=_arkit_edition(mesh.target_names) if arkit else edition, v_template=mesh.vertices,
+            faces=mesh.faces, exprdirs=mesh.targets, lbs_weights=mesh.weights, parents=np.array([-1, 0, 1, 1, 1]),
+            J_template=mesh.joints, expr_names=mesh.target_names if arkit else (), joint_names=ROLES,
+            arkit_map=_arkit_map(mesh.target_names) if arkit else None)
     cloud = _cloud(archive, len(mesh.vertices))
     _check_order(archive, len(mesh.vertices))
     sequence = None
     if "flame_params.json" in archive:
-        sequence = lam_flame.read_flame_params(archive, model.edition, mesh.target_names, model.expr_names)
+        with _naming(archive.where("flame_params.json")):
+            sequence = lam_flame.read_flame_params(archive, model.edition, mesh.target_names, model.expr_names)
     else:
         LOG.warning("%s: holds no flame_params.json; the avatar has no clip of its own", archive.path)
     return _avatar(archive, model, mesh.vertices + cloud.means, cloud, sequence, as_original)
@@ -128,7 +146,8 @@ def _avatar(archive: LamArchive, model: HeadModel, means: np.ndarray, cloud: Gau
         LOG.warning("%s: %.0f %% of the colours lie outside 0..1 and are clipped; are f_dc_* final colours, as LAM "
                     "writes them?", archive.where("offset.ply"), 100 * outside)
     rgb = np.clip(rgb, 0, 1)
-    shown = GaussianCloud(means, cloud.quats, cloud.scales, cloud.opacities, rgb_to_sh(rgb[:, None]))
+    with _naming(archive.where("offset.ply")):
+        shown = GaussianCloud(means, cloud.quats, cloud.scales, cloud.opacities, rgb_to_sh(rgb[:, None]))
     return Avatar(head=model, layers=(SplatLayer(shown, binding),), vertex_rgb=rgb, sequence=sequence,
                   meta=Meta(name=archive.name, system="lam", source=archive.path.name, paper=PAPER,
                             license_notices=(LICENSE,)))

@@ -11,6 +11,7 @@ shows is this joint's motion alone. What then remains at the shoulders is logged
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -76,7 +77,7 @@ def read_clips(document: GlbDocument, skeleton: Skeleton, weights: np.ndarray, a
     turns, translation = (np.concatenate([clip[k] for clip in named]) for k in (1, 2))
     fields_of = {"root": "rotation", "neck": "neck"}
     by_role = {joint: fields_of[role] for role, joint in roles.items() if role in fields_of}
-    driven = {by_role[j]: turns[:, j] for j in moving if j in by_role}
+    driven: dict[str, Any] = {by_role[j]: turns[:, j] for j in moving if j in by_role}
     joints = {skeleton.names[j]: turns[:, j] for j in moving
               if j not in by_role and np.abs(turns[:, j]).max() > STILL}
     return Sequence(basis, FPS, np.zeros((len(turns), len(expr_names))), expr_names=expr_names, translation=translation,
@@ -133,7 +134,7 @@ def _world(skeleton: Skeleton, curves: Curves, frames: int, node: int, known: di
 
 def _sample(document: GlbDocument, clip: Fields, skeleton: Skeleton, frame_limit: int) -> tuple[Curves, int]:
     """Return a clip's curves at `FPS`, and how many frames that is."""
-    keyed = {}
+    keyed: dict[tuple[int, str], tuple[np.ndarray, np.ndarray, str]] = {}
     duration = 0.0
     scaled = []
     for node, path, times, values, interpolation in _channels(document, clip, skeleton):
