@@ -61,7 +61,7 @@ def ear(loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     free = smoothstep((back + 0.86) / 0.6)[:, None]
     # The egg of the auricle: wide above, a lobe below, its top tilted back.
     across = 16.0 * np.sign(back) * np.abs(back) ** np.where(up < 0, 0.8, 0.95) * (1 + 0.13 * up)
-    along = 30.0 * up
+    along = np.where(up < 0, 27.5, 30.5) * up
     rings = []
     for k, (wide, tall, out) in enumerate(EAR_RINGS, start=1):
         b, u = across * wide, along * tall

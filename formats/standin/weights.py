@@ -97,11 +97,15 @@ def skinning(mesh: Assembly) -> np.ndarray:
     return weights
 
 
-def regressor(mesh: Assembly) -> np.ndarray:
+def regressor(mesh: Assembly, points: np.ndarray) -> np.ndarray:
     """Return the joint regressor [5, V]: few vertices per joint, non-negative, rows sum to 1, joints hit exactly.
 
     Eyes are the mean of their ball. Others weigh rings of the head around the joint by the exponential tilt of uniform
     weights (the maximum-entropy solution, found with Newton's method), which cannot become negative.
+
+    Args:
+        mesh: Which vertices are where.
+        points: The vertices as they will be stored, [V, 3] in millimetres.
     """
     table = np.zeros((5, len(mesh.points)))
     p = mesh.points
@@ -110,10 +114,10 @@ def regressor(mesh: Assembly) -> np.ndarray:
     around = {ROOT: neck & (np.abs(p[:, 1] - JOINTS[ROOT, 1]) < 22), NECK: skin & (p[:, 1] < -60) & (p[:, 1] > -130),
               JAW: skin & (np.abs(p[:, 1] - JOINTS[JAW, 1]) < 30) & (np.abs(p[:, 0]) > 40) & (np.abs(p[:, 2]) < 60)}
     for joint, chosen in around.items():
-        table[joint, chosen] = _tilted(p[chosen] - JOINTS[joint])
+        table[joint, chosen] = _tilted(points[chosen] - JOINTS[joint])
     for joint, side in ((LEFT_EYE, 1), (RIGHT_EYE, -1)):
         ball = np.flatnonzero((mesh.part == assembly.BALL) & (p[:, 0] * side > 0))
-        table[joint, ball] = _tilted(p[ball] - JOINTS[joint])
+        table[joint, ball] = _tilted(points[ball] - JOINTS[joint])
     return table
 
 
