@@ -193,7 +193,8 @@ class Import:
     side: UseAppendAction[tuple[str, ...]] = ()
     """A further input as NAME=PATH; may be repeated."""
     as_original: bool = False
-    """Reproduce the original player where ours improves on it (lam: splats do not turn with the surface)."""
+    """Reproduce the original player where ours improves on it (lam: splats keep their rest orientation, and the bust moves
+    with the head)."""
 
     def run(self) -> None:
         """Read and save."""

@@ -20,7 +20,8 @@ ROLES = ("root", "neck", "jaw", "left_eye", "right_eye")
 
 EDITIONS = ("flame2019", "flame2020", "flame2023", "flame2023-no-jaw", "flame2023-open", "standin", "arkit-51",
             "arkit-52", "bfm09-64")
-"""The coefficient spaces we know; `flame2019` is also the 2017 release. Codes of one mean nothing in another, whatever their length."""
+"""The coefficient spaces we know; `flame2019` is also the 2017 release. Codes of one mean nothing in another, whatever
+their length."""
 
 ARKIT_TAIL = 14
 """Columns of `arkit_map` after the expression ones: jaw 3, neck 3, eyes 6 (left, right), eyelids 2 (left, right)."""
