@@ -29,7 +29,7 @@ BUMPS = (
     # fold from the nose to the mouth's corner
     (21, -50, 4, 7, 0, 0, -1.0), (28, -61, 4.5, 7.5, 0, 0, -0.7),
     # wings of the nose, their crease
-    (12.4, -42.2, 4.3, 4.3, 1.4, 0, 7.6), (19.6, -43, 3.0, 6.0, 0, 0, -1.7),
+    (12.6, -42.0, 4.0, 3.7, 1.6, 0, 9.0), (19.6, -43, 3.0, 6.0, 0, 0, -1.7),
     # corners of the mouth sink in
     (27, -66, 4.2, 4.2, 0, 0, -1.9),
     # chin, its sides, jaw angle
@@ -38,7 +38,7 @@ BUMPS = (
 
 # The same on the mid-line.
 MIDDLE = (
-    (0, 6, 10, 6, 0, 0, -0.8), (0, -40, 5.5, 4.6, 0, 0, 1.5), (0, -60, 21, 12, 0, 0, 4.4), (0, -55, 2.6, 4.2, 0, 0, -1.2),
+    (0, 6, 10, 6, 0, 0, -0.8), (0, -40, 6.5, 6.0, 0, 0, 1.5), (0, -60, 21, 12, 0, 0, 4.4), (0, -55, 2.6, 4.2, 0, 0, -1.2),
     (0, -82, 17, 4.6, 0, 0, -3.2),
 )
 
@@ -79,13 +79,13 @@ def displacement(p: np.ndarray) -> np.ndarray:
     for cx, cy, sx, sy, *move in MIDDLE:
         d += (bump(p, cx, cy, sx, sy) * front)[:, None] * move
     # Seen from in front the nose's underside is an arc: its sides end higher than its middle.
-    along = p[:, 1] - 0.034 * np.minimum(p[:, 0] ** 2, 190) * smoothstep((-34 - p[:, 1]) / 10)
+    along = p[:, 1] - 0.055 * np.minimum(p[:, 0] ** 2, 150) * smoothstep((-34 - p[:, 1]) / 10)
     ridge = monotone_cubic(NOSE[:, 0], NOSE[:, 1], along)
     width = monotone_cubic(NOSE[:, 0], NOSE[:, 2], along)
     d[:, 2] += ridge * np.exp(-((np.abs(p[:, 0]) / width) ** 2.05)) * front
     # The underside of the nose is pulled forward and up, the nostrils are dents in it.
     for side in (1, -1):
-        d[:, 2] -= 4.2 * bump(p, side * 6.8, -48.6, 2.6, 2.0) * front
+        d[:, 2] -= 4.2 * bump(p, side * 7.2, -47.6, 2.4, 2.0) * front
     upper = p[:, 1] > mouth_line(p[:, 0])
     t = lip_fraction(p, upper)
     taper = np.sqrt(np.maximum(1 - (p[:, 0] / 27.0) ** 2, 0))
