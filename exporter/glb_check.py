@@ -27,8 +27,8 @@ REQUIRED = ("ROTATION", "SCALE", "OPACITY", "SH_DEGREE_0_COEF_0")
 
 def problems(document: GlbDocument) -> list[str]:
     """Return what is wrong with a GLB's splats, extension lists and scenes, one sentence each; empty when nothing is."""
-    found = [*_extension_problems(document.json), *_scene_problems(document)]
-    for m in range(len(document.json.get("meshes", []))):
+    found = [*_extension_problems(Fields(document.json, document.where)), *_scene_problems(document)]
+    for m in range(len(Fields(document.json, document.where).items("meshes", []))):
         mesh = document.item("meshes", m)
         for p, raw in enumerate(mesh.items("primitives")):
             primitive = Fields(raw, f"meshes[{m}].primitives[{p}]")
@@ -42,11 +42,11 @@ def problems(document: GlbDocument) -> list[str]:
     return found
 
 
-def _extension_problems(content: dict[str, Any]) -> list[str]:
-    used, listed = _extension_names(content), set(content.get("extensionsUsed", []))
+def _extension_problems(content: Fields) -> list[str]:
+    used, listed = _extension_names(content.values), set(content.texts("extensionsUsed", ()))
     found = [f"extension {name} is used, but not in extensionsUsed" for name in sorted(used - listed)]
     found += [f"extension {name} is in extensionsUsed, but nothing uses it" for name in sorted(listed - used)]
-    required = set(content.get("extensionsRequired", []))
+    required = set(content.texts("extensionsRequired", ()))
     found += [f"extension {name} is in extensionsRequired, which keeps other viewers out"
               for name in sorted(required & {EXTENSION, SPLATS})]
     return found
@@ -71,14 +71,14 @@ def _scene_problems(document: GlbDocument) -> list[str]:
     if root is None:
         return []
     head = root.fields("head").integer("node")
-    layer_meshes = {Fields(layer, root.where).integer("mesh") for layer in root.items("layers")}
+    layer_meshes = [Fields(layer, root.where).integer("mesh") for layer in root.items("layers")]
     found = []
     node = document.item("nodes", head)
     for name in ("translation", "rotation", "scale", "matrix"):
         if node.has(name):
             found.append(f"nodes[{head}]: the head's node has a {name}, which a skinned mesh ignores")
     homes = 0
-    for s in range(len(document.json.get("scenes", []))):
+    for s in range(len(Fields(document.json, document.where).items("scenes", []))):
         nodes = document.item("scenes", s).items("nodes", [])
         homes += head in nodes
         if head in nodes and any(document.item("nodes", n).values.get("mesh") in layer_meshes for n in nodes):
@@ -110,7 +110,7 @@ def _splat_problems(document: GlbDocument, primitive: Fields) -> list[str]:
             found.append(f"{where}: SH degree {degree} without degree {degree - 1}")
     if "POSITION" not in attributes:
         return [*found, f"{where}: POSITION is missing"]
-    count = document.item("accessors", attributes["POSITION"]).integer("count")
+    count = document.item("accessors", attributes["POSITION"]).integer("count", low=1)
     for name, index in ours.items():
         if name in ATTRIBUTES:
             found += _attribute_problems(document, name, index, count, where)

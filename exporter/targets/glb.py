@@ -68,9 +68,9 @@ def to_bytes(avatar: Avatar, options: Options | None = None) -> bytes:
     head = write_head(glb, avatar, exact=options.grade == "full")
     rest = deform_head(avatar.head, rest_sequence(avatar.head))
     written = [write_layer(glb, layer, avatar, rest) for layer in splats]
-    scenes = [{"name": "mesh scene", "nodes": [head.node, *head.roots]}]
+    scenes = [{"name": "mesh_scene", "nodes": [head.node, *head.roots]}]
     if written:
-        scenes.append({"name": "splat scene", "nodes": [node for node, _ in written]})
+        scenes.append({"name": "splat_scene", "nodes": [node for node, _ in written]})
     glb.json["scenes"] = scenes if options.shows == "mesh" else scenes[::-1]
 
     root = {"version": VERSION, "grade": options.grade, "meta": _meta(avatar), "head": head.extension,

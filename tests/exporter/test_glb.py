@@ -184,7 +184,7 @@ def test_extension_follows_its_schema(kind: str) -> None:
 def test_scenes_swap_and_never_mix() -> None:
     avatar = carried("edge-height")
     names = [[scene["name"] for scene in document_of(avatar, shows=shows).json["scenes"]] for shows in ("mesh", "splats")]
-    assert names == [["mesh scene", "splat scene"], ["splat scene", "mesh scene"]]
+    assert names == [["mesh_scene", "splat_scene"], ["splat_scene", "mesh_scene"]]
     with pytest.raises(UnsupportedFeature, match="no splat layer"):
         glb.to_bytes(dataclasses.replace(avatar, layers=()), glb.Options(shows="splats"))
 
@@ -395,5 +395,6 @@ def test_json_of_the_wrong_kind_never_does_worse_than_an_error() -> None:
             broken = GlbDocument(content, document.binary)
             try:
                 glb_avatar.from_document(broken)
+                glb_check.problems(broken)
             except AvatarError:
                 pass

@@ -1,0 +1,92 @@
+"""PLY: a still that other viewers read."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exporter.export import export
+from exporter.targets import ply
+from formats.codecs import inria_ply
+from formats.deform import PosedSplats, deform
+from formats.errors import AvatarError, BindingError, FormatError, UnsupportedFeature
+from formats.spherical_harmonics import evaluate_sh
+from tests.builders import tiny_avatar
+
+STORED = {"rtol": 1e-5, "atol": 1e-6}
+"""Scales and opacities go through logarithms and logits in float32."""
+
+
+def written(avatar, tmp_path: Path, allow_loss: bool = False, **options):  # noqa: ANN001, ANN003, ANN201
+    report = export(avatar, "ply", tmp_path / "a.ply", ply.Options(**options), allow_loss=allow_loss)
+    return inria_ply.read(report.paths[0]), report
+
+
+@pytest.mark.parametrize("frame", [0, 2.5])
+def test_a_frame_is_what_the_reference_poses(frame: float, tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height", degree=2)
+    cloud, report = written(avatar, tmp_path, frame=frame)
+    assert avatar.sequence is not None
+    layer = deform(avatar, avatar.sequence, frame).layers[0]
+    assert isinstance(layer, PosedSplats)
+    for name in ("means", "quats", "scales", "opacities", "sh"):
+        np.testing.assert_allclose(getattr(cloud, name), getattr(layer.cloud, name), **STORED)
+    assert [loss.what for loss in report.losses] == ["motion: the file is one still"]
+
+
+def test_at_rest_and_as_stored(tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height")
+    rest, _ = written(avatar, tmp_path)
+    stored, _ = written(avatar, tmp_path, local=True)
+    np.testing.assert_allclose(stored.means, avatar.layers[0].cloud.means, **STORED)
+    assert np.linalg.norm(rest.means, axis=1).min() > 0.03  # on the head, not at the origin
+
+
+def test_networks_and_strands_are_in_the_still(tmp_path: Path) -> None:
+    avatar = tiny_avatar("own-skin")
+    cloud, report = written(avatar, tmp_path, frame=1)
+    layer = deform(avatar, avatar.sequence, 1).layers[0]
+    np.testing.assert_allclose(cloud.means, layer.cloud.means, **STORED)
+    assert not any(loss.blocking for loss in report.losses)
+    hair = tiny_avatar("strands")
+    cloud, _ = written(hair, tmp_path)
+    assert len(cloud) == 24 + 6 * 3
+    with pytest.raises(BindingError, match="--frame"):
+        written(avatar, tmp_path)
+
+
+def test_mesh_layers_are_refused_and_named(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFeature, match="'skin' \\(mesh\\)"):
+        written(tiny_avatar("everything"), tmp_path)
+    cloud, report = written(tiny_avatar("everything"), tmp_path, allow_loss=True)
+    assert len(cloud) == 42 and report.losses[0].amount == "110 vertices"
+
+
+def test_sh_in_head_axes_is_turned_into_the_world(tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height", degree=3)
+    layer = dataclasses.replace(avatar.layers[0], sh_frame="head")
+    avatar = dataclasses.replace(avatar, layers=(layer,))
+    cloud, _ = written(avatar, tmp_path, frame=2)
+    posed = deform(avatar, avatar.sequence, 2).layers[0]
+    direction = np.tile([0.36, -0.48, 0.8], (len(cloud), 1))
+    truth = evaluate_sh(posed.cloud.sh, direction @ posed.sh_rotation)
+    np.testing.assert_allclose(evaluate_sh(cloud.sh, direction), truth, atol=1e-6)
+    assert np.abs(evaluate_sh(posed.cloud.sh, direction) - truth).max() > 1e-3  # the turn mattered
+
+
+def test_sh_is_padded_and_never_cut(tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height", degree=1)
+    cloud, _ = written(avatar, tmp_path, sh_degree=3)
+    assert cloud.sh.shape[1] == 16 and not cloud.sh[:, 4:].any()
+    with pytest.raises(UnsupportedFeature, match="choose 1 to 3"):
+        written(avatar, tmp_path, sh_degree=0)
+
+
+@pytest.mark.parametrize(("kind", "options", "error"), [
+    ("edge-height", {"frame": 9}, FormatError), ("edge-height", {"frame": -0.1}, FormatError),
+    ("strands", {"local": True}, UnsupportedFeature), ("edge-height", {"local": True, "frame": 0}, UnsupportedFeature)])
+def test_stills_that_do_not_exist_are_refused(kind: str, options: dict, error: type[AvatarError], tmp_path: Path) -> None:
+    with pytest.raises(error):
+        written(tiny_avatar(kind), tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []
