@@ -18,9 +18,9 @@ from formats.files import write_bytes
 from formats.render import default_camera, render_avatar
 from formats.standin.avatar import standin_avatar
 
-SHOTS = (("neutral", 0.0), ("talk", -0.45), ("smile", 0.0), ("turn", 0.35))
-"""What the picture shows, left to right: a named range of the clip (its middle frame), and how far the camera stands to
-the side, radians."""
+SHOTS = (("neutral", 0.5, 0.0), ("talk", 0.22, -0.45), ("smile", 0.5, 0.0), ("turn", 0.35, 0.15))
+"""What the picture shows, left to right: a named range of the clip, how far into it, and how far the camera stands to the
+side, radians."""
 
 
 def run(out: Path, progress: Callable[[str], None]) -> None:
@@ -48,10 +48,10 @@ def portraits(avatar: Avatar, size: int = 512) -> UInt8[np.ndarray, "H W 3"]:
     """Return `SHOTS` side by side, [size, size * shots, 3]; needs an avatar whose clip has those ranges."""
     assert avatar.sequence is not None
     pictures = []
-    for name, side in SHOTS:
+    for name, along, side in SHOTS:
         first, end = avatar.sequence.ranges[name]
         camera = around(default_camera(avatar, size, size), avatar, side)
-        pictures.append(render_avatar(avatar, avatar.sequence, (first + end - 1) / 2, camera).to_uint8())
+        pictures.append(render_avatar(avatar, avatar.sequence, first + along * (end - 1 - first), camera).to_uint8())
     return np.concatenate(pictures, axis=1)
 
 
