@@ -111,12 +111,13 @@ def joint_transforms(head: HeadModel, expr: np.ndarray, local: np.ndarray,
     """Return rest-to-world transforms of the joints (FLAME: Li et al. 2017, section 3; SMPL eq. 3 and 4)."""
     rest, motion = head.rest_joints()
     rest = rest + motion @ expr
-    world = np.zeros((len(rest), 4, 4))
+    steps = np.tile(np.eye(4), (len(rest), 1, 1))
+    steps[:, :3, :3] = local
+    steps[:, :3, 3] = rest - np.where(head.parents[:, None] >= 0, rest[head.parents], 0)
+    world = steps.copy()
     for j, parent in enumerate(head.parents):
-        step = np.eye(4)
-        step[:3, :3] = local[j]
-        step[:3, 3] = rest[j] - (rest[parent] if parent >= 0 else 0)
-        world[j] = step if parent < 0 else world[parent] @ step
+        if parent >= 0:
+            world[j] = world[parent] @ steps[j]
     relative = world.copy()
     relative[:, :3, 3] -= np.einsum("jab,jb->ja", world[:, :3, :3], rest)
     relative[:, :3, 3] += translation
