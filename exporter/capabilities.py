@@ -8,12 +8,14 @@ from typing import Literal
 import numpy as np
 
 from exporter.ops.limit_influences import limit_influences
-from formats.avatar import Avatar, LinearDynamics, MeshLayer, SplatLayer, StrandLayer
-from formats.deform import deform_head, deform_splats, rest_sequence
+from formats.avatar import Avatar, FaceBinding, LinearDynamics, MeshLayer, SplatLayer, StrandLayer
+from formats.deform import deform_head, deform_splats, rest_sequence, triangle_frames
 from formats.errors import MissingAsset, UnsupportedFeature
 from formats.head_model import HeadModel
 from formats.sequence import Sequence
 
+EXACT = 1e-5
+"""Metres, DESIGN 6: what moves Gaussians less is no loss."""
 MEASURED_FRAMES = 5
 """How many frames of a clip a measured loss looks at."""
 
@@ -132,9 +134,9 @@ def measured_frames(head: HeadModel, sequence: Sequence | None) -> Iterator[Sequ
         for i in np.unique(np.linspace(0, len(sequence) - 1, MEASURED_FRAMES).round().astype(int)):
             yield sequence.take([int(i)])
         return
-    yield dataclasses.replace(rest_sequence(head), rotation=np.float32([[0.1, 0.4, 0.0]]),
-                              neck=np.float32([[0.1, 0.2, 0.0]]), jaw=np.float32([[0.25, 0.0, 0.0]]),
-                              eyelids=np.float32([[0.5, 0.5]]))
+    yield dataclasses.replace(rest_sequence(head), rotation=np.array([[0.1, 0.4, 0.0]]),
+                              neck=np.array([[0.1, 0.2, 0.0]]), jaw=np.array([[0.25, 0.0, 0.0]]),
+                              eyelids=np.array([[0.5, 0.5]]))
 
 
 def _moved(avatar: Avatar, layer: SplatLayer, still: SplatLayer) -> str:
@@ -151,7 +153,7 @@ def _moved(avatar: Avatar, layer: SplatLayer, still: SplatLayer) -> str:
 
 
 def _notes(avatar: Avatar, capabilities: Capabilities) -> Iterator[Loss]:
-    """Give what does not change the avatar in our players, and still should be known."""
+    """Give what the layers that stay lose; most of it does not change the avatar in our players."""
     head, clip = avatar.head, avatar.sequence
     if capabilities.subject == "still":
         if clip is not None:
@@ -177,8 +179,27 @@ def _notes(avatar: Avatar, capabilities: Capabilities) -> Iterator[Loss]:
                 yield Loss("albedo rounded to 8 bits", f"up to {error:.2g} of 1", False)
             if avatar.vertex_rgb is not None:
                 yield Loss("vertex colours; the albedo texture shows instead", f"{len(avatar.vertex_rgb)} vertices", False)
+    for layer in avatar.layers:
+        if isinstance(layer, SplatLayer):
+            yield from _binding_losses(layer, head)
     if capabilities.foreign_players:
         yield from _in_foreign_players(head, clip)
+
+
+def _binding_losses(layer: SplatLayer, head: HeadModel) -> Iterator[Loss]:
+    """Give what a binding's stored form cannot say exactly: two barycentric weights, scales on the rest head."""
+    binding = layer.binding
+    if not isinstance(binding, FaceBinding) or not len(binding):
+        return
+    missing = np.abs(1 - binding.barycentric.sum(axis=1, dtype=np.float64))
+    shift = float((missing * np.linalg.norm(head.v_template[head.faces[binding.face_index, 2]], axis=1)).max())
+    if shift > EXACT:
+        yield Loss(f"layer '{layer.name}': barycentric weights do not sum to 1, and will",
+                   f"Gaussians up to {shift * 1e3:.3g} mm off")
+    if binding.splat_scale == "edge_height":
+        flat = int((triangle_frames(head.v_template, head.faces)[1][binding.face_index] < 1e-12).sum())
+        if flat:
+            yield Loss(f"layer '{layer.name}': scales on triangles without size at rest", f"{flat} Gaussians vanish")
 
 
 def _in_foreign_players(head: HeadModel, clip: Sequence | None) -> Iterator[Loss]:

@@ -48,6 +48,7 @@ def bake_clip(head: HeadModel, sequence: Sequence) -> BakedClip:
     expr, features, rotations, worlds = [], [], [], []
     for i in range(len(sequence)):
         frame = sequence.take([i])
+        assert frame.translation is not None
         local = deform.joint_rotations(head, frame)
         expr.append(deform.expression_of(head, frame))
         features.append(deform.pose_feature(head, local))
@@ -70,6 +71,7 @@ def bake_clip(head: HeadModel, sequence: Sequence) -> BakedClip:
     moves = ((np.abs(quats[..., :3]).max(axis=(0, 2)) > STILL)
              | (np.abs(translations - steps).max(axis=(0, 2)) > STILL))
     moves[0] = True  # so that a clip in which nothing moves keeps its keys
+    assert sequence.eyelids is not None
     return BakedClip(np.stack(expr).astype(np.float32), sequence.eyelids, np.stack(features).astype(np.float32),
                      quats.astype(np.float32), translations.astype(np.float32), moves)
 

@@ -113,7 +113,8 @@ def _validate_glb(path: Path, avatar: Avatar, frames: int, tell: Progress) -> Va
 def _posed_measures(avatar: Avatar, back: Avatar, sequence: Sequence, times: list[float],
                     bound: float) -> list[Measure]:
     """Return the largest differences of head and Gaussians over the frames."""
-    head, errors = 0.0, dict.fromkeys(("means", "quats", "scales", "opacities", "sh"), 0.0)
+    head = 0.0
+    errors: dict[str, float] = dict.fromkeys(("means", "quats", "scales", "opacities", "sh"), 0.0)
     for t in times:
         a, b = deform(avatar, sequence, t), deform(back, sequence, t)
         head = max(head, _farthest(a.head.vertices, b.head.vertices))
@@ -139,7 +140,7 @@ def cloud_errors(a: GaussianCloud, b: GaussianCloud) -> dict[str, float]:
     """Return the largest differences of two clouds of the same Gaussians: metres, radians, relative, absolute."""
     if len(a) != len(b):
         raise CheckpointMismatch(f"{len(b)} Gaussians, the bundle gives {len(a)}; was it made from this bundle?")
-    turn = quat_multiply(a.quats * np.float32([1, -1, -1, -1]), b.quats)
+    turn = quat_multiply(a.quats * np.array([1, -1, -1, -1]), b.quats)
     angle = 2 * np.arctan2(np.linalg.norm(turn[:, 1:], axis=1), np.abs(turn[:, 0]))
     thick = a.scales > TINY_SCALE
     relative = np.abs(b.scales[thick].astype(np.float64) / a.scales[thick] - 1)

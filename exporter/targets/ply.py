@@ -69,8 +69,9 @@ def still(avatar: Avatar, options: Options) -> GaussianCloud:
         raise UnsupportedFeature("ply: the avatar has no Gaussians; export it as glb")
     bands = max(cloud.sh.shape[1] for cloud in clouds)
     padded = [np.pad(cloud.sh, ((0, 0), (0, bands - cloud.sh.shape[1]), (0, 0))) for cloud in clouds]
-    return GaussianCloud(*(np.concatenate([getattr(cloud, name) for cloud in clouds])
-                           for name in ("means", "quats", "scales", "opacities")), np.concatenate(padded))
+    joined = {name: np.concatenate([getattr(cloud, name) for cloud in clouds])
+              for name in ("means", "quats", "scales", "opacities")}
+    return GaussianCloud(**joined, sh=np.concatenate(padded))
 
 
 def _in_world(layer: PosedSplats) -> GaussianCloud:

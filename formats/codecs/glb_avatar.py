@@ -162,7 +162,7 @@ def _weights(document: GlbDocument, entry: Fields, attributes: Fields, count: in
     return weights
 
 
-def _parents(document: GlbDocument, joints: list[int]) -> list[int]:
+def _parents(document: GlbDocument, joints: list[int]) -> np.ndarray:
     if len(joints) != len({str(node) for node in joints}):
         raise FormatError(f"{document.where}: the skin names a joint twice")
     children = [document.item("nodes", node).items("children", []) for node in joints]
@@ -172,7 +172,7 @@ def _parents(document: GlbDocument, joints: list[int]) -> list[int]:
         for child in nodes:
             if type(child) is int and child in position:
                 parents[position[child]] = j
-    return parents
+    return np.array(parents)
 
 
 def _read_albedo(document: GlbDocument, primitive: Fields) -> UVMaps | None:

@@ -221,6 +221,15 @@ def test_what_a_glb_cannot_carry_is_refused_by_name_and_number(kind: str, tmp_pa
     assert codecs.read_avatar(tmp_path / "a.glb").meta == avatar.meta
 
 
+def test_weights_that_do_not_sum_to_one_are_a_loss_with_a_number(tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height")
+    layer = avatar.layers[0]
+    binding = dataclasses.replace(layer.binding, barycentric=layer.binding.barycentric * np.float32(0.9992))
+    leaning = dataclasses.replace(avatar, layers=(dataclasses.replace(layer, binding=binding),))
+    with pytest.raises(UnsupportedFeature, match=r"barycentric.*0\.0\d+ mm"):
+        export(leaning, "glb", tmp_path / "a.glb")
+
+
 def test_small_grade_says_that_it_is_not_there_yet() -> None:
     with pytest.raises(UnsupportedFeature, match="not available yet"):
         glb.to_bytes(carried("edge-height"), glb.Options(grade="small"))

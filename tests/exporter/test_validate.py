@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import web_viewer
 from exporter import khronos
 from exporter.export import export
 from exporter.targets import glb, ply
@@ -125,6 +126,18 @@ def test_sequences(name: str, tmp_path: Path) -> None:
     assert not validate(path, dataclasses.replace(avatar, sequence=other)).ok
     with pytest.raises(MissingAsset, match="no clip"):
         validate(path, dataclasses.replace(avatar, sequence=None))
+
+
+def test_a_web_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = tmp_path / "viewer"
+    viewer.mkdir()
+    (viewer / "index.html").write_text("<!doctype html>")
+    monkeypatch.setattr(web_viewer, "dist_folder", lambda: viewer)
+    avatar = tiny_avatar("edge-height")
+    export(avatar, "web", tmp_path / "page")
+    assert validate(tmp_path / "page", avatar, 2).ok
+    (tmp_path / "page" / "camera.json").unlink()
+    assert "files missing" in validate(tmp_path / "page", avatar, 2).failure
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
