@@ -26,11 +26,11 @@ from formats.uv_maps import UVMaps
 
 LEAST = 1000
 """Fewer Gaussians than this do not make a face."""
-HAIR_SHARE, SHIRT_SHARE, BROW_SHARE, LASH_SHARE = 0.38, 0.045, 0.015, 0.009
+HAIR_SHARE, SHIRT_SHARE, BROW_SHARE, LASH_SHARE = 0.33, 0.045, 0.015, 0.009
 CATCH_LIGHTS = 2
 THICKNESS = 0.14
 """Of a skin Gaussian, over its width."""
-OVERLAP = 0.80
+OVERLAP = 0.72
 """Standard deviation of a skin Gaussian over the distance to its neighbours: no gaps, little blur."""
 STRETCHES = ({"eyeBlinkLeft": 1, "eyeBlinkRight": 1}, {"jawOpen": 0.8}, {"mouthSmileLeft": 1, "mouthSmileRight": 1},
              {"mouthPucker": 1}, {"browInnerUp": 1})
@@ -54,7 +54,7 @@ def standin_avatar(gaussians: int = 65_000, seed: int = 0) -> Avatar:
         raise UnsupportedFeature(f"stand-in avatar: {gaussians} Gaussians cannot make a face; ask for {LEAST} or more")
     head = standin_head(teeth=True).personalise()
     mesh = assembly.assemble(False, True)
-    image, known = paint.albedo_map(head, mesh)
+    image, known = paint.albedo_map()
     strands = hair.head_hair(int(gaussians * HAIR_SHARE), seed)
     parts = [
         dataclasses.replace(strands, rgb=paint.tone(strands.rgb)),
@@ -103,7 +103,7 @@ def _surface(head: HeadModel, mesh: Assembly, count: int, seed: int) -> Pieces:
     singular = np.maximum(singular, singular[:, :1] / 3)[face] * sigma[:, None] * size[face, None]
     # Rather a gap deep in an eye than a Gaussian that shows through the lids.
     front = np.arccos(np.clip(eyes.from_center(points)[:, 2], -1, 1)) < 0.62
-    most = np.select([ball & front, ball, points.part == assembly.SOCKET], [0.36, 0.75, 0.9], 7.0)
+    most = np.select([ball & front, ball, points.part == assembly.SOCKET], [0.36, 0.75, 1.1], 7.0)
     singular = np.minimum(singular, most[:, None])
     normal = np.where(ball[:, None], eyes.from_center(points), points.normal).astype(np.float64)
     first = np.einsum("nab,nb->na", axes[face][:, :, [0, 2]], turn[face][:, :, 0])
@@ -147,7 +147,7 @@ def _detail(mesh: Assembly) -> np.ndarray:
     part = face_parts(mesh)
     points = points_at(mesh, np.arange(len(mesh.faces)), np.full((len(mesh.faces), 3), 1 / 3))
     front = smoothstep((points.at[:, 2] - 5) / 55) * smoothstep((points.at[:, 1] + 125) / 25)
-    detail = 0.42 + 0.68 * front
+    detail = 0.42 + 0.80 * front
     detail += 3.2 * np.exp(-((points.eye_ring / 3.0) ** 2)) + 2.2 * np.exp(-((points.mouth_ring / 3.2) ** 2))
     detail += 0.8 * np.exp(-((points.at[:, 0] / 14) ** 2) - ((points.at[:, 1] + 44) / 12) ** 2) * front
     detail = np.where(part == assembly.SKIN, detail * (1 - 0.72 * hair.coverage(points)), detail)
@@ -155,7 +155,8 @@ def _detail(mesh: Assembly) -> np.ndarray:
     from_eye = points.at - EYE_CENTER * np.stack([np.sign(points.at[:, 0]), *np.ones((2, len(points.at)))], axis=1)
     polar = np.arccos(np.clip(from_eye[:, 2] / np.linalg.norm(from_eye, axis=1), -1, 1))
     ball = 0.15 + 6.0 * (1 - smoothstep((polar - 0.95) / 0.4)) + 12.0 * (1 - smoothstep((polar - 0.52) / 0.12))
-    socket = np.where(points.ring < 1.1, 3.5, 0.8)
+    corner = (np.abs(from_eye[:, 0]) > 9) & (from_eye[:, 2] > -3)
+    socket = np.where(points.ring < 1.1, 3.5, np.where(corner, 3.0, 0.5))
     cavity = np.where(points.ring < 2.5, 1.6, 0.45)
     return np.select([part == assembly.SOCKET, part == assembly.EAR, part == assembly.CAVITY, part == assembly.BALL,
                       part == assembly.TEETH], [socket, np.full(len(part), 2.4), cavity, ball, np.full(len(part), 2.2)],

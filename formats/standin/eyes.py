@@ -16,7 +16,7 @@ CATCH_LIGHT = normalize(np.array([-0.185, 0.205, 1.0]))
 SECOND_LIGHT = normalize(np.array([0.16, -0.20, 1.0]))
 
 SCLERA, SCLERA_EDGE = color(236, 231, 228), color(214, 172, 162)
-IRIS_OUTER, IRIS_MIDDLE, IRIS_INNER = color(58, 88, 104), color(108, 142, 148), color(150, 118, 70)
+IRIS_OUTER, IRIS_MIDDLE, IRIS_INNER = color(60, 84, 98), color(108, 138, 144), color(150, 118, 70)
 LIMBUS, BLACK = color(30, 38, 46), color(9, 8, 9)
 
 
@@ -54,7 +54,7 @@ def shown_color(points: Points) -> np.ndarray:
     rgb = mix(sclera, iris, 1 - smoothstep((polar - edge + 0.012) / 0.035))
     # Round like a ball, and in the upper lid's shade.
     shade = 0.86 * (0.62 + 0.38 * np.maximum(d[:, 2], 0)) * (1 - 0.50 * smoothstep((d[:, 1] - 0.10) / 0.36))
-    shade = shade * (1 - 0.30 * smoothstep((np.abs(d[:, 0]) - 0.50) / 0.45))
+    shade = shade * (1 - 0.45 * smoothstep((np.abs(d[:, 0]) - 0.46) / 0.45))
     rgb = rgb * shade[:, None]
     main = 1 - smoothstep((np.arccos(np.clip(d @ CATCH_LIGHT, -1, 1)) - 0.055) / 0.035)
     second = 1 - smoothstep((np.arccos(np.clip(d @ SECOND_LIGHT, -1, 1)) - 0.02) / 0.08)

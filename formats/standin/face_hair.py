@@ -88,7 +88,7 @@ def _lash_row(count: int, side: int, upper: bool, rng: np.random.Generator, segm
         step = length / segments
         parts.append(_needles(face, weights, p + d * (step / 2)[:, None], d, out, step * 0.44,
                               (0.13, 0.10, 0.07)[k], np.broadcast_to(tone(LASH_DARK), (count, 3)),
-                              (0.50, 0.34, 0.20)[k] * (1 if upper else 0.40)))
+                              (0.50, 0.34, 0.20)[k] * (1 if upper else 0.30)))
         p = p + d * step[:, None]
     return join(parts)
 

@@ -50,8 +50,16 @@ def coverage(points: Points) -> np.ndarray:
 def albedo(points: Points) -> np.ndarray:
     """Return linear RGB [P, 3] of hair painted on the scalp, without light; strokes follow the flow."""
     flow = flow_at(points.at)
-    strokes = sum(value_noise(points.at + flow * along, 1.1, 72) for along in (-6, -3.6, -1.2, 1.2, 3.6, 6)) / 2.4
-    return mix(np.broadcast_to(DARK * 0.8, points.at.shape), LIGHT, np.clip(0.40 + 0.30 * strokes, 0, 1))
+    strokes = sum(value_noise(points.at + flow * along, wavelength, 72 + wavelength_seed) / 2.4
+                  for along in (-6, -3.6, -1.2, 1.2, 3.6, 6) for wavelength, wavelength_seed in ((1.2, 0), (3.0, 1)))
+    return mix(np.broadcast_to(DARK * 0.85, points.at.shape), LIGHT, np.clip(0.46 + 0.26 * strokes, 0, 1))
+
+
+def sheen(points: Points) -> np.ndarray:
+    """Return the light [P] that hair on the scalp mirrors: the mesh alone must read as hair too."""
+    count = np.ones(len(points))
+    shift = 0.05 * value_noise(points.at, 2.0, 79)
+    return _light(flow_at(points.at), points.normal, count, count, shift)[1]
 
 
 def flow_at(p: np.ndarray) -> np.ndarray:

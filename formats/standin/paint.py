@@ -9,6 +9,7 @@ from formats.conventions import linear_to_srgb
 from formats.head_model import HeadModel
 from formats.standin import assembly, eyes, hair, mouth, shirt, skin, studio
 from formats.standin.assembly import Assembly
+from formats.standin.head import standin_head
 from formats.standin.sampling import Points, points_at
 from formats.standin.skin import mix
 
@@ -61,6 +62,8 @@ def shown_color(mesh: Assembly, light: studio.Light, points: Points) -> np.ndarr
         amount = layer.coverage(on)
         some = amount > 0
         covered = layer.albedo(on.take(some)) * np.maximum(diffuse[some], floor)
+        if layer is hair:
+            covered = covered + 0.35 * hair.GLINT * hair.sheen(on.take(some))[:, None]
         lit[some] = mix(lit[some], covered, amount[some])
     rgb[outer] = lit
     return np.clip(tone(rgb), 0, 1)
@@ -108,10 +111,14 @@ def dilate(image: np.ndarray, known: np.ndarray, steps: int) -> np.ndarray:
     return flat.reshape(image.shape)
 
 
-def albedo_map(head: HeadModel, mesh: Assembly, size: int = 1024) -> tuple[Float32[np.ndarray, "H W 3"],
-                                                                          Bool[np.ndarray, "H W"]]:
-    """Return the texture, display sRGB with the studio's light baked in, and which texels a triangle covers."""
-    where, face, weights = texels(head, size)
+@functools.cache
+def albedo_map(size: int = 1024) -> tuple[Float32[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]]:
+    """Return the texture of the closed stand-in with teeth, and which texels a triangle covers.
+
+    Display sRGB with the studio's light baked in.
+    """
+    mesh = assembly.assemble(False, True)
+    where, face, weights = texels(standin_head(teeth=True), size)
     image, known = np.zeros((size * size, 3), np.float32), np.zeros(size * size, bool)
     image[where] = shown_color(mesh, studio_light(), points_at(mesh, face, weights))
     known[where] = True

@@ -22,8 +22,8 @@ RUDDY = color(214, 134, 118)
 SHADE = color(176, 126, 116)
 LIP = color(208, 126, 112)
 LIP_LINE = color(128, 62, 58)
-WET = color(150, 72, 68)
 RIM = color(206, 142, 130)
+CARUNCLE = color(186, 104, 96)
 SOCKET_DARK = color(90, 40, 36)
 FRECKLE = color(168, 106, 78)
 HAIR = color(66, 45, 33)
@@ -33,10 +33,13 @@ HAIR = color(66, 45, 33)
 FLUSH = (((40, -30, 62), (14, 12, 26), 0.30), ((0, -40, 108), (12, 10, 14), 0.20), ((22, -24, 76), (9, 8, 18), 0.16),
          ((0, -98, 88), (13, 9, 18), 0.22), ((80, -14, -16), (14, 30, 22), 0.42), ((0, 30, 90), (24, 14, 20), 0.06),
          ((44, -7, 62), (10, 8, 20), 0.10))
-PALENESS = (((0, 44, 88), (34, 20, 26), 0.55), ((0, -22, 96), (5, 14, 16), 0.35), ((33, -15, 70), (12, 6, 16), 0.28),
+PALENESS = (((0, 44, 88), (34, 20, 26), 0.55), ((0, -20, 98), (3.6, 15, 16), 0.42), ((0, -38, 112), (4, 4, 8), 0.25),
+            ((4, -57, 92), (1.5, 4, 14), 0.15), ((33, -15, 70), (12, 6, 16), 0.28),
             ((0, -57, 92), (9, 4, 14), 0.2))
-SHADOWS = (((29, -9.5, 68), (12, 4.0, 16), 0.30), ((16.5, -1, 68), (4, 6, 14), 0.34), ((31, 9.5, 70), (13, 4.2, 16), 0.30),
-           ((0, -84, 84), (15, 3.6, 18), 0.18), ((25, -52, 78), (4, 7, 16), 0.10))
+SHADOWS = (((29, -9.5, 68), (12, 4.0, 16), 0.15), ((16.5, -1, 68), (4, 6, 14), 0.22), ((31, 9.5, 70), (13, 4.2, 16), 0.28),
+           ((0, -83.5, 84), (14, 3.2, 18), 0.26), ((25.5, -53, 78), (3.2, 8, 16), 0.17), ((13.5, -18, 84), (3.2, 16, 14), 0.15),
+           ((18.8, -43, 84), (2.0, 5, 12), 0.34), ((0, -51.5, 92), (10, 2.2, 16), 0.26), ((0, -58, 92), (1.6, 4, 16), 0.12),
+           ((27.5, -66, 76), (2.6, 2.6, 14), 0.30), ((11, 8, 82), (3.5, 6, 16), 0.10))
 
 
 def blobs(points: Points, table: tuple[tuple[tuple[float, ...], tuple[float, ...], float], ...]) -> np.ndarray:
@@ -90,7 +93,7 @@ def albedo(points: Points) -> np.ndarray:
     """Return linear RGB [P, 3] of skin, ears, lid rims, lips and brows."""
     p = points.at
     tone = 0.035 * value_noise(p, 38, 41) + 0.018 * value_noise(p, 14, 42) + 0.014 * value_noise(p, 6, 43)
-    fine = 0.018 * value_noise(p, 1.7, 44) + 0.018 * value_noise(p, 0.9, 45)
+    fine = 0.026 * value_noise(p, 2.0, 44) + 0.020 * value_noise(p, 0.9, 45)
     rgb = np.broadcast_to(BASE, p.shape)
     rgb = mix(rgb, PALE, blobs(points, PALENESS) + 0.7 * tone)
     blood = value_noise(p, 9, 46)
@@ -99,9 +102,17 @@ def albedo(points: Points) -> np.ndarray:
     spots = smoothstep((value_noise(p, 2.6, 47) - 1.25) / 0.9) * blobs(points, (((24, -22, 76), (22, 13, 26), 1.0),))
     rgb = mix(rgb, FRECKLE, 0.20 * spots)
     rgb = rgb * (1 + tone + fine)[:, None]
+    rgb = rgb * _ear(points)[:, None]
     for near, paint in ((near_mouth(points), _mouth), (points.eye_ring < 8, _lids), (_near_brow(points), _brow)):
         rgb[near] = paint(points.take(near), rgb[near])
     return rgb
+
+
+def _ear(points: Points) -> np.ndarray:
+    """Return how light the folds of the auricle are: finer than the studio's shadows can be."""
+    # Rings (`parts.EAR_RINGS`): 4 is the rim's crest, 5 the groove inside it, 6 the second fold, 7 and 8 the bowl.
+    light = np.interp(points.ring, [0, 3, 4, 5, 6, 6.6, 7.2, 9], [1, 0.96, 1.06, 0.70, 1.02, 0.80, 0.52, 0.38])
+    return np.where(points.part == assembly.EAR, light, 1)
 
 
 def near_mouth(points: Points) -> np.ndarray:
@@ -116,7 +127,7 @@ def _near_brow(points: Points) -> np.ndarray:
 
 
 def _brow(points: Points, rgb: np.ndarray) -> np.ndarray:
-    return mix(rgb, HAIR, 0.66 * brow(points))
+    return mix(rgb, HAIR, 0.80 * brow(points))
 
 
 def _mouth(points: Points, rgb: np.ndarray) -> np.ndarray:
@@ -125,11 +136,11 @@ def _mouth(points: Points, rgb: np.ndarray) -> np.ndarray:
     upper = points.lip > 0
     lip = mix(np.broadcast_to(LIP, rgb.shape) * np.where(upper, 0.86, 1.06)[:, None], RUDDY, 0.35 * (t - 0.3))
     lip = lip * (1 + 0.05 * wrinkles)[:, None]
-    lip = mix(lip, LIP_LINE, 0.75 * (1 - smoothstep(t / 0.26)))
+    lip = mix(lip, LIP_LINE, 0.9 * (1 - smoothstep(t / 0.26)))
     # The skin just outside the red is a little paler.
     rgb = mix(rgb, PALE, 0.25 * np.exp(-(((t - 1.25) / 0.16) ** 2)) * (amount < 0.5) * (np.abs(points.at[:, 0]) < 20))
-    nostril = np.exp(-0.5 * (((np.abs(points.at[:, 0]) - 6.4) / 2.3) ** 2 + ((points.at[:, 1] + 48.6) / 1.7) ** 2))
-    rgb = mix(rgb, SOCKET_DARK * 0.55, 0.8 * nostril * (points.at[:, 2] > 70))
+    nostril = np.exp(-0.5 * (((np.abs(points.at[:, 0]) - 6.4) / 2.1) ** 2 + ((points.at[:, 1] + 48.4) / 1.5) ** 2))
+    rgb = mix(rgb, SOCKET_DARK * 0.45, 0.92 * nostril * (points.at[:, 2] > 70))
     return mix(rgb, lip, 0.92 * amount)
 
 
@@ -144,6 +155,9 @@ def _lids(points: Points, rgb: np.ndarray) -> np.ndarray:
     skin = lid & (points.part == assembly.SKIN)
     rgb = mix(rgb, HAIR * 0.55, 0.82 * line * skin * smoothstep((14.8 - np.abs(side)) / 4))
     socket = points.part == assembly.SOCKET
-    rim = mix(np.broadcast_to(RIM, rgb.shape), SOCKET_DARK, smoothstep((points.ring - 0.75) / 0.7))
+    # At the corners flesh fills the space between ball and lids.
+    corner = smoothstep((np.abs(side) - 9.5) / 3.5)
+    rim = mix(np.broadcast_to(RIM, rgb.shape), SOCKET_DARK, smoothstep((points.ring - 0.75) / 0.7) * (1 - 0.85 * corner))
+    rim = mix(rim, CARUNCLE, corner * smoothstep((points.ring - 0.5) / 0.8))
     rim = mix(rim, HAIR, np.where(upper, 0.75, 0.15) * (1 - smoothstep((points.ring - 0.1) / 0.5)))
     return np.where(socket[:, None], rim, rgb)
