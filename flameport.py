@@ -419,8 +419,10 @@ class _Export:
         _progress(f"writing {self.target}")
         started = time.perf_counter()
         report = write(avatar, self.target, self.out, self.options, sequence, self.allow_loss)
-        if report.losses:
-            _table("lost", [(loss.what, loss.amount) for loss in report.losses], to=sys.stderr)
+        for title, blocking in (("lost", True), ("not carried, or changed a little", False)):
+            rows = [(loss.what, loss.amount) for loss in report.losses if loss.blocking is blocking]
+            if rows:
+                _table(title, rows, to=sys.stderr)
         log.info("%.1f s", time.perf_counter() - started)
         following = {"web": f"flameport view {self.out}"}.get(
             self.target, f"flameport validate {self.out} --against {self.avatar}")

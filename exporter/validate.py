@@ -30,11 +30,11 @@ PICTURES = 3
 PICTURE_SIZE = 256
 """Pixels each way; small, because the reference renderer is slow and the measure hardly depends on it."""
 METRES = {"plain": 1e-5, "full": 1e-5, "small": 5e-5}
-"""Posed vertices and means per grade (DESIGN 6)."""
+"""Posed vertices and means per grade."""
 PICTURE_DB = {"plain": 60.0, "full": 60.0, "small": 40.0}
 """The same tables drawn by the same renderer: far above what a viewer must reach."""
 RELATIVE = 1e-4
-"""Rotations in radians, scales relative, opacity and colour absolute (DESIGN 6, first row)."""
+"""Rotations in radians, scales relative, opacity and colour absolute."""
 TINY_SCALE = 1e-6
 """Metres; thinner Gaussians are not compared in scale."""
 

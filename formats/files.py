@@ -1,6 +1,7 @@
 """Writing files so that nothing is ever half-written, and reading them with bounds."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import tempfile
@@ -61,8 +62,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary folder beside `path` to fill; it takes its place when the block ends well.
 
-    An existing folder at `path` is replaced as a whole, and kept when the block raises. A folder cannot be replaced
-    in one step by every system: the old one is moved aside first, and moved back if the second step fails.
+    An existing folder at `path` is replaced as a whole, and kept when the block raises. Where the system can exchange two
+    names in one step (Linux), there is no moment without a folder at `path`; elsewhere the old one is moved aside first,
+    and moved back if the second step fails.
     """
     target = Path(path)
     if target.is_file():
@@ -72,8 +74,10 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
-        if target.exists():
-            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-old-", dir=target.parent))
+        if not target.exists():
+            os.replace(temporary, target)
+        elif not _exchange(temporary, target):
+            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
             os.replace(target, aside)
             try:
                 os.replace(temporary, target)
@@ -81,11 +85,19 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                 os.replace(aside, target)
                 raise
             shutil.rmtree(aside, ignore_errors=True)
-        else:
-            os.replace(temporary, target)
     finally:
         if temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names in one step, and tell whether the system could."""
+    here, swap = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux's renameat2
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    return rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:

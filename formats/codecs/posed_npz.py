@@ -1,4 +1,4 @@
-"""Posed avatars as numbers: one .npz, stacked over frames, with the names DESIGN gives them."""
+"""Posed avatars as numbers: one .npz, stacked over frames, under fixed names."""
 
 from collections.abc import Callable
 from pathlib import Path

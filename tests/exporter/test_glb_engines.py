@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 THREE = 1e-5
-"""Metres, DESIGN 6. Measured 1e-8: three.js keeps matrices in float64 and skins in float64 from float32 tables."""
+"""Metres. Measured 1e-8: three.js keeps matrices in float64 and skins in float64 from float32 tables."""
 KEYS = 12
 
 
