@@ -1,3 +1,5 @@
+import type { Pose } from "./pose.ts";
+
 /** ARKit's face weights, sorted by name as `formats.conventions.ARKIT_52`; files order them differently, so map by name. */
 export const ARKIT_52 = [
   ..."browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft".split(" "),
@@ -10,3 +12,14 @@ export const ARKIT_52 = [
   ..."mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft".split(" "),
   ..."noseSneerRight tongueOut".split(" "),
 ];
+
+/** Add `weight` of the ARKit shape `row` to a pose, through the head's map: expressions, jaw, neck, eyes, eyelids. */
+export function addArkit(pose: Pose, row: number, weight: number): void {
+  const map = pose.head.arkitMap;
+  if (!map) return;
+  let at = row * (pose.expr.length + 14);
+  for (const field of [pose.expr, pose.jaw, pose.neck, pose.eyes, pose.eyelids]) {
+    for (let c = 0; c < field.length; c++) field[c] += weight * map[at + c];
+    at += field.length;
+  }
+}

@@ -113,7 +113,9 @@ export function readAvatar(buffer: ArrayBuffer): Avatar {
   }
   for (const name of glb.json.extensionsRequired ?? []) {
     if (!KNOWN.includes(name)) {
-      throw new AvatarFormatError(`The GLB needs ${name}, which this viewer does not read; export it with --grade plain.`);
+      throw new AvatarFormatError(
+        `The GLB needs ${name}, which this viewer does not read; export it with --grade plain.`,
+      );
     }
   }
   const head = readHead(glb, root.head ?? fail("head"));
@@ -211,8 +213,7 @@ function readHead(glb: Glb, spec: Json): Head {
     parents: parentsOf(glb, joints),
     roles,
     restJoints,
-    jointExprdirs:
-      spec.jointExprdirs === undefined ? null : glb.floats(spec.jointExprdirs, 3, joints.length * count),
+    jointExprdirs: spec.jointExprdirs === undefined ? null : glb.floats(spec.jointExprdirs, 3, joints.length * count),
     weights: headWeights(glb, spec, attributes, vertexCount, joints.length),
     arkitMap: spec.arkitMap === undefined ? null : glb.floats(spec.arkitMap, 1, 52 * (count + 14)),
   };
@@ -225,7 +226,8 @@ function parentsOf(glb: Glb, joints: Json[]): Int32Array {
     for (const child of glb.item("nodes", node).children ?? []) {
       const k = place.get(child);
       if (k === undefined) continue;
-      if (k <= j) throw new AvatarFormatError("The head's joints are not in order: a parent must come before its children.");
+      if (k <= j)
+        throw new AvatarFormatError("The head's joints are not in order: a parent must come before its children.");
       parents[k] = j;
     }
   });
@@ -292,7 +294,11 @@ function readLayer(glb: Glb, head: Head, entry: Json, index: number): Layer {
   return layer;
 }
 
-function readHarmonics(glb: Glb, name: (attribute: string) => Json, count: number): { sh: Float32Array; degree: number } {
+function readHarmonics(
+  glb: Glb,
+  name: (attribute: string) => Json,
+  count: number,
+): { sh: Float32Array; degree: number } {
   let degree = 0;
   while (degree < 3 && name(`SH_DEGREE_${degree + 1}_COEF_0`) !== undefined) degree++;
   const k = (degree + 1) ** 2;
@@ -348,7 +354,10 @@ function directions(glb: Glb, accessor: Json, count: number, most: number): Spar
   const values = glb.floats(accessor, 3);
   const k = values.length / (3 * count);
   if (!Number.isInteger(k) || k > most) fail("binding's own blendshapes");
-  return Array.from({ length: k }, (_, i) => ({ rows: null, values: values.subarray(3 * count * i, 3 * count * (i + 1)) }));
+  return Array.from({ length: k }, (_, i) => ({
+    rows: null,
+    values: values.subarray(3 * count * i, 3 * count * (i + 1)),
+  }));
 }
 
 function readDynamics(glb: Glb, spec: Json, count: number): LinearDynamics {

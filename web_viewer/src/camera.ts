@@ -19,7 +19,10 @@ export interface PinholeCamera {
 export function cameraOf(json: Json): PinholeCamera {
   const entry = Array.isArray(json?.cameras) ? json.cameras[0] : json;
   const rows = (value: Json, size: number, name: string): number[][] => {
-    const good = Array.isArray(value) && value.length === size && value.every((r) => r?.length === size && r.every(Number.isFinite));
+    const good =
+      Array.isArray(value) &&
+      value.length === size &&
+      value.every((r) => r?.length === size && r.every(Number.isFinite));
     if (!good) throw new SequenceError(`The camera's ${name} must be a ${size} by ${size} matrix.`);
     return value;
   };

@@ -15,7 +15,9 @@ export function coefficientsOf(dynamics: LinearDynamics, pose: Pose, out: Float6
   const gap = dynamics.rank - known;
   if (absent.length > 1 || gap < 0 || (absent.length === 0 && gap !== 0)) {
     const wanted = dynamics.driver.join(" + ");
-    throw new SequenceError(`The avatar's dynamics read ${dynamics.rank} numbers from ${wanted}; the clip holds ${known}.`);
+    throw new SequenceError(
+      `The avatar's dynamics read ${dynamics.rank} numbers from ${wanted}; the clip holds ${known}.`,
+    );
   }
   let at = 0;
   for (const part of parts) {

@@ -29,7 +29,9 @@ export class Glb {
   static parse(buffer: ArrayBuffer): Glb {
     const data = new DataView(buffer);
     if (buffer.byteLength < 20 || data.getUint32(0, true) !== 0x46546c67) {
-      throw new AvatarFormatError("This is not a GLB: it does not start with “glTF”. Choose a .glb that flameport wrote.");
+      throw new AvatarFormatError(
+        "This is not a GLB: it does not start with “glTF”. Choose a .glb that flameport wrote.",
+      );
     }
     const length = data.getUint32(8, true);
     if (data.getUint32(4, true) !== 2) throw new AvatarFormatError("This GLB has a version other than 2.");
@@ -137,7 +139,15 @@ export class Glb {
     const { componentType } = accessor;
     const scale = accessor.normalized === true ? NORMAL[componentType] : undefined;
     if (accessor.bufferView !== undefined) {
-      this.elements(accessor.bufferView, accessor.byteOffset ?? 0, componentType, width, count, `accessors[${index}]`, out);
+      this.elements(
+        accessor.bufferView,
+        accessor.byteOffset ?? 0,
+        componentType,
+        width,
+        count,
+        `accessors[${index}]`,
+        out,
+      );
     }
     if (accessor.sparse) {
       const [rows, values] = this.sparse(accessor, index, width);
@@ -168,12 +178,20 @@ export class Glb {
     return [rows, floats];
   }
 
-  private bounds(view: Json, offset: Json, type: number, width: number, count: number, where: string): [number, number] {
+  private bounds(
+    view: Json,
+    offset: Json,
+    type: number,
+    width: number,
+    count: number,
+    where: string,
+  ): [number, number] {
     const { byteOffset = 0, byteLength, byteStride, buffer = 0, extensions } = this.item("bufferViews", view);
     const size = SIZES[type] * width;
     const stride = byteStride ?? size;
     const whole = [byteOffset, byteLength, offset, stride].every((n) => Number.isInteger(n) && n >= 0);
-    if (!whole || !size || stride < size || buffer !== 0) throw new AvatarFormatError(`${where}: its layout makes no sense.`);
+    if (!whole || !size || stride < size || buffer !== 0)
+      throw new AvatarFormatError(`${where}: its layout makes no sense.`);
     if (extensions && Object.keys(extensions).some((name) => name.toLowerCase().includes("meshopt"))) {
       throw new AvatarFormatError("This GLB is compressed with meshopt; export it with --grade plain or full.");
     }

@@ -10,7 +10,8 @@ const LIMIT = 1 << 30;
 export async function loadAvatar(source: string | ArrayBuffer | Blob): Promise<Avatar> {
   if (source instanceof ArrayBuffer) return readChecked(source);
   if (typeof source !== "string") {
-    if (source.size > LIMIT) throw new AvatarFormatError("The file is larger than a gigabyte; this viewer does not read it.");
+    if (source.size > LIMIT)
+      throw new AvatarFormatError("The file is larger than a gigabyte; this viewer does not read it.");
     return readChecked(await source.arrayBuffer());
   }
   const response = await request(source, AvatarFormatError);

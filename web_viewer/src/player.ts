@@ -1,5 +1,6 @@
 /** The player: one avatar on one canvas. Everything a page or a program needs; no user interface. */
-import type { Avatar, Role } from "./avatar.ts";
+import { ARKIT_52, addArkit } from "./arkit.ts";
+import type { Avatar } from "./avatar.ts";
 import { cameraOf, fitCamera, type PinholeCamera, positionOf } from "./camera.ts";
 import { DeviceError, SequenceError } from "./errors.ts";
 import { defaultCamera } from "./framing.ts";
@@ -20,8 +21,10 @@ export interface PlayerOptions {
   exact?: boolean;
   /** Follow the canvas's size on the page; otherwise its width and height attributes stay as they are. */
   resize?: boolean;
-  /** Called with a message when something goes wrong after construction, e.g. the device is lost. */
+  /** Called when something goes wrong after construction, e.g. the device is lost. */
   onError?: (error: Error) => void;
+  /** Called when a lost device has come back and the avatar is on it again. */
+  onRestored?: () => void;
 }
 
 /** What a person may set over the clip: axis-angle radians, metres, lids 0..1, or a joint's rotation by name. */
@@ -38,8 +41,6 @@ export interface Stats {
   gpuBytes: number;
 }
 
-const ROLES: readonly Role[] = ["root", "neck", "jaw", "left_eye", "right_eye"];
-
 export class Player {
   /** Called after every picture. */
   onFrame: (() => void) | null = null;
@@ -48,13 +49,14 @@ export class Player {
   avatar: Avatar | null = null;
   sequence: Sequence | null = null;
   private readonly gl: GL;
-  private readonly options: Required<Omit<PlayerOptions, "onError">> & { onError: (error: Error) => void };
+  private readonly options: Required<PlayerOptions>;
   private renderer: Renderer | null = null;
   private posed: PosedAvatar | null = null;
   private current: Pose | null = null;
   private columns: number[] = [];
   private camera: PinholeCamera | null = null;
   private readonly expressions = new Map<number, number>();
+  private readonly arkit = new Map<number, number>();
   private readonly overrides = new Map<string, Float64Array>();
   private time = 0;
   private playing = false;
@@ -68,14 +70,16 @@ export class Player {
   private frameMs = 0;
   private readonly times: number[] = [];
   private readonly observer: ResizeObserver | null;
-  private pictures: { width: number; height: number; texture: WebGLTexture; framebuffer: WebGLFramebuffer } | null = null;
+  private pictures: { width: number; height: number; texture: WebGLTexture; framebuffer: WebGLFramebuffer } | null =
+    null;
 
   constructor(
     readonly canvas: HTMLCanvasElement,
     options: PlayerOptions = {},
   ) {
     const gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, depth: false });
-    if (!gl) throw new DeviceError("This browser cannot draw with WebGL2. Update it, or switch on hardware acceleration.");
+    if (!gl)
+      throw new DeviceError("This browser cannot draw with WebGL2. Update it, or switch on hardware acceleration.");
     this.gl = gl;
     this.options = {
       background: options.background === undefined ? [1, 1, 1] : options.background,
@@ -83,6 +87,7 @@ export class Player {
       exact: options.exact ?? false,
       resize: options.resize ?? false,
       onError: options.onError ?? (() => {}),
+      onRestored: options.onRestored ?? (() => {}),
     };
     canvas.addEventListener("webglcontextlost", this.onLost);
     canvas.addEventListener("webglcontextrestored", this.onRestored);
@@ -111,7 +116,8 @@ export class Player {
   setSequence(sequence: Sequence | Json | null): void {
     const { avatar } = this;
     if (!avatar || !this.posed) throw new SequenceError("Load an avatar before its clip.");
-    const next = sequence && !("fields" in sequence) ? readSequence(sequence, avatar.head) : (sequence as Sequence | null);
+    const next =
+      sequence && !("fields" in sequence) ? readSequence(sequence, avatar.head) : (sequence as Sequence | null);
     this.columns = next ? next.columns(avatar.head) : [];
     for (const layer of avatar.layers) {
       for (const name of next ? (layer.dynamics?.driver ?? []) : []) {
@@ -181,6 +187,15 @@ export class Player {
     this.move();
   }
 
+  /** Add an ARKit shape on top of the clip, through the head's own map; 0 takes it away. */
+  setArkit(name: string, weight: number): void {
+    const row = ARKIT_52.indexOf(name);
+    if (row < 0 || !this.avatar?.head.arkitMap) throw new SequenceError(`The avatar has no ARKit shape “${name}”.`);
+    if (weight) this.arkit.set(row, weight);
+    else this.arkit.delete(row);
+    this.move();
+  }
+
   /** Hold fields (rotation, neck, jaw, eyes, eyelids, translation) or named joints at values whatever the clip says. */
   setPose(pose: PoseOverrides): void {
     for (const [name, values] of Object.entries(pose)) {
@@ -188,15 +203,23 @@ export class Player {
       if (!field && !this.avatar?.head.jointNames.includes(name)) {
         throw new SequenceError(`The avatar has no “${name}” to turn.`);
       }
-      if (values.length !== (field?.length ?? 3)) throw new SequenceError(`“${name}” takes ${field?.length ?? 3} numbers.`);
+      if (values.length !== (field?.length ?? 3))
+        throw new SequenceError(`“${name}” takes ${field?.length ?? 3} numbers.`);
       this.overrides.set(name, Float64Array.from(values));
     }
+    this.move();
+  }
+
+  /** Let the clip have one field or joint back. */
+  releasePose(name: string): void {
+    this.overrides.delete(name);
     this.move();
   }
 
   /** Let the clip have everything back. */
   resetPose(): void {
     this.expressions.clear();
+    this.arkit.clear();
     this.overrides.clear();
     this.move();
   }
@@ -214,6 +237,7 @@ export class Player {
     if (this.sequence) this.sequence.sample(this.time * this.sequence.fps, current, this.columns);
     else current.reset();
     for (const [index, value] of this.expressions) current.expr[index] = value;
+    for (const [row, weight] of this.arkit) addArkit(current, row, weight);
     for (const [name, values] of this.overrides) {
       if (isPoseField(name)) current[name].set(values);
       else current.joints.set(posed.head.head.jointNames.indexOf(name), values);
@@ -260,7 +284,15 @@ export class Player {
     const { width, height } = this.canvas;
     const camera = fitCamera(from, width, height);
     const { rotation, translation, fx, fy, cx, cy } = camera;
-    return { rotation, translation, eye: positionOf(camera), intrinsics: [fx, fy, cx, cy], width, height, near: this.options.near };
+    return {
+      rotation,
+      translation,
+      eye: positionOf(camera),
+      intrinsics: [fx, fy, cx, cy],
+      width,
+      height,
+      near: this.options.near,
+    };
   }
 
   /** Draw and return the picture, rows from the top: RGBA bytes of the canvas, or floats of a half-float target. */
@@ -389,7 +421,7 @@ export class Player {
     this.lost = false;
     if (this.avatar) this.renderer = new Renderer(this.gl, this.avatar, this.options.exact);
     this.move();
-    this.options.onError(new DeviceError(""));
+    this.options.onRestored();
   };
 
   /** Free everything on the card and stop; the canvas may be used by another player afterwards. */
@@ -404,9 +436,4 @@ export class Player {
     this.renderer = null;
     this.dropPictures();
   }
-}
-
-/** Return which joints of the avatar's head a role drives. */
-export function drivenRoles(avatar: Avatar): Role[] {
-  return ROLES.filter((role) => avatar.head.roles[role] !== undefined);
 }

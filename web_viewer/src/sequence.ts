@@ -1,10 +1,10 @@
 /** Clips: `flameport.sequence/1` JSON, ARKit tracks, and the clip inside a GLB; sampled as `formats.sequence` says. */
-import { ARKIT_52 } from "./arkit.ts";
+import { ARKIT_52, addArkit } from "./arkit.ts";
 import type { Head } from "./avatar.ts";
 import { cameraOf, type PinholeCamera } from "./camera.ts";
 import { SequenceError } from "./errors.ts";
 import type { Glb, Json } from "./glb.ts";
-import { type Pose, POSE_FIELDS, type PoseField } from "./pose.ts";
+import { POSE_FIELDS, Pose, type PoseField } from "./pose.ts";
 import { quatToAxisAngle, quatToMatrix, slerpAxisAngle } from "./rotations.ts";
 
 const WIDTHS = { rotation: 3, neck: 3, jaw: 3, eyes: 6, eyelids: 2, translation: 3 } as const;
@@ -61,7 +61,8 @@ export class Sequence {
       throw new SequenceError("The clip was made with another head than the avatar's: same edition, different tables.");
     }
     for (const name of this.joints.keys()) {
-      if (!head.jointNames.includes(name)) throw new SequenceError(`The clip turns joint “${name}”, which the avatar lacks.`);
+      if (!head.jointNames.includes(name))
+        throw new SequenceError(`The clip turns joint “${name}”, which the avatar lacks.`);
     }
     if (this.exprNames.length) {
       return this.exprNames.map((name) => {
@@ -122,7 +123,9 @@ export function readSequence(json: Json, head: Head): Sequence {
   if (typeof json?.format === "string" && json.format.startsWith("flameport.sequence/")) return readOurs(json);
   const first = json?.frames?.[0];
   if (Array.isArray(json?.names) && Array.isArray(first?.weights ?? first)) return readArkit(json, head);
-  throw new SequenceError("This JSON is neither a flameport.sequence/1 clip nor an ARKit track (names, frames of weights).");
+  throw new SequenceError(
+    "This JSON is neither a flameport.sequence/1 clip nor an ARKit track (names, frames of weights).",
+  );
 }
 
 function numbers(value: Json, width: number, where: string): number[] {
@@ -140,8 +143,20 @@ function readOurs(json: Json): Sequence {
   const names: string[] = json.expr_names ?? [];
   const width = json.expr_count ?? (names.length || Math.max(0, ...frames.map((frame) => frame.expr?.length ?? 0)));
   const out = new Sequence(frames.length, json.fps, width);
-  Object.assign(out, { basis: json.basis ?? "", edition: json.edition ?? "", exprNames: names, ranges: json.ranges ?? {} });
-  const named = (target: Map<string, Float64Array>, name: string, values: Json, i: number, size: number, where: string) => {
+  Object.assign(out, {
+    basis: json.basis ?? "",
+    edition: json.edition ?? "",
+    exprNames: names,
+    ranges: json.ranges ?? {},
+  });
+  const named = (
+    target: Map<string, Float64Array>,
+    name: string,
+    values: Json,
+    i: number,
+    size: number,
+    where: string,
+  ) => {
     const column = target.get(name) ?? new Float64Array(out.frames * size);
     target.set(name, column);
     column.set(numbers(values, column.length / out.frames, `${where}, ${name}`), (i * column.length) / out.frames);
@@ -175,28 +190,22 @@ function readArkit(json: Json, head: Head): Sequence {
   const byName = head.edition.startsWith("arkit");
   if (!byName && !head.arkitMap) throw new SequenceError("This avatar's head has no map from ARKit's weights.");
   const names: string[] = json.names;
-  const count = head.exprNames.length;
-  const out = new Sequence(json.frames.length, json.fps ?? json.metadata?.fps ?? 30, count);
-  const rows = names.map((name) => (byName ? head.exprNames : ARKIT_52).indexOf(name));
+  const known = byName ? head.exprNames : ARKIT_52;
+  const rows = names.map((name) => known.indexOf(name));
+  if (rows.every((row) => row < 0))
+    throw new SequenceError(`None of the track's names is an ARKit shape: ${names[0]}, …`);
+  const out = new Sequence(json.frames.length, json.fps ?? json.metadata?.fps ?? 30, head.exprNames.length);
+  const pose = new Pose(head);
   json.frames.forEach((frame: Json, i: number) => {
-    const weights = numbers(frame.weights ?? frame, names.length, `frame ${i}`);
-    weights.forEach((weight, k) => {
-      const row = rows[k];
-      if (row < 0 || weight === 0) return;
-      if (byName) out.fields.expr[i * count + row] = weight;
-      else addArkit(out, i, head.arkitMap!, row, weight);
+    pose.reset();
+    numbers(frame.weights ?? frame, names.length, `frame ${i}`).forEach((weight, k) => {
+      if (rows[k] < 0) return;
+      if (byName) pose.expr[rows[k]] = weight;
+      else addArkit(pose, rows[k], weight);
     });
+    for (const name of POSE_FIELDS) out.fields[name].set(pose[name], i * pose[name].length);
   });
   return out;
-}
-
-function addArkit(out: Sequence, frame: number, map: Float32Array, row: number, weight: number): void {
-  const { expr, jaw, neck, eyes, eyelids } = out.fields;
-  let at = row * (out.expressions + 14);
-  for (const [field, width] of [[expr, out.expressions], [jaw, 3], [neck, 3], [eyes, 6], [eyelids, 2]] as const) {
-    for (let c = 0; c < width; c++) field[frame * width + c] += weight * map[at + c];
-    at += width;
-  }
 }
 
 /** Return the clip that a GLB's animation holds (`exporter/GLB.md`, 2). */

@@ -5,14 +5,7 @@ import { matrixToQuat } from "./rotations.ts";
 export const FRAME = 11;
 
 /** Write the frame of the triangle (i, j, k) of `v` to `out[to]`. */
-export function triangleFrame(
-  v: Float64Array,
-  i: number,
-  j: number,
-  k: number,
-  out: Float64Array,
-  to: number,
-): void {
+export function triangleFrame(v: Float64Array, i: number, j: number, k: number, out: Float64Array, to: number): void {
   const x = v[3 * i];
   const y = v[3 * i + 1];
   const z = v[3 * i + 2];

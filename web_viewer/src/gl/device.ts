@@ -131,7 +131,8 @@ export class Table {
     this.height = heightOf(count);
     this.target = layers ? gl.TEXTURE_2D_ARRAY : gl.TEXTURE_2D;
     const most = gl.getParameter(gl.MAX_TEXTURE_SIZE);
-    if (this.height > most) throw new DeviceError(`The avatar needs tables ${this.height} texels high; this device has ${most}.`);
+    if (this.height > most)
+      throw new DeviceError(`The avatar needs tables ${this.height} texels high; this device has ${most}.`);
     if (layers > gl.getParameter(gl.MAX_ARRAY_TEXTURE_LAYERS)) {
       throw new DeviceError(`The avatar's dynamics have ${layers} parts, more than this device can hold.`);
     }
@@ -140,7 +141,8 @@ export class Table {
     const sized = { ...internal, ...whole }[kind];
     if (layers) gl.texStorage3D(this.target, 1, sized, WIDTH, this.height, layers);
     else gl.texStorage2D(this.target, 1, sized, WIDTH, this.height);
-    for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(this.target, filter, gl.NEAREST);
+    for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER])
+      gl.texParameteri(this.target, filter, gl.NEAREST);
     this.bytes = WIDTH * this.height * Math.max(1, layers) * this.channels * (kind === "rgba16f" ? 2 : 4);
   }
 

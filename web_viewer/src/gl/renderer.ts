@@ -109,7 +109,11 @@ export class Renderer {
     gl.bindVertexArray(this.array);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.quads);
     const indices = new Uint32Array(6 * avatar.count);
-    for (let i = 0; i < avatar.count; i++) indices.set([0, 1, 2, 2, 1, 3].map((c) => 4 * i + c), 6 * i);
+    for (let i = 0; i < avatar.count; i++)
+      indices.set(
+        [0, 1, 2, 2, 1, 3].map((c) => 4 * i + c),
+        6 * i,
+      );
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW);
     gl.bindVertexArray(null);
   }
@@ -219,7 +223,8 @@ export class Renderer {
   dispose(): void {
     const { gl } = this;
     for (const layer of this.layers) layer.dispose();
-    for (const owned of [this.vertices, this.joints, this.order, ...this.outputs, this.target, this.draw]) owned.dispose();
+    for (const owned of [this.vertices, this.joints, this.order, ...this.outputs, this.target, this.draw])
+      owned.dispose();
     gl.deleteVertexArray(this.array);
     gl.deleteBuffer(this.quads);
   }

@@ -108,6 +108,7 @@ export class VertexPass {
   }
 
   dispose(): void {
-    for (const owned of [this.program, this.target, this.rotations, this.canonical, this.starts, this.ring]) owned.dispose();
+    for (const owned of [this.program, this.target, this.rotations, this.canonical, this.starts, this.ring])
+      owned.dispose();
   }
 }
