@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -138,7 +139,7 @@ def _shape(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return flat @ np.linalg.inv(np.array([[1, 0.5], [0, 0.75**0.5]]))
 
 
-def _pose(head: HeadModel, weights: dict[str, float]) -> Sequence:
+def _pose(head: HeadModel, weights: Mapping[str, float]) -> Sequence:
     return arkit_sequence(head, {name: np.array([value], np.float64) for name, value in weights.items()}, 25)
 
 

@@ -57,14 +57,19 @@ NECK_SHARE = 0.72
 """Of the head's turn; the root does the rest."""
 
 
-def arkit_sequence(head: HeadModel, weights: Mapping[str, np.ndarray], fps: float, **poses: np.ndarray) -> Sequence:
+def arkit_sequence(head: HeadModel, weights: Mapping[str, np.ndarray], fps: float, rotation: np.ndarray | None = None,
+                   neck: np.ndarray | None = None, translation: np.ndarray | None = None,
+                   ranges: Mapping[str, tuple[int, int]] | None = None) -> Sequence:
     """Return a sequence in a head's own coefficients from ARKit weights [T] by name.
 
     Args:
         head: One with an `arkit_map`.
-        weights: Names that are left out stay 0.
+        weights: At least one; names that are left out stay 0.
         fps: Frames a second.
-        poses: Further `rotation`, `neck` and `translation` [T, 3], added to what the map gives.
+        rotation: Of the root, axis-angle [T, 3].
+        neck: Axis-angle [T, 3], added to what the map gives.
+        translation: Meters, [T, 3].
+        ranges: Named ranges of frames.
 
     Raises:
         MissingAsset: The head does not say how ARKit's weights drive it.
@@ -77,9 +82,11 @@ def arkit_sequence(head: HeadModel, weights: Mapping[str, np.ndarray], fps: floa
         table[:, ARKIT_52.index(name)] = value
     driven = table @ head.arkit_map.astype(np.float64)
     count = driven.shape[1] - ARKIT_TAIL
-    jaw, neck, eyes, eyelids = np.split(driven[:, count:], [3, 6, 12], axis=1)
-    return Sequence(basis=head.edition, fps=fps, expr=driven[:, :count], jaw=jaw, neck=neck + poses.pop("neck", 0),
-                    eyes=eyes, eyelids=eyelids, expr_names=head.expr_names, edition=head.content_hash, **poses)
+    jaw, mapped_neck, eyes, eyelids = np.split(driven[:, count:], [3, 6, 12], axis=1)
+    return Sequence(basis=head.edition, fps=fps, expr=driven[:, :count], rotation=rotation, jaw=jaw,
+                    neck=mapped_neck if neck is None else mapped_neck + neck, eyes=eyes, eyelids=eyelids,
+                    translation=translation, expr_names=head.expr_names, ranges=ranges or {},
+                    edition=head.content_hash)
 
 
 def standin_clip(head: HeadModel) -> Sequence:
@@ -113,11 +120,9 @@ def standin_clip(head: HeadModel) -> Sequence:
     _look(t, weights)
     yaw, pitch, roll = _head(t)
     turn = np.radians(np.stack([pitch, yaw, roll], axis=1))
-    sequence = arkit_sequence(head, {k: np.clip(v, 0, 1) for k, v in weights.items()}, FPS, neck=turn * NECK_SHARE,
-                              rotation=turn * (1 - NECK_SHARE),
-                              translation=0.0012 * np.stack([np.sin(2 * np.pi * t / 10), np.sin(4 * np.pi * t / 10 + 1)
-                                                             - np.sin(1.0), 0 * t], axis=1))
-    return Sequence(**{**{f: getattr(sequence, f) for f in sequence.__dataclass_fields__}, "ranges": RANGES})
+    drift = 0.0012 * np.stack([np.sin(2 * np.pi * t / 10), np.sin(4 * np.pi * t / 10), 0 * t], axis=1)
+    return arkit_sequence(head, {k: np.clip(v, 0, 1) for k, v in weights.items()}, FPS, turn * (1 - NECK_SHARE),
+                          turn * NECK_SHARE, drift, RANGES)
 
 
 def _ease(x: np.ndarray) -> np.ndarray:

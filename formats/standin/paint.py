@@ -10,7 +10,7 @@ from formats.head_model import HeadModel
 from formats.standin import assembly, eyes, hair, mouth, shirt, skin, studio
 from formats.standin.assembly import Assembly
 from formats.standin.head import standin_head
-from formats.standin.sampling import Points, points_at
+from formats.standin.sampling import Points, interpolate, points_at
 from formats.standin.skin import mix
 
 GUTTER = 6
@@ -32,13 +32,6 @@ def tone(linear: np.ndarray) -> np.ndarray:
 
 def shown_color(mesh: Assembly, light: studio.Light, points: Points) -> np.ndarray:
     """Return display sRGB [P, 3] of points on the mesh."""
-    corners = mesh.faces[points.face]
-
-    def blend(values: np.ndarray) -> np.ndarray:
-        v = values.astype(np.float32)
-        return sum(v[corners[:, k]] * (points.weights[:, k, None] if v.ndim == 2 else points.weights[:, k])
-                   for k in range(3))
-
     rgb = np.zeros((len(points), 3), np.float32)
     ball = points.part == assembly.BALL
     inside = (points.part == assembly.CAVITY) | (points.part == assembly.TEETH)
@@ -46,7 +39,8 @@ def shown_color(mesh: Assembly, light: studio.Light, points: Points) -> np.ndarr
     rgb[ball] = eyes.shown_color(points.take(ball))
     rgb[inside] = mouth.shown_color(points.take(inside))
     on = points.take(outer)
-    diffuse, gloss, seen = blend(light.diffuse)[outer], blend(light.gloss)[outer], blend(light.open)[outer]
+    corners = mesh.faces[on.face]
+    diffuse, gloss, seen = (interpolate(v, corners, on.weights) for v in (light.diffuse, light.gloss, light.open))
     rim = on.part == assembly.SOCKET
     # Lids fold over each other and rub against the ball: keep what blinking and talking will show from going black.
     near_opening = np.maximum(1 - on.eye_ring / 3, 1 - on.mouth_ring / 2.5)

@@ -49,14 +49,18 @@ def face_parts(mesh: Assembly) -> np.ndarray:
     return mesh.part[mesh.faces].max(axis=1)
 
 
+def interpolate(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return per-vertex `values` [V] or [V, C] inside triangles with vertex ids `corners` [P, 3], float32."""
+    v, w = values.astype(np.float32), weights if values.ndim == 1 else weights[..., None]
+    return v[corners[:, 0]] * w[:, 0] + v[corners[:, 1]] * w[:, 1] + v[corners[:, 2]] * w[:, 2]
+
+
 def points_at(mesh: Assembly, face: np.ndarray, weights: np.ndarray) -> Points:
     """Return the points on triangles `face` [P] at barycentric `weights` [P, 3]."""
-    corners = mesh.faces[face]
     w = weights.astype(np.float32)
 
     def blend(values: np.ndarray) -> np.ndarray:
-        columns = [np.take(values.astype(np.float32), corners[:, k], axis=0) for k in range(3)]
-        return sum(c * (w[:, k, None] if c.ndim == 2 else w[:, k]) for k, c in enumerate(columns))
+        return interpolate(values, mesh.faces[face], w)
 
     eye = np.minimum(mesh.opening_ring["left_eye"], mesh.opening_ring["right_eye"])
     grown = (mesh.part == assembly.SOCKET) | (mesh.part == assembly.CAVITY)
