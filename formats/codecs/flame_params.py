@@ -21,6 +21,7 @@ SIZE = 512
 """Pixels of their square pictures, when none lies beside the file."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by name when the sequence is built
 def read(path: str | os.PathLike[str], basis: str | None = None, fps: float | None = None) -> Sequence:
     """Return the motion and cameras of a `flame_params.json`, in metres and OpenCV axes.
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,12 @@ def as_numbers(value: Any, where: str) -> np.ndarray:
         names = {str: "text", bool: "true or false", type(None): "null", dict: "an object"}
         raise FormatError(f"{where}: expected numbers, found {names.get(wrong.pop(), 'something else')}")
     try:
-        return np.array(value, np.float64)
+        numbers = np.array(value, np.float64)
     except (ValueError, OverflowError) as error:
         raise FormatError(f"{where}: rows differ in length, or a number is out of range") from error
+    if not np.isfinite(numbers).all():
+        raise FormatError(f"{where}: a number is not finite: beyond what a float can hold")
+    return numbers
 
 
 def _leaves(value: Any):  # noqa: ANN202 - a generator of whatever JSON holds
@@ -125,9 +129,12 @@ class Fields:
     def number(self, name: str, default: float | None = None) -> float:
         """Return a number field."""
         try:
-            return float(self._get(name, "a number", (int, float), default))
+            value = float(self._get(name, "a number", (int, float), default))
         except OverflowError as error:
             raise FormatError(f"{self.where}: '{name}': the number is out of range") from error
+        if not math.isfinite(value):
+            raise FormatError(f"{self.where}: '{name}': the number is out of range")
+        return value
 
     def integer(self, name: str, default: int | None = None, low: int = 0, high: int = 2**31 - 1) -> int:
         """Return a whole-number field in `low`..`high`."""
