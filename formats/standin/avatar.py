@@ -34,7 +34,7 @@ THICKNESS = 0.14
 OVERLAP = 0.72
 """Standard deviation of a skin Gaussian over the distance to its neighbours: no gaps, little blur."""
 STRETCHES = ({"eyeBlinkLeft": 1, "eyeBlinkRight": 1}, {"jawOpen": 0.8}, {"mouthSmileLeft": 1, "mouthSmileRight": 1},
-             {"mouthPucker": 1}, {"browInnerUp": 1})
+             {"mouthPucker": 1}, {"browInnerUp": 1}, {"tongueOut": 1, "jawOpen": 0.5})
 """Poses that skin Gaussians must cover without gaps, as ARKit weights."""
 
 

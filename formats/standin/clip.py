@@ -26,18 +26,18 @@ VISEMES = {
     "m": {"jawOpen": 0.03, "mouthPress": 0.40, "mouthRollLower": 0.30, "mouthRollUpper": 0.25},
     "f": {"jawOpen": 0.08, "mouthRollLower": 0.50, "mouthUpperUp": 0.18},
     "s": {"jawOpen": 0.07, "mouthStretch": 0.30, "mouthLowerDown": 0.25, "mouthUpperUp": 0.12},
-    "t": {"jawOpen": 0.20, "mouthStretch": 0.12, "mouthLowerDown": 0.15, "mouthUpperUp": 0.10},
+    "t": {"jawOpen": 0.20, "mouthStretch": 0.10, "mouthLowerDown": 0.12, "mouthUpperUp": 0.04},
     "r": {"jawOpen": 0.18, "mouthFunnel": 0.35, "mouthPucker": 0.15},
-    "a": {"jawOpen": 0.66, "mouthLowerDown": 0.20, "mouthUpperUp": 0.16},
+    "a": {"jawOpen": 0.74, "mouthLowerDown": 0.16, "mouthUpperUp": 0.10},
     "e": {"jawOpen": 0.34, "mouthStretch": 0.32, "mouthSmile": 0.14, "mouthLowerDown": 0.22, "mouthUpperUp": 0.14},
     "i": {"jawOpen": 0.20, "mouthStretch": 0.34, "mouthSmile": 0.22, "mouthLowerDown": 0.18},
-    "o": {"jawOpen": 0.44, "mouthFunnel": 0.50, "mouthPucker": 0.22},
+    "o": {"jawOpen": 0.52, "mouthFunnel": 0.50, "mouthPucker": 0.22},
     "u": {"jawOpen": 0.18, "mouthFunnel": 0.42, "mouthPucker": 0.62},
 }
 # A sentence in no language: when it begins, how long a sound lasts on average, the sounds; long vowels are doubled.
 PHRASES = ((0.60, 0.108, "heetooaamitisefoormieuu"), (3.25, 0.112, "maatersooeimaa"))
 SOUND = {"h": "t", "l": "t"}
-COARTICULATION = 0.060
+COARTICULATION = 0.050
 """Seconds: spread of a sound's influence before and after its time."""
 
 BLINKS = (0.42, 1.86, 3.18, 4.52, 4.82, 6.30, 7.98, 9.62)
@@ -151,7 +151,9 @@ def _talk(t: np.ndarray) -> dict[str, np.ndarray]:
                 shapes.append(VISEMES["rest"])
                 spreads.append(COARTICULATION)
     d = (t[:, None] - np.array(times)) / np.array(spreads)
-    influence = np.exp(-0.5 * d**2) + 1e-12
+    # Lips must meet for an m or an f, whatever stands beside it.
+    firm = np.array([2.2 if "mouthRollLower" in shape else 1.0 for shape in shapes])
+    influence = firm * np.exp(-0.5 * d**2) + 1e-12
     influence /= influence.sum(axis=1, keepdims=True) + 1e-6
     names = sorted({name for shape in shapes for name in shape})
     # Loud and quiet parts of the sentence.

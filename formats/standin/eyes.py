@@ -41,10 +41,10 @@ def shown_color(points: Points) -> np.ndarray:
     edge = IRIS * (1 + 0.008 * value_noise(ring, 0.3, 53))
     t = (polar - PUPIL) / (edge - PUPIL)
     iris = mix(np.broadcast_to(IRIS_MIDDLE, d.shape), IRIS_OUTER, smoothstep((t - 0.35) / 0.6))
-    iris = mix(iris, IRIS_INNER, 0.75 * (1 - smoothstep((t + 0.06 * fibers - 0.12) / 0.33)))
+    iris = mix(iris, IRIS_INNER, 0.60 * (1 - smoothstep((t + 0.06 * fibers - 0.12) / 0.33)))
     iris = iris * np.clip(1 + 0.22 * fibers * smoothstep(t / 0.2), 0.4, 1.8)[:, None]
     # Light enters from above on one side and glows on the other.
-    iris = iris * (0.95 - 0.30 * d[:, 1] / np.sin(IRIS) + 0.10 * d[:, 0] / np.sin(IRIS))[:, None]
+    iris = iris * (0.88 - 0.42 * d[:, 1] / np.sin(IRIS) + 0.10 * d[:, 0] / np.sin(IRIS))[:, None]
     iris = mix(iris, LIMBUS, 0.85 * smoothstep((t - 0.76) / 0.22))
     iris = mix(iris, BLACK, 1 - smoothstep((polar - PUPIL + 0.018) / 0.03))
     veins = np.maximum(value_noise(np.stack([d[:, 1] * 12, d[:, 0] * 3, side], axis=1), 0.55, 54) - 0.8, 0)
@@ -53,7 +53,7 @@ def shown_color(points: Points) -> np.ndarray:
                  + 0.35 * smoothstep((inner - 0.62) / 0.25) + 0.12 * veins * smoothstep((polar - 0.6) / 0.4))
     rgb = mix(sclera, iris, 1 - smoothstep((polar - edge + 0.012) / 0.035))
     # Round like a ball, and in the upper lid's shade.
-    shade = 0.86 * (0.62 + 0.38 * np.maximum(d[:, 2], 0)) * (1 - 0.50 * smoothstep((d[:, 1] - 0.10) / 0.36))
+    shade = 0.80 * (0.62 + 0.38 * np.maximum(d[:, 2], 0)) * (1 - 0.50 * smoothstep((d[:, 1] - 0.10) / 0.36))
     shade = shade * (1 - 0.45 * smoothstep((np.abs(d[:, 0]) - 0.46) / 0.45))
     rgb = rgb * shade[:, None]
     main = 1 - smoothstep((np.arccos(np.clip(d @ CATCH_LIGHT, -1, 1)) - 0.055) / 0.035)

@@ -12,6 +12,8 @@ from formats.standin.sampling import double_areas, face_parts, points_at, scatte
 from formats.standin.skin import HAIR, brow_coordinates, brow_density
 
 LASH_DARK = HAIR * 0.32
+USUAL = 700
+"""Gaussians of a brow pair or a set of lashes; fewer are drawn stouter."""
 
 
 def eyebrows(count: int, seed: int) -> Pieces:
@@ -37,10 +39,11 @@ def eyebrows(count: int, seed: int) -> Pieces:
     d = normalize(d - n * np.sum(d * n, axis=1, keepdims=True) + 0.10 * n)
     length = np.interp(along, [0, 0.3, 0.8, 1], [4.6, 6.2, 5.4, 4.0]) * rng.uniform(0.75, 1.15, hairs)
     rgb = tone(HAIR * rng.uniform(0.65, 1.2, (hairs, 1)))
+    stout = np.sqrt(max(USUAL / max(count, 1), 1))
     parts = []
     for k, (place, reach, width, opacity) in enumerate(((0.28, 0.26, 0.19, 0.55), (0.72, 0.24, 0.12, 0.40))):
         at = root.at + d * (length * place)[:, None] + n * (0.25 + 0.25 * k)
-        parts.append(_needles(root.face, root.weights, at, d, n, length * reach, width, rgb, opacity))
+        parts.append(_needles(root.face, root.weights, at, d, n, length * reach, width * stout, rgb, opacity))
     return _cut(join(parts), count)
 
 
@@ -67,7 +70,7 @@ def _lash_row(count: int, side: int, upper: bool, rng: np.random.Generator, segm
     # From the outer corner to the inner one.
     chain = chain if upper else chain[::-1]
     t = (np.arange(count) + rng.uniform(0.2, 0.8, count)) / max(count, 1)
-    t = 0.02 + t * (0.88 if upper else 0.80)
+    t = 0.05 + t * (0.84 if upper else 0.76)
     spot = t * (len(chain) - 1)
     first = np.minimum(spot.astype(int), len(chain) - 2)
     f = spot - first
@@ -78,16 +81,17 @@ def _lash_row(count: int, side: int, upper: bool, rng: np.random.Generator, segm
     fan = (0.62 - t) * 1.05 + rng.normal(0, 0.08, count)
     d0 = normalize(out * (0.95 if upper else 0.7) + np.stack([side * fan * 0.7, np.full(count, 0.1 if upper else -0.5),
                                                              np.zeros(count)], axis=1))
-    envelope = np.interp(t, [0, 0.15, 0.5, 0.9], [0.85, 1.0, 0.9, 0.55])
+    envelope = np.interp(t, [0.05, 0.22, 0.5, 0.9], [0.55, 0.95, 1.0, 0.5])
     length = (5.6 if upper else 2.6) * envelope * rng.uniform(0.85, 1.1, count)
     curl = np.stack([side * fan * 0.55, np.full(count, 1.25 if upper else -0.7), np.full(count, -0.1)], axis=1)
+    stout = np.sqrt(max(USUAL / 7 / max(count, 1), 1))
     segments = segments or (3 if upper else 2)
     p, parts = at + out * 0.15, []
     for k in range(segments):
         d = normalize(d0 + curl * ((k + 0.5) / segments) ** 1.2)
         step = length / segments
         parts.append(_needles(face, weights, p + d * (step / 2)[:, None], d, out, step * 0.44,
-                              (0.13, 0.10, 0.07)[k], np.broadcast_to(tone(LASH_DARK), (count, 3)),
+                              stout * (0.13, 0.10, 0.07)[k], np.broadcast_to(tone(LASH_DARK), (count, 3)),
                               (0.50, 0.34, 0.20)[k] * (1 if upper else 0.30)))
         p = p + d * step[:, None]
     return join(parts)

@@ -43,7 +43,7 @@ def above_line(at: np.ndarray) -> np.ndarray:
 def coverage(points: Points) -> np.ndarray:
     """Return how much hair hides each point of the skin, 0..1."""
     ragged = 1.8 * value_noise(points.at * np.array([1.0, 0.35, 1.0]), 2.2, 71) + 1.6 * value_noise(points.at, 9, 70)
-    inside = smoothstep((above_line(points.at) + ragged + 1) / 10)
+    inside = smoothstep((above_line(points.at) + ragged - 1) / 10)
     return np.where(points.part == assembly.SKIN, inside, 0) * (points.at[:, 1] > -95)
 
 
@@ -52,7 +52,7 @@ def albedo(points: Points) -> np.ndarray:
     flow = flow_at(points.at)
     strokes = sum(value_noise(points.at + flow * along, wavelength, 72 + wavelength_seed) / 2.4
                   for along in (-6, -3.6, -1.2, 1.2, 3.6, 6) for wavelength, wavelength_seed in ((1.2, 0), (3.0, 1)))
-    return mix(np.broadcast_to(DARK * 0.85, points.at.shape), LIGHT, np.clip(0.46 + 0.26 * strokes, 0, 1))
+    return mix(np.broadcast_to(DARK * 0.85, points.at.shape), LIGHT, np.clip(0.46 + 0.19 * strokes, 0, 1))
 
 
 def sheen(points: Points) -> np.ndarray:

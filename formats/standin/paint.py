@@ -49,7 +49,7 @@ def shown_color(mesh: Assembly, light: studio.Light, points: Points) -> np.ndarr
     lip = np.zeros(len(on), np.float32)
     near = skin.near_mouth(on)
     lip[near] = skin.lips(on.take(near))[0]
-    shine = 0.030 + 0.050 * lip + 0.016 * skin.blobs(on, (((0, -38, 108), (9, 14, 16), 1.0), ((0, 45, 90), (26, 16, 20), 0.6),
+    shine = 0.032 + 0.085 * lip + 0.034 * skin.blobs(on, (((0, -38, 108), (9, 14, 16), 1.0), ((0, 45, 90), (26, 16, 20), 0.6),
                                                          ((36, -20, 68), (14, 9, 20), 0.7)))
     lit = skin.albedo(on) * diffuse + (shine * gloss * np.minimum(seen * 1.6, 1) * ~rim)[:, None]
     for layer, floor in ((hair, 0.12), (shirt, 0.05)):
@@ -109,7 +109,7 @@ def dilate(image: np.ndarray, known: np.ndarray, steps: int) -> np.ndarray:
 def albedo_map(size: int = 1024) -> tuple[Float32[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]]:
     """Return the texture of the closed stand-in with teeth, and which texels a triangle covers.
 
-    Display sRGB with the studio's light baked in.
+    Display sRGB with the studio's light baked in, on the 256 levels that image files hold.
     """
     mesh = assembly.assemble(False, True)
     where, face, weights = texels(standin_head(teeth=True), size)
@@ -117,4 +117,5 @@ def albedo_map(size: int = 1024) -> tuple[Float32[np.ndarray, "H W 3"], Bool[np.
     image[where] = shown_color(mesh, studio_light(), points_at(mesh, face, weights))
     known[where] = True
     known = known.reshape(size, size)
-    return dilate(image.reshape(size, size, 3), known, GUTTER), known
+    filled = dilate(image.reshape(size, size, 3), known, GUTTER)
+    return np.round(filled * 255) / np.float32(255), known

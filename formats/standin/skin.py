@@ -8,7 +8,7 @@ from formats.standin.features import lip_fraction
 from formats.standin.noise import value_noise
 from formats.standin.regions import BROW
 from formats.standin.sampling import Points
-from formats.standin.surface import monotone_cubic, smoothstep
+from formats.standin.surface import JAW_RISE, monotone_cubic, smoothstep
 
 
 def color(red: float, green: float, blue: float) -> np.ndarray:
@@ -39,7 +39,8 @@ PALENESS = (((0, 44, 88), (34, 20, 26), 0.55), ((0, -20, 98), (3.6, 15, 16), 0.4
 SHADOWS = (((29, -9.5, 68), (12, 4.0, 16), 0.15), ((16.5, -1, 68), (4, 6, 14), 0.22), ((31, 9.5, 70), (13, 4.2, 16), 0.28),
            ((0, -83.5, 84), (14, 3.2, 18), 0.26), ((25.5, -53, 78), (3.2, 8, 16), 0.17), ((13.5, -18, 84), (3.2, 16, 14), 0.15),
            ((19.2, -43, 84), (1.9, 5, 12), 0.36), ((0, -51.5, 92), (10, 2.2, 16), 0.26), ((0, -58, 92), (1.6, 4, 16), 0.12),
-           ((27.5, -66, 76), (2.6, 2.6, 14), 0.30), ((11, 8, 82), (3.5, 6, 16), 0.10))
+           ((27.5, -66, 76), (2.6, 2.6, 14), 0.30), ((11, 8, 82), (3.5, 6, 16), 0.10),
+           ((53, -56, 42), (10, 14, 20), 0.18), ((60, 30, 40), (9, 18, 20), 0.14))
 
 
 def blobs(points: Points, table: tuple[tuple[tuple[float, ...], tuple[float, ...], float], ...]) -> np.ndarray:
@@ -102,7 +103,7 @@ def albedo(points: Points) -> np.ndarray:
     spots = smoothstep((value_noise(p, 2.6, 47) - 1.25) / 0.9) * blobs(points, (((24, -22, 76), (22, 13, 26), 1.0),))
     rgb = mix(rgb, FRECKLE, 0.20 * spots)
     rgb = rgb * (1 + tone + fine)[:, None]
-    rgb = rgb * _ear(points)[:, None]
+    rgb = rgb * (_ear(points) * _under_jaw(points))[:, None]
     for near, paint in ((near_mouth(points), _mouth), (points.eye_ring < 8, _lids), (_near_brow(points), _brow)):
         rgb[near] = paint(points.take(near), rgb[near])
     return rgb
@@ -113,6 +114,15 @@ def _ear(points: Points) -> np.ndarray:
     # Rings (`parts.EAR_RINGS`): 4 is the rim's crest, 5 the groove inside it, 6 the second fold, 7 and 8 the bowl.
     light = np.interp(points.ring, [0, 3, 4, 5, 6, 6.6, 7.2, 9], [1, 0.96, 1.06, 0.70, 1.02, 0.80, 0.52, 0.38])
     return np.where(points.part == assembly.EAR, light, 1)
+
+
+def _under_jaw(points: Points) -> np.ndarray:
+    """Return how light the neck is: the jaw keeps light from it, most right under its line."""
+    angle = np.arctan2(np.abs(points.at[:, 0]), points.at[:, 2] + 10)
+    line = -104.5 + JAW_RISE * smoothstep((angle - np.radians(24)) / np.radians(66))
+    below = line - points.at[:, 1]
+    dark = 0.36 * smoothstep(below / 13) * (1 - 0.5 * smoothstep((below - 14) / 32)) * smoothstep((2.0 - angle) / 0.5)
+    return 1 - dark
 
 
 def near_mouth(points: Points) -> np.ndarray:
