@@ -128,8 +128,11 @@ export class Glb {
     if (!Number.isInteger(count) || count < 1 || (expected !== undefined && count !== expected)) {
       throw new AvatarFormatError(`accessors[${index}]: expected ${expected ?? "some"} elements, got ${count}.`);
     }
-    if (accessor.bufferView === undefined && count * width > EMPTY_LIMIT) {
-      throw new AvatarFormatError(`accessors[${index}]: ${count} elements without bytes is more than we read.`);
+    const where = `accessors[${index}]`;
+    if (accessor.bufferView !== undefined) {
+      this.bounds(accessor.bufferView, accessor.byteOffset ?? 0, accessor.componentType, width, count, where);
+    } else if (count * width > EMPTY_LIMIT) {
+      throw new AvatarFormatError(`${where}: ${count} elements without bytes is more than we read.`);
     }
     return count;
   }

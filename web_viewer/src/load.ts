@@ -23,7 +23,7 @@ function readChecked(buffer: ArrayBuffer): Avatar {
     return readAvatar(buffer);
   } catch (error) {
     // A stranger's JSON can miss any field; whatever that breaks is the file's fault, said in one line.
-    if (error instanceof ViewerError || error instanceof RangeError) throw error;
+    if (error instanceof ViewerError) throw error;
     throw new AvatarFormatError(`The avatar's file is damaged: ${error instanceof Error ? error.message : error}`);
   }
 }

@@ -10,7 +10,7 @@ import type { View } from "./gl/splat_layer.ts";
 import type { Json } from "./glb.ts";
 import { isPoseField, Pose } from "./pose.ts";
 import { PosedAvatar } from "./posed_avatar.ts";
-import { readSequence, type Sequence } from "./sequence.ts";
+import { readSequence, Sequence } from "./sequence.ts";
 
 export interface PlayerOptions {
   /** Display sRGB, 0..1; null for a transparent picture. White when absent. */
@@ -116,8 +116,7 @@ export class Player {
   setSequence(sequence: Sequence | Json | null): void {
     const { avatar } = this;
     if (!avatar || !this.posed) throw new SequenceError("Load an avatar before its clip.");
-    const next =
-      sequence && !("fields" in sequence) ? readSequence(sequence, avatar.head) : (sequence as Sequence | null);
+    const next = sequence === null || sequence instanceof Sequence ? sequence : readSequence(sequence, avatar.head);
     this.columns = next ? next.columns(avatar.head) : [];
     for (const layer of avatar.layers) {
       for (const name of next ? (layer.dynamics?.driver ?? []) : []) {

@@ -1,23 +1,18 @@
 /** The player's posing against `formats.deform`, on the files that scripts/make_golden.py writes. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { readAvatar } from "../src/avatar.ts";
 import { Pose } from "../src/pose.ts";
 import { PosedAvatar } from "../src/posed_avatar.ts";
 import { readSequence } from "../src/sequence.ts";
+import { GOLDEN, goldenBytes, goldenJson } from "./files.ts";
 
-const FOLDER = new URL("../../tests/golden/posing/", import.meta.url);
 /** Metres. The bound of DESIGN section 6 is 1e-5; float32 tables and seven stored digits leave less than a tenth of it. */
 const METERS = 1e-6;
 
-const names = readdirSync(FOLDER)
+const names = readdirSync(GOLDEN)
   .filter((name) => name.endsWith(".glb"))
   .map((name) => name.slice(0, -4));
-
-function bytes(name: string): ArrayBuffer {
-  const file = readFileSync(new URL(name, FOLDER));
-  return file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength) as ArrayBuffer;
-}
 
 function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   expect(a.length).toBe(b.length);
@@ -27,9 +22,9 @@ function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 describe.each(names)("%s", (name) => {
-  const avatar = readAvatar(bytes(`${name}.glb`));
-  const golden = JSON.parse(readFileSync(new URL(`${name}.json`, FOLDER), "utf8"));
-  const json = readSequence(JSON.parse(readFileSync(new URL(`${name}.clip.json`, FOLDER), "utf8")), avatar.head);
+  const avatar = readAvatar(goldenBytes(`${name}.glb`));
+  const golden = goldenJson(`${name}.json`);
+  const json = readSequence(goldenJson(`${name}.clip.json`), avatar.head);
 
   it.each([
     ["sequence JSON", json],
