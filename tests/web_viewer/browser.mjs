@@ -1,9 +1,10 @@
 // Drives the built viewer in headless Chromium: `node browser.mjs JOB.json`, and prints one JSON object.
 //
-// The job: { chromium, dist, files, out, driver: "swiftshader" | "llvmpipe", tasks: [...] }. The viewer is served from a
+// The job: { chromium, packages (web_viewer/package.json), dist, files, out, driver: "swiftshader" | "llvmpipe", tasks: [...] }. The viewer is served from a
 // sub-path on the loopback address; what a task reads back is written to `out` as little-endian numbers.
 // Tasks: { kind: "pictures" | "world", name, avatar, clip, camera, moments, near, exact } or
-// { kind: "page", name, width, height, query, actions } for screenshots of the page itself.
+// { kind: "page", name, width, height, query, steps, wait, tell }: opens the page itself, runs the scripts `steps`, waits
+// for the expression `wait`, reports what the expression `tell` gives, and takes a screenshot.
 import fs from "node:fs";
 import http from "node:http";
 import os from "node:os";
@@ -11,7 +12,7 @@ import path from "node:path";
 import { createRequire } from "node:module";
 
 const job = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
-const require = createRequire(path.join(job.dist, "..", "package.json"));
+const require = createRequire(job.packages);
 const { chromium } = require("playwright-core");
 
 const PREFIX = "/some/where/viewer/";

@@ -1,16 +1,19 @@
 /** Everything the viewer can explain to a person; `message` is one readable line. */
 export class ViewerError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = new.target.name;
-  }
+  override name = "ViewerError";
 }
 
 /** A file is not a flameport avatar, or is damaged. */
-export class AvatarFormatError extends ViewerError {}
+export class AvatarFormatError extends ViewerError {
+  override name = "AvatarFormatError";
+}
 
 /** A clip, camera or manifest is not what it should be, or does not belong to the avatar. */
-export class SequenceError extends ViewerError {}
+export class SequenceError extends ViewerError {
+  override name = "SequenceError";
+}
 
 /** This browser or graphics driver cannot draw the avatar. */
-export class DeviceError extends ViewerError {}
+export class DeviceError extends ViewerError {
+  override name = "DeviceError";
+}

@@ -11,7 +11,12 @@ import { Player } from "./player.ts";
 import { type NamedClip, Transport } from "./transport.ts";
 
 // The programmatic interface, for pages that embed the player and for tests.
-Object.assign(window, { flameport: { loadAvatar, loadJson, Player } });
+const api: { loadAvatar: typeof loadAvatar; loadJson: typeof loadJson; Player: typeof Player; player?: Player } = {
+  loadAvatar,
+  loadJson,
+  Player,
+};
+Object.assign(window, { flameport: api });
 
 /** Metres. Nearer than the reference's 0.2, because here people may move close. */
 const NEAR = 0.05;
@@ -45,6 +50,7 @@ function start(): void {
   const canvas = byId<HTMLCanvasElement>("view");
   player = new Player(canvas, { resize: true, near: NEAR, onError: fail, onRestored: () => say("") });
   const shown = player;
+  api.player = shown;
   const orbit = new Orbit(canvas, (camera) => shown.setCamera(camera));
   const transport = new Transport(byId("transport"), shown);
   const panel = new Panel(panelRoot, shown, {
