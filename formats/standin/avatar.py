@@ -110,7 +110,7 @@ def _surface(head: HeadModel, mesh: Assembly, count: int, seed: int) -> Pieces:
     first = np.einsum("nab,nb->na", axes[face][:, :, [0, 2]], turn[face][:, :, 0])
     frame = axes_from(first - normal * np.sum(first * normal, axis=1, keepdims=True), normal)
     scales = np.concatenate([singular, np.maximum(THICKNESS * singular[:, 1:], 0.06)], axis=1)
-    rgb = paint.shown_color(mesh, paint.studio_light(), points)
+    rgb = paint.shown_color(mesh, paint.studio_light(), points, shirt.TUCK[1])
     return Pieces(face, weights.astype(np.float64), points.at.astype(np.float64), frame, scales, rgb,
                   np.full(count, 0.985))
 
@@ -152,7 +152,7 @@ def _detail(mesh: Assembly) -> np.ndarray:
     detail += 3.2 * np.exp(-((points.eye_ring / 3.0) ** 2)) + 2.2 * np.exp(-((points.mouth_ring / 3.2) ** 2))
     detail += 0.8 * np.exp(-((points.at[:, 0] / 14) ** 2) - ((points.at[:, 1] + 44) / 12) ** 2) * front
     detail = np.where(part == assembly.SKIN, detail * (1 - 0.72 * hair.coverage(points)), detail)
-    detail = np.where(part == assembly.SKIN, detail * (1 - 0.6 * shirt.coverage(points)), detail)
+    detail = np.where(part == assembly.SKIN, detail * (1 - 0.6 * shirt.coverage(points, shirt.TUCK[1])), detail)
     from_eye = points.at - EYE_CENTER * np.stack([np.sign(points.at[:, 0]), *np.ones((2, len(points.at)))], axis=1)
     polar = np.arccos(np.clip(from_eye[:, 2] / np.linalg.norm(from_eye, axis=1), -1, 1))
     ball = 0.15 + 6.0 * (1 - smoothstep((polar - 0.95) / 0.4)) + 12.0 * (1 - smoothstep((polar - 0.52) / 0.12))

@@ -115,7 +115,10 @@ def standin_clip(head: HeadModel) -> Sequence:
         lift = size * _bump(t, start, start + 0.22, start + 0.34, start + 0.75)
         add("browInnerUp", lift)
         add("browOuterUp", 0.7 * lift)
-    # A mouth at rest is never quite still.
+    # Someone who is listened to looks friendly, and a mouth at rest is never quite still.
+    friendly = _bump(t, 0.5, 0.9, 9.4, 9.95)
+    for name, value in (("mouthSmile", 0.13), ("mouthDimple", 0.06), ("cheekSquint", 0.08), ("browInnerUp", 0.06)):
+        add(name, value * friendly)
     add("mouthPress", 0.05 * np.sin(2 * np.pi * t / 5) ** 2)
     _look(t, weights)
     yaw, pitch, roll = _head(t)

@@ -30,8 +30,8 @@ def tone(linear: np.ndarray) -> np.ndarray:
     return linear_to_srgb(np.maximum(shoulder, 0)).astype(np.float32)
 
 
-def shown_color(mesh: Assembly, light: studio.Light, points: Points) -> np.ndarray:
-    """Return display sRGB [P, 3] of points on the mesh."""
+def shown_color(mesh: Assembly, light: studio.Light, points: Points, tuck: float = shirt.TUCK[0]) -> np.ndarray:
+    """Return display sRGB [P, 3] of points on the mesh; `tuck` as in `shirt.coverage`."""
     rgb = np.zeros((len(points), 3), np.float32)
     ball = points.part == assembly.BALL
     inside = (points.part == assembly.CAVITY) | (points.part == assembly.TEETH)
@@ -52,8 +52,7 @@ def shown_color(mesh: Assembly, light: studio.Light, points: Points) -> np.ndarr
     shine = 0.032 + 0.085 * lip + 0.034 * skin.blobs(on, (((0, -38, 108), (9, 14, 16), 1.0), ((0, 45, 90), (26, 16, 20), 0.6),
                                                          ((36, -20, 68), (14, 9, 20), 0.7)))
     lit = skin.albedo(on) * diffuse + (shine * gloss * np.minimum(seen * 1.6, 1) * ~rim)[:, None]
-    for layer, floor in ((hair, 0.12), (shirt, 0.05)):
-        amount = layer.coverage(on)
+    for layer, amount, floor in ((hair, hair.coverage(on), 0.12), (shirt, shirt.coverage(on, tuck), 0.05)):
         some = amount > 0
         covered = layer.albedo(on.take(some)) * np.maximum(diffuse[some], floor)
         if layer is hair:

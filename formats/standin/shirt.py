@@ -23,10 +23,14 @@ def collar_line(at: np.ndarray) -> np.ndarray:
     return -139 - 10 * np.cos(np.arctan2(at[:, 0], at[:, 2] + 16))
 
 
-def coverage(points: Points) -> np.ndarray:
-    """Return how much cloth hides each point of the skin, 0..1."""
-    # Its edge lies a little below the collar's, which stands out from the neck and hides it.
-    return smoothstep((collar_line(points.at) - points.at[:, 1] - 1.5) / 1.6) * (points.part == assembly.SKIN)
+TUCK = 1.5, 9.0
+"""How far below the collar's edge skin turns into painted cloth: on the texture, and on Gaussians, where the collar
+stands out from the neck, hides the border, and the neck moves under it."""
+
+
+def coverage(points: Points, tuck: float = TUCK[0]) -> np.ndarray:
+    """Return how much painted cloth hides each point of the skin, 0..1."""
+    return smoothstep((collar_line(points.at) - points.at[:, 1] - tuck) / 1.6) * (points.part == assembly.SKIN)
 
 
 def albedo(points: Points) -> np.ndarray:

@@ -112,7 +112,7 @@ def albedo(points: Points) -> np.ndarray:
 def _ear(points: Points) -> np.ndarray:
     """Return how light the folds of the auricle are: finer than the studio's shadows can be."""
     # Rings (`parts.EAR_RINGS`): 4 is the rim's crest, 5 the groove inside it, 6 the second fold, 7 and 8 the bowl.
-    light = np.interp(points.ring, [0, 3, 4, 5, 6, 6.6, 7.2, 9], [1, 0.96, 1.06, 0.70, 1.02, 0.80, 0.52, 0.38])
+    light = np.interp(points.ring, [0, 3, 4, 5, 6, 6.6, 7.2, 9], [1, 0.96, 1.06, 0.74, 1.03, 0.86, 0.66, 0.50])
     return np.where(points.part == assembly.EAR, light, 1)
 
 
@@ -121,7 +121,7 @@ def _under_jaw(points: Points) -> np.ndarray:
     angle = np.arctan2(np.abs(points.at[:, 0]), points.at[:, 2] + 10)
     line = -104.5 + JAW_RISE * smoothstep((angle - np.radians(24)) / np.radians(66))
     below = line - points.at[:, 1]
-    dark = 0.36 * smoothstep(below / 13) * (1 - 0.5 * smoothstep((below - 14) / 32)) * smoothstep((2.0 - angle) / 0.5)
+    dark = 0.36 * smoothstep(below / 13) * (1 - 0.5 * smoothstep((below - 14) / 32)) * smoothstep((1.75 - angle) / 0.6)
     return 1 - dark
 
 
