@@ -1,10 +1,12 @@
 // Drives the built viewer in headless Chromium: `node browser.mjs JOB.json`, and prints one JSON object.
 //
-// The job: { chromium, packages (web_viewer/package.json), dist, files, out, driver: "swiftshader" | "llvmpipe", tasks: [...] }. The viewer is served from a
-// sub-path on the loopback address; what a task reads back is written to `out` as little-endian numbers.
-// Tasks: { kind: "pictures" | "world", name, avatar, clip, camera, moments, near, exact } or
-// { kind: "page", name, width, height, query, steps, wait, tell }: opens the page itself, runs the scripts `steps`, waits
-// for the expression `wait`, reports what the expression `tell` gives, and takes a screenshot.
+// The job: { chromium, packages (web_viewer/package.json), dist, files, out, driver: "swiftshader" | "llvmpipe", tasks }.
+// The page is served from a sub-path on the loopback address; what a task reads back is written to `out` as
+// little-endian numbers. Tasks are one of
+//   { kind: "pictures" | "world", name, avatar, clip, camera, moments, near, exact }
+//   { kind: "page", name, width, height, query, ready, steps, wait, tell }: opens the page itself, waits for the
+//   expression `ready`, runs the scripts `steps`, waits for `wait`, reports what the expression `tell` gives, and takes
+//   a screenshot.
 import fs from "node:fs";
 import http from "node:http";
 import os from "node:os";
@@ -104,6 +106,7 @@ try {
     }
     await page.setViewportSize({ width: task.width, height: task.height });
     await page.goto(home + (task.query ?? ""));
+    if (task.ready) await page.waitForFunction(task.ready);
     for (const step of task.steps ?? []) await page.evaluate(step);
     if (task.wait) await page.waitForFunction(task.wait);
     result.tasks[task.name] = task.tell ? await page.evaluate(task.tell) : null;

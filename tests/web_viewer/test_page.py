@@ -18,8 +18,9 @@ FAILED = "!document.querySelector('#message').hidden"
 
 
 def page(name: str, tell: str, steps: list[str] | None = None, wait: str = SHOWN, **more: Any) -> dict[str, Any]:
-    return {"kind": "page", "name": name, "width": 900, "height": 600, "steps": steps or [], "wait": wait, "tell": tell,
-            **more}
+    """Return a task that opens the page; see `browser.mjs`."""
+    return {"kind": "page", "name": name, "width": 900, "height": 600, "steps": steps or [], "wait": wait,
+            "tell": tell} | more
 
 
 def test_a_missing_build_says_what_to_run(tmp_path, monkeypatch):
@@ -50,13 +51,14 @@ def test_an_exported_page_shows_the_avatar_and_obeys(files, tmp_path):
       pose: [...flameport.player.getPose().expr], moved: window.moved, playing: flameport.player.isPlaying})"""
     steps = [
         # Playing moves the clip; the space bar stops it; a slider holds an expression at its value.
-        "new Promise(r => setTimeout(r, 700)).then(() => { window.moved = flameport.player.seconds; })",
+        """(async () => { for (let i = 0; i < 200 && !window.moved; i++) {
+             await new Promise(r => setTimeout(r, 50)); window.moved = flameport.player.seconds; } })()""",
         "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: ' ', bubbles: true}))",
         "document.querySelector('#panel-toggle').click()",
         """{ const slider = document.querySelector('[title="smile"]').parentElement.querySelector('input');
              slider.value = 1.5; slider.dispatchEvent(new Event('input', {bubbles: true})); }""",
     ]
-    tasks = [page("wide", tell, steps), page("phone", tell, steps, **{"width": 375, "height": 812})]
+    tasks = [page("wide", tell, steps, ready=SHOWN), page("phone", tell, steps, ready=SHOWN, width=375, height=812)]
     report = run("swiftshader", tasks, files, tmp_path / "out", exported)
     assert not report["errors"]
     for name in ("wide", "phone"):
