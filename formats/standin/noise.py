@@ -6,7 +6,7 @@ TABLE = 32
 """Cells after which the lattice repeats; small, so that it stays in the processor's cache."""
 
 
-def value_noise(points: np.ndarray, wavelength: float, seed: int) -> np.ndarray:
+def value_noise(points: np.ndarray, wavelength: float | int, seed: int) -> np.ndarray:
     """Return smooth values about 0 with unit spread at points [P, 3] or [P, 2], float32.
 
     Args:

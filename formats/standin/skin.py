@@ -11,7 +11,7 @@ from formats.standin.sampling import Points
 from formats.standin.surface import JAW_RISE, monotone_cubic, smoothstep
 
 
-def color(red: float, green: float, blue: float) -> np.ndarray:
+def color(red: int, green: int, blue: int) -> np.ndarray:
     """Return linear RGB of an 8-bit display color."""
     return srgb_to_linear(np.array([red, green, blue]) / 255).astype(np.float32)
 
@@ -43,7 +43,10 @@ SHADOWS = (((29, -9.5, 68), (12, 4.0, 16), 0.15), ((16.5, -1, 68), (4, 6, 14), 0
            ((53, -56, 42), (10, 14, 20), 0.18), ((60, 30, 40), (9, 18, 20), 0.14))
 
 
-def blobs(points: Points, table: tuple[tuple[tuple[float, ...], tuple[float, ...], float], ...]) -> np.ndarray:
+Blob = tuple[tuple[float | int, ...], tuple[float | int, ...], float]
+
+
+def blobs(points: Points, table: tuple[Blob, ...]) -> np.ndarray:
     """Return the sum of mirrored Gaussian blobs at each point, capped at 1."""
     x = np.abs(points.at[:, 0])
     total = np.zeros(len(points), np.float32)

@@ -100,6 +100,8 @@ def test_clip_belongs_to_the_head_and_goes_round(avatar: Avatar) -> None:
 def test_clip_does_what_its_ranges_say(avatar: Avatar) -> None:
     clip = avatar.sequence
     assert clip is not None
+    assert clip.jaw is not None and clip.eyelids is not None and clip.eyes is not None
+    assert clip.neck is not None and clip.rotation is not None
     part = {name: slice(*span) for name, span in clip.ranges.items()}
     assert clip.jaw[part["talk"], 0].max() > 0.10 and clip.jaw[part["neutral"], 0].max() < 0.02
     assert clip.eyelids[part["blink"]].max() == 1 and clip.eyelids[part["blink"]].min() == 0
@@ -111,7 +113,7 @@ def test_clip_does_what_its_ranges_say(avatar: Avatar) -> None:
 
 
 def test_a_blink_lasts_as_long_as_blinks_do(avatar: Avatar) -> None:
-    assert avatar.sequence is not None
+    assert avatar.sequence is not None and avatar.sequence.eyelids is not None
     shut = avatar.sequence.eyelids[:, 0] > 0.5
     starts = np.flatnonzero(shut & ~np.roll(shut, 1))
     assert len(starts) == 8
@@ -141,7 +143,9 @@ def test_gaussians_stay_with_their_faces(avatar: Avatar) -> None:
         corners = posed.head.vertices[avatar.head.faces[layer.binding.face_index]]
         stand = np.einsum("nk,nkc->nc", layer.binding.barycentric.astype(np.float64), corners)
         size = triangle_frames(posed.head.vertices, avatar.head.faces)[1][layer.binding.face_index]
-        away = np.linalg.norm(posed.layers[0].cloud.means - stand, axis=1)
+        splats = posed.layers[0]
+        assert isinstance(splats, PosedSplats)
+        away = np.linalg.norm(splats.cloud.means - stand, axis=1)
         # Rounding to float32 at a meter is 6e-8.
         np.testing.assert_allclose(away, reach * size, atol=1e-6)
         # Hair is at most 100 mm long and cloth 120 mm wide, at whatever size their faces have grown to.
