@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction
 
-from formats.errors import AvatarError, FormatError, UnsupportedFeature
+from formats.errors import AvatarError, FormatError, UnsupportedFeature, naming
 
 if TYPE_CHECKING:
     from exporter.export import ExportReport
@@ -162,15 +162,19 @@ class Head:
         else:
             head = flame_pickle.read(Path(self.source), self.edition)
             if self.masks is not None:
-                head = dataclasses.replace(head, regions=flame_pickle.read_masks(self.masks))
+                with naming(self.masks):
+                    head = dataclasses.replace(head, regions=flame_pickle.read_masks(self.masks))
             if self.landmarks is not None:
-                head = dataclasses.replace(head, landmarks=flame_pickle.read_landmarks(self.landmarks))
+                with naming(self.landmarks):
+                    head = dataclasses.replace(head, landmarks=flame_pickle.read_landmarks(self.landmarks))
             if self.template is not None:
-                uvs, uv_faces = flame_pickle.read_template_obj(self.template, head.faces)
-                head = dataclasses.replace(head, uvs=uvs, uv_faces=uv_faces)
+                with naming(self.template):
+                    uvs, uv_faces = flame_pickle.read_template_obj(self.template, head.faces)
+                    head = dataclasses.replace(head, uvs=uvs, uv_faces=uv_faces)
             if self.eyelids is not None:
-                head = dataclasses.replace(head, eyeliddirs=flame_pickle.read_eyelids(*self.eyelids),
-                                           eyelid_space=self.eyelid_space)
+                lids = flame_pickle.read_eyelids(*self.eyelids)
+                with naming(self.eyelids[0]):
+                    head = dataclasses.replace(head, eyeliddirs=lids, eyelid_space=self.eyelid_space)
             if head.edition != "flame2023-open":
                 log.warning("%s: this FLAME edition is reported non-commercial; what is made with it carries its terms",
                             head.edition)
@@ -240,14 +244,14 @@ class MakeSequence:
         from exporter.targets.sequence import write_sequence
         from formats import codecs, retarget
 
+        if self.for_ is None and self.neutral != "none":
+            raise FormatError("--neutral needs --for X.avatar, whose neutral face it is fitted to")
         parts = [codecs.read_sequence(source, edition=self.edition, fps=self.fps) for source in self.sources]
-        sequence = retarget.join(parts, [source.stem for source in self.sources])
         if self.for_ is not None:
             head = load(self.for_).head
-            sequence = retarget.retarget(sequence, head, self.neutral)
-            sequence = retarget.with_head_motion(sequence, head, self.head_motion)
-        elif self.neutral != "none":
-            raise FormatError("--neutral needs --for X.avatar, whose neutral face it is fitted to")
+            parts = [retarget.retarget(part, head, self.neutral) for part in parts]
+            parts = [retarget.with_head_motion(part, head, self.head_motion) for part in parts]
+        sequence = retarget.join(parts, [source.stem for source in self.sources])
         write_sequence(sequence, self.out)
         _wrote(self.out, f"flameport render {self.for_ or 'X.avatar'} --sequence {self.out} --out film.mp4")
 
@@ -484,7 +488,8 @@ def _sequence(avatar: Avatar, path: Path | None) -> Sequence:
 
     if path is None:
         return avatar.sequence if avatar.sequence is not None else rest_sequence(avatar.head)
-    return retarget.retarget(load_sequence(path), avatar.head)
+    with naming(path):
+        return retarget.retarget(load_sequence(path), avatar.head)
 
 
 def _frames(text: str | None, count: int) -> list[float]:

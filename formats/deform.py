@@ -147,6 +147,8 @@ def deform_head(head: HeadModel, frame: Sequence) -> PosedHead:
     """Return the head posed as the first (usually only) frame of `frame` says.
 
     v = v_template + exprdirs expr + eyeliddirs eyelids + posedirs (R - I), linear blend skinning, translation.
+    With `eyelid_space` posed the lids come after skinning, turned by the root alone: metrical-tracker adds them unturned
+    to a head whose root never turns, and a clip that moves the head under a free camera must look the same.
     Identity is already in `v_template`; `Sequence.shape` is not used.
     """
     expr, local = expression_of(head, frame), joint_rotations(head, frame)
@@ -161,9 +163,9 @@ def deform_head(head: HeadModel, frame: Sequence) -> PosedHead:
         assert head.posedirs is not None
         rest = rest + head.posedirs @ feature
     vertices = skin(rest, _unit_rows(head.lbs_weights), transforms)
-    if head.eyeliddirs is not None and head.eyelid_space == "posed":
-        vertices = vertices + head.eyeliddirs @ eyelids
     root = local[head.joint_roles["root"]] if "root" in head.joint_roles else np.eye(3)
+    if head.eyeliddirs is not None and head.eyelid_space == "posed":
+        vertices = vertices + (head.eyeliddirs @ eyelids) @ root.T
     return PosedHead(vertices, transforms, expr, feature, eyelids, root)
 
 
@@ -322,7 +324,7 @@ def bind_to_skin(binding: SkinBinding, head: HeadModel, posed: PosedHead, local:
         rest = rest + eyeliddirs @ posed.eyelids
     means = skin(rest, weights, posed.joint_transforms)
     if eyeliddirs is not None and head.eyelid_space == "posed":
-        means = means + eyeliddirs @ posed.eyelids
+        means = means + (eyeliddirs @ posed.eyelids) @ posed.root_rotation.T
     if binding.rotation == "skin":
         blended = np.einsum("nj,jab->nab", weights, posed.joint_transforms[:, :3, :3], optimize=True)
         blended = blended + (1 - weights.sum(axis=1))[:, None, None] * np.eye(3)

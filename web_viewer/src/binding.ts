@@ -5,7 +5,7 @@
  */
 import type { FaceBinding, Head, Layer, SkinBinding } from "./avatar.ts";
 import { addDeltas } from "./dynamics.ts";
-import { addAll, type HeadPoser } from "./head.ts";
+import { addAll, addTurned, type HeadPoser } from "./head.ts";
 import type { Pose } from "./pose.ts";
 import { Influences, skin } from "./skinning.ts";
 import { FRAME, triangleFrame, vertexNormals } from "./surface.ts";
@@ -122,7 +122,7 @@ function withOwnTables(binding: SkinBinding, poser: HeadPoser, local: Float64Arr
     if (poser.feature.length) addAll(rest, own.correctives, poser.feature);
     if (atRest) addAll(rest, own.eyelids, pose.eyelids);
     skin(rest, own.weights, poser.matrices, missing, out);
-    if (!atRest) addAll(out, own.eyelids, pose.eyelids);
+    if (!atRest) addTurned(out, own.eyelids, pose.eyelids, poser.rootRotation);
   };
 }
 

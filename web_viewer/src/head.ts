@@ -28,6 +28,21 @@ export function addAll(out: Float64Array, directions: SparseRows[], coefficients
   for (let k = 0; k < directions.length; k++) addRows(out, directions[k], coefficients[k]);
 }
 
+/** Add directions after skinning, turned by the root (row-major): what `eyelidSpace` "posed" means. */
+export function addTurned(out: Float64Array, directions: SparseRows[], coefficients: Float64Array, root: Float64Array): void {
+  directions.forEach(({ rows, values }, k) => {
+    const weight = coefficients[k];
+    if (weight === 0) return;
+    const turn = root.map((entry) => entry * weight);
+    for (let v = 0; v < values.length; v += 3) {
+      const o = rows ? rows[v / 3] * 3 : v;
+      for (let i = 0; i < 3; i++) {
+        out[o + i] += turn[3 * i] * values[v] + turn[3 * i + 1] * values[v + 1] + turn[3 * i + 2] * values[v + 2];
+      }
+    }
+  });
+}
+
 /** Poses one head again and again without allocating. */
 export class HeadPoser {
   /** V * 3, world space. */
@@ -70,7 +85,7 @@ export class HeadPoser {
     if (head.eyelidSpace === "rest") addAll(rest, head.eyelids, pose.eyelids);
     if (this.feature.length) addAll(rest, head.correctives, this.feature);
     skin(rest, head.weights, this.matrices, null, this.vertices, this.linear);
-    if (head.eyelidSpace === "posed") addAll(this.vertices, head.eyelids, pose.eyelids);
+    if (head.eyelidSpace === "posed") addTurned(this.vertices, head.eyelids, pose.eyelids, this.rootRotation);
   }
 
   private rotateJoints(pose: Pose): void {
