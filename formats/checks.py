@@ -24,6 +24,8 @@ def array(owner: str, field: str, value: Any, shape: tuple[int | str | None, ...
     given = np.asarray(value)
     if given.dtype == object or given.dtype.kind not in "fiub":
         raise error(f"{owner}.{field}: expected numbers, got an array of {given.dtype}")
+    if given.dtype.kind == "b" and np.dtype(dtype).kind != "b":
+        raise error(f"{owner}.{field}: expected numbers, got true and false")
     expected = tuple(sizes.get(n, n) if isinstance(n, str) else n for n in shape)
     fits = given.ndim == len(shape) and all(
         not isinstance(want, int) or want == got for want, got in zip(expected, given.shape, strict=True))

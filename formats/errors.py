@@ -10,6 +10,10 @@
 A message says what and where, what was expected and what was found, and what to do next, in one line.
 """
 
+import contextlib
+from collections.abc import Iterator
+from os import PathLike
+
 
 class AvatarError(Exception):
     """The base of every error a user can put right; the command line prints it as one line and exits 1."""
@@ -33,3 +37,14 @@ class MissingAsset(AvatarError):
 
 class UnsupportedFeature(AvatarError):
     """A valid input that this reader, target or operation cannot carry."""
+
+
+@contextlib.contextmanager
+def naming(where: str | PathLike[str]) -> Iterator[None]:
+    """Put `where` in front of errors that do not say it yet: nouns name their fields, only readers know the file."""
+    try:
+        yield
+    except AvatarError as error:
+        if str(error).startswith(str(where)):
+            raise
+        raise type(error)(f"{where}: {error}") from error

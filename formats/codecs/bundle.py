@@ -18,7 +18,7 @@ from formats.codecs import bundle_images, head_file, safetensors_file, sequence_
 from formats.codecs.bundle_files import MANIFEST, BundleFiles, write_folder, write_zip
 from formats.codecs.bundle_layers import pack_layer, unpack_layer
 from formats.codecs.json_file import Fields, parse_json, read_json
-from formats.errors import AvatarError, CheckpointMismatch, FormatError, UnsupportedFeature
+from formats.errors import AvatarError, CheckpointMismatch, FormatError, UnsupportedFeature, naming
 from formats.head_model import HeadModel
 from formats.uv_maps import UVMaps
 
@@ -42,14 +42,9 @@ def read(path: str | os.PathLike[str]) -> Avatar:
     """
     with BundleFiles(path) as files:
         manifest = _manifest(files)
-        try:
-            # Damaged numbers may overflow while they are checked; the checks are what refuses them.
-            with np.errstate(over="ignore", invalid="ignore"):
-                return _avatar(manifest, files)
-        except AvatarError as error:
-            if str(error).startswith(files.where):
-                raise
-            raise type(error)(f"{files.where}: {error}") from error
+        # Damaged numbers may overflow while they are checked; the checks are what refuses them.
+        with naming(files.where), np.errstate(over="ignore", invalid="ignore"):
+            return _avatar(manifest, files)
 
 
 def write(avatar: Avatar, path: str | os.PathLike[str]) -> None:

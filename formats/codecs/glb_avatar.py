@@ -17,7 +17,7 @@ from formats.codecs.glb_layers import EXTENSION
 from formats.codecs.json_file import Fields
 from formats.conventions import linear_to_srgb, xyzw_to_wxyz
 from formats.deform import deform_head, rest_sequence
-from formats.errors import FormatError, UnsupportedFeature
+from formats.errors import FormatError, UnsupportedFeature, naming
 from formats.head_model import HeadModel
 from formats.rotations import axis_angle_to_matrix, quat_to_axis_angle
 from formats.sequence import Sequence
@@ -54,6 +54,17 @@ def read(path: str | os.PathLike[str]) -> Avatar:
 
 def from_document(document: GlbDocument) -> Avatar:
     """Return the avatar in a GLB document."""
+    # Damaged numbers may overflow while they are checked; the checks are what refuses them.
+    with naming(document.where), np.errstate(over="ignore", invalid="ignore"):
+        return _avatar(document)
+
+
+def sniff(head: bytes) -> bool:
+    """Tell whether a GLB that starts with `head` says that it holds our extension."""
+    return head[:4] == b"glTF" and EXTENSION.encode() in head
+
+
+def _avatar(document: GlbDocument) -> Avatar:
     root = document.extension(EXTENSION)
     if root is None:
         raise FormatError(f"{document.where}: holds no {EXTENSION} extension, so it is not an avatar of ours; "
@@ -77,11 +88,6 @@ def from_document(document: GlbDocument) -> Avatar:
     maps = _read_albedo(document, head.primitive) if head.textured else None
     return Avatar(head=head.model, layers=layers, maps=maps, vertex_rgb=colors, sequence=sequence,
                   meta=_read_meta(root.fields("meta")))
-
-
-def sniff(head: bytes) -> bool:
-    """Tell whether a GLB that starts with `head` says that it holds our extension."""
-    return head[:4] == b"glTF" and EXTENSION.encode() in head
 
 
 # --- Head -------------------------------------------------------------------------------------------------------------

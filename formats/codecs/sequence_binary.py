@@ -17,9 +17,8 @@ from formats.codecs.sequence_header import (
     check_header,
     header_of,
     is_zero,
-    located,
 )
-from formats.errors import FormatError, UnsupportedFeature
+from formats.errors import FormatError, UnsupportedFeature, naming
 from formats.files import read_bytes, write_bytes
 from formats.sequence import Sequence
 
@@ -69,10 +68,8 @@ def parse(data: bytes, where: str) -> Sequence:
         raise FormatError(f"{where}: {len(data) - start} bytes follow the last block; expected none")
     values = _gather(blocks, expected, where)
     fields.warn_unknown()
-    try:
+    with naming(where):
         return Sequence(**known, **values)
-    except FormatError as error:
-        raise located(error, where) from error
 
 
 def _header(data: bytes, where: str) -> tuple[Fields, int]:

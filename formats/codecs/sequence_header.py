@@ -66,8 +66,3 @@ def check_header(fields: Fields) -> dict[str, Any]:
 def is_zero(value: np.ndarray) -> bool:
     """Tell whether every float is +0 to the bit, so that leaving it out loses nothing."""
     return not value.view(np.uint32).any()
-
-
-def located(error: FormatError, where: str) -> FormatError:
-    """Return an error that a noun raised, with the file it came from in front."""
-    return FormatError(f"{where}: {error}")

@@ -19,9 +19,8 @@ from formats.codecs.sequence_header import (
     check_header,
     header_of,
     is_zero,
-    located,
 )
-from formats.errors import FormatError
+from formats.errors import FormatError, naming
 from formats.files import replacing
 from formats.sequence import Sequence
 
@@ -37,8 +36,12 @@ def read(path: str | os.PathLike[str]) -> Sequence:
         FormatError: It is not a sequence, or a field has the wrong type, length or value.
         UnsupportedFeature: A later major version wrote it.
     """
-    where = str(path)
-    fields = Fields(read_json(path), where)
+    with naming(path):
+        return _sequence(Fields(read_json(path), str(path)))
+
+
+def _sequence(fields: Fields) -> Sequence:
+    where = fields.where
     known = check_header(fields)
     frames = [Fields(frame, f"{where}: frame {i}") for i, frame in enumerate(fields.items("frames"))]
     if not frames:
@@ -59,10 +62,7 @@ def read(path: str | os.PathLike[str]) -> Sequence:
     unknown = sorted({key for frame in frames for key in frame.values if key not in FRAME_KEYS})
     if unknown:
         LOG.warning("%s: ignored unknown frame fields %s", where, ", ".join(unknown))
-    try:
-        return Sequence(**known, **values)
-    except FormatError as error:
-        raise located(error, where) from error
+    return Sequence(**known, **values)
 
 
 def write(sequence: Sequence, path: str | os.PathLike[str]) -> None:

@@ -16,9 +16,8 @@ Where we differ from the public renderer, and what `as_original` does about it:
 `vertex_order.json` only names an order to draw in; it is checked against the mesh and not needed.
 """
 
-import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from formats.codecs import inria_ply
 from formats.codecs.glb import read_document
 from formats.codecs.json_file import as_numbers, parse_json
 from formats.conventions import ARKIT_52, rgb_to_sh
-from formats.errors import CheckpointMismatch, FormatError, UnsupportedFeature
+from formats.errors import CheckpointMismatch, FormatError, UnsupportedFeature, naming
 from formats.gaussians import GaussianCloud
 from formats.head_model import ARKIT_TAIL, ROLES, HeadModel
 from formats.importers import lam_clips, lam_flame
@@ -65,20 +64,9 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     """
     if head is not None or sides:
         raise UnsupportedFeature(f"{path}: a LAM zip holds everything; leave --head and --side out")
-    with LamArchive(Path(path)) as archive:
+    with LamArchive(Path(path)) as archive, naming(path):
         return _flame_avatar(archive, as_original, edition) if lam_flame.is_flame(archive) else _arkit_avatar(
             archive, as_original)
-
-
-@contextlib.contextmanager
-def _naming(where: str) -> Iterator[None]:
-    """Say which member an error is about, where a noun that is being built names only its own field."""
-    try:
-        yield
-    except FormatError as error:
-        if where in str(error):
-            raise
-        raise FormatError(f"{where}: {error}") from error
 
 
 def _arkit_avatar(archive: LamArchive, as_original: bool) -> Avatar:
@@ -95,7 +83,7 @@ def _arkit_avatar(archive: LamArchive, as_original: bool) -> Avatar:
     shown = np.zeros_like(weights) if as_original else weights
     if as_original:
         shown[:, anchor] = 1
-    with _naming(document.where):
+    with naming(document.where):
         model = HeadModel(
             edition=_arkit_edition(mesh.target_names), v_template=mesh.vertices, faces=mesh.faces,
             exprdirs=mesh.targets, lbs_weights=shown, parents=mesh.skeleton.parents,
@@ -107,7 +95,7 @@ def _arkit_avatar(archive: LamArchive, as_original: bool) -> Avatar:
     sequence = None
     if "animation.glb" in archive:
         clips = read_document(archive.read("animation.glb"), archive.where("animation.glb"))
-        with _naming(clips.where):
+        with naming(clips.where):
             sequence = lam_clips.read_clips(clips, mesh.skeleton, weights, anchor, model.edition, model.expr_names,
                                             roles)
     else:
@@ -119,7 +107,7 @@ def _flame_avatar(archive: LamArchive, as_original: bool, edition: str) -> Avata
     document = read_document(archive.read("skin.glb"), archive.where("skin.glb"))
     mesh = lam_flame.read_flame_mesh(archive, document)
     arkit = bool(mesh.target_names) and all(name in ARKIT_52 for name in mesh.target_names)
-    with _naming(f"{document.where} or bone_tree.json"):
+    with naming(f"{document.where} or bone_tree.json"):
         model = HeadModel(
             edition=_arkit_edition(mesh.target_names) if arkit else edition, v_template=mesh.vertices,
             faces=mesh.faces, exprdirs=mesh.targets, lbs_weights=mesh.weights, parents=np.array([-1, 0, 1, 1, 1]),
@@ -129,7 +117,7 @@ def _flame_avatar(archive: LamArchive, as_original: bool, edition: str) -> Avata
     _check_order(archive, len(mesh.vertices))
     sequence = None
     if "flame_params.json" in archive:
-        with _naming(archive.where("flame_params.json")):
+        with naming(archive.where("flame_params.json")):
             sequence = lam_flame.read_flame_params(archive, model.edition, mesh.target_names, model.expr_names)
     else:
         LOG.warning("%s: holds no flame_params.json; the avatar has no clip of its own", archive.path)
@@ -146,7 +134,7 @@ def _avatar(archive: LamArchive, model: HeadModel, means: np.ndarray, cloud: Gau
         LOG.warning("%s: %.0f %% of the colours lie outside 0..1 and are clipped; are f_dc_* final colours, as LAM "
                     "writes them?", archive.where("offset.ply"), 100 * outside)
     rgb = np.clip(rgb, 0, 1)
-    with _naming(archive.where("offset.ply")):
+    with naming(archive.where("offset.ply")):
         shown = GaussianCloud(means, cloud.quats, cloud.scales, cloud.opacities, rgb_to_sh(rgb[:, None]))
     return Avatar(head=model, layers=(SplatLayer(shown, binding),), vertex_rgb=rgb, sequence=sequence,
                   meta=Meta(name=archive.name, system="lam", source=archive.path.name, paper=PAPER,
