@@ -19,6 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
+from formats.camera import look_at
+from formats.codecs import camera_json
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("FLAMEPORT_DATA", ROOT.parent / "shared" / "data"))
 
@@ -120,6 +125,10 @@ def web(rounds: int = 3, seconds: int = 8) -> None:
                         str(assets / "clip.json")], check=True, cwd=ROOT, capture_output=True)
         subprocess.run([*flameport, "export", str(assets / "lam.avatar"), "glb", "--out", str(assets / "lam.glb"),
                         "--allow-loss"], check=True, cwd=ROOT, capture_output=True)
+        # The public renderer's own camera: (0, 1.8, 1), pitched 10 degrees down, 50 degrees high.
+        eye, pitch = np.array([0, 1.8, 1.0]), np.radians(-10)
+        camera_json.write(look_at(eye, eye + [0, np.sin(pitch), -np.cos(pitch)], np.radians(50), 512, 512),
+                          assets / "camera.json")
         rows: list[dict[str, object]] = []
         for driver in ("swiftshader", "llvmpipe"):
             done = subprocess.run(["node", "measure.mjs", str(peers), str(assets), driver, str(rounds), str(seconds),
