@@ -39,16 +39,16 @@ class Show:
 
 
 def _synthetic() -> Show:
-    avatar = tiny_avatar("edge-height", n=4000, degree=3)
+    avatar = tiny_avatar("edge-height", n=2000, degree=3)
     assert avatar.sequence is not None
-    return Show(avatar, avatar.sequence, tiny_camera(0.3, 256), tuple(np.linspace(0, 3, 10).tolist()))
+    return Show(avatar, avatar.sequence, tiny_camera(0.3, 192), tuple(np.linspace(0, 3, 10).tolist()))
 
 
 def _standin() -> Show:
-    avatar = standin_avatar(20_000)
+    avatar = standin_avatar(15_000)
     assert avatar.sequence is not None
-    moments = (0, 20.5, 45, 60.25, 80, 100, 118, 140, 170, 185.75, 200, 230)
-    return Show(avatar, avatar.sequence, default_camera(avatar, 320, 320), moments)
+    moments = (0, 20.5, 45, 60.25, 80, 118, 140, 170, 185.75, 230)
+    return Show(avatar, avatar.sequence, default_camera(avatar, 256, 256), moments)
 
 
 def _lam(path: Path) -> Show:
@@ -58,7 +58,7 @@ def _lam(path: Path) -> Show:
     expr = np.clip(rng.normal(0, 0.4, (10, len(names))), 0, 1)
     turn = rng.normal(0, 0.15, (10, 3))
     sequence = Sequence(avatar.head.edition, 25, expr, rotation=turn, expr_names=names)
-    return Show(avatar, sequence, default_camera(avatar, 320, 320), tuple(np.linspace(0, 9, 10).tolist()))
+    return Show(avatar, sequence, default_camera(avatar, 256, 256), tuple(np.linspace(0, 9, 10).tolist()))
 
 
 @pytest.fixture(scope="module")

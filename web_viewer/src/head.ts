@@ -29,7 +29,12 @@ export function addAll(out: Float64Array, directions: SparseRows[], coefficients
 }
 
 /** Add directions after skinning, turned by the root (row-major): what `eyelidSpace` "posed" means. */
-export function addTurned(out: Float64Array, directions: SparseRows[], coefficients: Float64Array, root: Float64Array): void {
+export function addTurned(
+  out: Float64Array,
+  directions: SparseRows[],
+  coefficients: Float64Array,
+  root: Float64Array,
+): void {
   directions.forEach(({ rows, values }, k) => {
     const weight = coefficients[k];
     if (weight === 0) return;

@@ -164,11 +164,12 @@ export class Panel {
     return this.section("Pose", false, ...parts);
   }
 
-  /** Every joint by name, for heads that have more than FLAME's five. */
+  /** Joints by name, for heads that have more than FLAME's five: those that carry vertices. */
   private joints(avatar: Avatar): HTMLElement | null {
     const { head } = avatar;
     const driven = new Set(Object.values(head.roles));
-    const others = head.jointNames.filter((_, j) => !driven.has(j));
+    const carrying = new Set(head.weights.joints);
+    const others = head.jointNames.filter((_, j) => carrying.has(j) && !driven.has(j));
     if (!others.length) return null;
     const search = element("input", { type: "search", placeholder: "Search joints", "aria-label": "Search joints" });
     const list = element("div", { className: "sliders" });
