@@ -139,6 +139,9 @@ class HeadModel:
                 raise FormatError(f"HeadModel.joint_roles: '{role}': {joint} names no role or no joint")
         for name, ids in self.regions.items():
             checks.indices(own, f"regions[{name}]", ids, vertex_count, "vertices")
+        for name, ids in self.landmarks.items():
+            if name.endswith("faces_idx"):
+                checks.indices(own, f"landmarks[{name}]", ids, len(self.faces), "faces")
         if not self.content_hash:
             checks.freeze(self, {"content_hash": self._hash()})
 

@@ -395,10 +395,14 @@ def test_mediapipe_embedding(tmp_path):
 
 
 def test_landmarks_fit_a_head(tmp_path):
-    """HeadModel takes every array as it comes."""
+    """HeadModel takes every array as it comes, as long as its faces are there."""
     path = tmp_path / "landmark_embedding.npy"
     path.write_bytes(npy(with_torch_names(deca()[1])))
-    head = dataclasses.replace(tiny_head(), landmarks=flame_pickle.read_landmarks(path))
+    found = flame_pickle.read_landmarks(path)
+    with pytest.raises(FormatError, match="there are 216 faces"):
+        dataclasses.replace(tiny_head(), landmarks=found)
+    found |= {name: ids % 216 for name, ids in found.items() if name.endswith("faces_idx")}
+    head = dataclasses.replace(tiny_head(), landmarks=found)
     assert head.landmarks["dynamic_lmk_bary_coords"].shape == (79, 17, 3)
 
 
