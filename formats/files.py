@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,22 +20,32 @@ def read_bytes(path: str | os.PathLike[str], limit: int = SIZE_LIMIT) -> bytes:
 
     Raises:
         MissingAsset: There is no such file, or it may not be read.
-        FormatError: It is a folder, or larger than `limit` bytes.
+        FormatError: It is a folder, a device or a pipe, empty, or larger than `limit` bytes.
     """
-    path = Path(path)
+    check_readable(path, limit)
     try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise FormatError(f"{path}: is a folder, expected a file")
-        if size > limit:
-            raise FormatError(f"{path}: {size} bytes, more than the {limit} this format may have")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise MissingAsset(f"{path}: no such file") from error
-    except PermissionError as error:
-        raise MissingAsset(f"{path}: may not be read: {error.strerror}") from error
+        return Path(path).read_bytes()
     except OSError as error:
         raise MissingAsset(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def check_readable(path: str | os.PathLike[str], limit: int = SIZE_LIMIT) -> None:
+    """Raise what `read_bytes` would unless `path` is a file with something in it and at most `limit` bytes."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError as error:
+        raise MissingAsset(f"{path}: no such file") from error
+    except OSError as error:
+        raise MissingAsset(f"{path}: cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise FormatError(f"{path}: is a folder, expected a file")
+    if not stat.S_ISREG(status.st_mode):
+        # Neither says how long it is, and a pipe can be read only once.
+        raise FormatError(f"{path}: is a device or a pipe, expected a file; save it to disk first")
+    if status.st_size == 0:
+        raise FormatError(f"{path}: is empty (0 bytes); copy or write it again")
+    if status.st_size > limit:
+        raise FormatError(f"{path}: {status.st_size} bytes, more than the {limit} this format may have")
 
 
 @contextlib.contextmanager
@@ -47,15 +58,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.is_dir():
         raise FormatError(f"{target}: is a folder, expected to write a file; give --out a file name")
     _make_parent(target)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.tmp-", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _writing(target):
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.tmp-", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -70,24 +82,37 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.is_file():
         raise FormatError(f"{target}: is a file, expected to write a folder; remove it or choose another --out")
     _make_parent(target)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
-    try:
-        yield temporary
-        os.chmod(temporary, 0o777 & ~_umask())
-        if not target.exists():
-            os.replace(temporary, target)
-        elif not _exchange(temporary, target):
-            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
-            os.replace(target, aside)
-            try:
+    with _writing(target):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+        try:
+            yield temporary
+            os.chmod(temporary, 0o777 & ~_umask())
+            if not target.exists():
                 os.replace(temporary, target)
-            except OSError:
-                os.replace(aside, target)
-                raise
-            shutil.rmtree(aside, ignore_errors=True)
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+            elif not _exchange(temporary, target):
+                aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
+                os.replace(target, aside)
+                try:
+                    os.replace(temporary, target)
+                except OSError:
+                    os.replace(aside, target)
+                    raise
+                shutil.rmtree(aside, ignore_errors=True)
+        finally:
+            if temporary.exists():
+                shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Say which output the system refused: no space, no permission, too long a name."""
+    try:
+        yield
+    except BrokenPipeError:  # of the terminal that is told of progress
+        raise
+    except OSError as error:
+        raise MissingAsset(f"{target}: cannot be written: {error.strerror or error}; make room, or choose another "
+                           "--out") from error
 
 
 def _exchange(one: Path, other: Path) -> bool:

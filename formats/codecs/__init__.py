@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from formats.errors import FormatError, MissingAsset
+from formats.files import check_readable
 
 if TYPE_CHECKING:
     from formats.avatar import Avatar
@@ -117,11 +118,10 @@ def read_sequence(path: str | os.PathLike[str], edition: str | None = None, fps:
 
 
 def _beginning(path: Path) -> bytes:
+    check_readable(path)
     try:
         with open(path, "rb") as file:
             return file.read(HEAD_BYTES)
-    except FileNotFoundError as error:
-        raise MissingAsset(f"{path}: no such file") from error
     except OSError as error:
         raise MissingAsset(f"{path}: cannot be read: {error.strerror}") from error
 

@@ -94,7 +94,7 @@ def _picture_size(path: Path, first: Fields) -> tuple[int, int]:
     name = first.text("file_path", "")
     stem = Path(name).name
     for picture in (path.parent / "image" / f"{stem}.png", path.parent / "image" / f"{stem}.jpg"):
-        if stem and picture.is_file():
+        if stem and os.path.isfile(picture):  # unlike Path's, False also for a name that no system takes
             try:
                 with Image.open(picture) as image:
                     return image.size

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from formats.errors import FormatError, MissingAsset
-from formats.files import SIZE_LIMIT, replacing
+from formats.files import SIZE_LIMIT, check_readable, replacing
 
 _DEFLATE_RATIO = 1100
 """Deflate cannot shrink by more than about 1032; a zip entry that claims to is damaged or a bomb."""
@@ -70,12 +70,9 @@ def open_zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
         MissingAsset: There is no such file.
         FormatError: It is no zip, or a damaged one.
     """
+    check_readable(path)
     try:
         return zipfile.ZipFile(path)
-    except FileNotFoundError as error:
-        raise MissingAsset(f"{path}: no such file") from error
-    except IsADirectoryError as error:
-        raise FormatError(f"{path}: is a folder, expected a file") from error
     except OSError as error:
         raise MissingAsset(f"{path}: cannot be read: {error.strerror or error}") from error
     except _DAMAGED as error:

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from formats.errors import FormatError, MissingAsset, UnsupportedFeature
+from formats.files import check_readable
 
 ENTRY_LIMIT = 10_000
 MEMBER_LIMIT = 256 << 20
@@ -23,12 +24,9 @@ class LamArchive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        check_readable(path)
         try:
             self._zip = zipfile.ZipFile(path)
-        except FileNotFoundError as error:
-            raise MissingAsset(f"{path}: no such file") from error
-        except IsADirectoryError as error:
-            raise FormatError(f"{path}: is a folder; expected the avatar's zip file") from error
         except OSError as error:
             raise MissingAsset(f"{path}: cannot be read: {error.strerror or error}") from error
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
@@ -73,7 +71,9 @@ class LamArchive:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UnsupportedFeature(f"{self.where(name)}: packed by method {info.compress_type}; pack it with deflate")
         try:
-            data = self._zip.read(info)
+            # With a size: without one, zipfile unpacks up to 2 GiB before it looks at what the entry declares.
+            with self._zip.open(info) as member:
+                data = member.read(info.file_size + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
             raise FormatError(f"{self.where(name)}: damaged: {error}; copy or export the zip again") from error
         if len(data) != info.file_size:

@@ -132,7 +132,7 @@ def test_a_failed_write_leaves_the_old_bundle(avatar, folder, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(MissingAsset, match="x.avatar: cannot be written: disk full"):
         bundle.write(tiny_avatar("world"), folder)
     monkeypatch.undo()
     assert before == {p.name: p.read_bytes() for p in folder.iterdir()}

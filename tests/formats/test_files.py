@@ -1,5 +1,6 @@
 """Nothing is ever half-written."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -67,3 +68,30 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"12345")
     with pytest.raises(FormatError, match="5 bytes, more than the 4"):
         files.read_bytes(tmp_path / "big", 4)
+    (tmp_path / "nothing").touch()
+    with pytest.raises(FormatError, match="is empty"):
+        files.read_bytes(tmp_path / "nothing")
+    with pytest.raises(MissingAsset, match="cannot be read: File name too long"):
+        files.read_bytes(tmp_path / ("x" * 5000))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and devices in the file system")
+def test_pipes_and_devices_are_refused_before_they_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(FormatError, match="is a device or a pipe"):
+            files.read_bytes(path)
+
+
+def test_what_the_system_refuses_to_write_names_the_output(tmp_path: Path) -> None:
+    (tmp_path / "x.bin").write_bytes(b"old")
+    with pytest.raises(MissingAsset, match="x.bin: cannot be written: No space left"), files.replacing(tmp_path / "x.bin"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(MissingAsset, match="page: cannot be written: No space"), files.replacing_folder(tmp_path / "page"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    for writer in (files.replacing, files.replacing_folder):
+        with pytest.raises(MissingAsset, match="cannot be written: File name too long"), writer(tmp_path / ("x" * 250)):
+            pass
+    with pytest.raises(BrokenPipeError), files.replacing(tmp_path / "x.bin"):
+        raise BrokenPipeError
+    assert (tmp_path / "x.bin").read_bytes() == b"old" and names(tmp_path) == ["x.bin"]

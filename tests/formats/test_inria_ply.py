@@ -98,7 +98,7 @@ POINT = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "sca
          "rot_2", "rot_3")
 ONE = np.array([0] * 10 + [1, 0, 0, 0], "<f4").tobytes()
 WRONG = {
-    "empty": (b"", FormatError, "not a PLY"),
+    "empty": (b"", FormatError, "is empty"),
     "another": (b"glTF....", FormatError, "not a PLY"),
     "no end": (header(*POINT)[:-12], FormatError, "end_header"),
     "cut": (header(*POINT) + ONE[:-1], FormatError, "1 vertices of 56 bytes need 56 bytes, 55 are there"),
