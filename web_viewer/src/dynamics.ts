@@ -3,6 +3,10 @@ import type { LinearDynamics } from "./avatar.ts";
 import { SequenceError } from "./errors.ts";
 import type { Pose } from "./pose.ts";
 
+/** What dynamics may move, and how many numbers that is per Gaussian. */
+export const CHANNELS = { means: 3, rotvecs: 3, log_scales: 3, opacity_logits: 1, rgb: 3 } as const;
+export type Channel = keyof typeof CHANNELS;
+
 /**
  * Write the coefficients c: the named drivers end to end, less their mean.
  *

@@ -1,0 +1,139 @@
+/** Layers of a GLB: `KHR_gaussian_splatting` primitives that say how they ride the head (`exporter/GLB.md`, 1.2 and 1.3). */
+import type { FaceBinding, Head, Layer, LinearDynamics, SkinBinding, SkinTables } from "./avatar.ts";
+import { CHANNELS, type Channel } from "./dynamics.ts";
+import { choice, EXTENSION, fail, integer, list, onePrimitive, SPLATS, text } from "./fields.ts";
+import type { Glb, Json, SparseRows } from "./glb.ts";
+import { undoBinding } from "./rest.ts";
+import { csrFromDense } from "./skinning.ts";
+
+/** Return a layer of Gaussians, in its binding's local space. */
+export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Layer {
+  choice(entry?.kind, `layers[${index}].kind`, ["splats"]);
+  const primitive = onePrimitive(glb, entry.mesh, `layers[${index}].mesh`);
+  const { attributes } = primitive;
+  const splats = primitive.extensions?.[SPLATS];
+  const own = splats?.extensions?.[EXTENSION] ?? fail(`layers[${index}]`);
+  if (splats.colorSpace !== undefined) choice(splats.colorSpace, "colorSpace", ["srgb_rec709_display"]);
+  const count = glb.count(attributes.POSITION, 3);
+  const name = (attribute: string) => attributes[`${SPLATS}:${attribute}`];
+  const binding = readBinding(glb, head, own.binding ?? fail("binding"), count);
+  const rotations = glb.floats(name("ROTATION"), 4, count);
+  const quats = new Float32Array(4 * count);
+  for (let i = 0; i < count; i++) {
+    quats.set([rotations[4 * i + 3], rotations[4 * i], rotations[4 * i + 1], rotations[4 * i + 2]], 4 * i);
+  }
+  const offset = own.binding.offset;
+  const means =
+    binding.kind === "skin"
+      ? glb.floats(attributes.POSITION, 3)
+      : offset === undefined
+        ? new Float32Array(3 * count)
+        : glb.floats(offset, 3, count);
+  const scales = glb.floats(name("SCALE"), 3, count);
+  const { sh, degree } = readHarmonics(glb, name, count);
+  const layer: Layer = {
+    name: text(entry.name, `layer ${index}`),
+    count,
+    binding,
+    means,
+    quats,
+    scales,
+    opacities: glb.floats(name("OPACITY"), 1, count),
+    sh,
+    degree,
+    shFrame: choice(own.shFrame ?? "world", "shFrame", ["world", "head"]),
+    dynamics: own.dynamics ? readDynamics(glb, own.dynamics, count) : null,
+  };
+  undoBinding(layer, head);
+  return layer;
+}
+
+function readHarmonics(
+  glb: Glb,
+  name: (attribute: string) => Json,
+  count: number,
+): { sh: Float32Array; degree: number } {
+  let degree = 0;
+  while (degree < 3 && name(`SH_DEGREE_${degree + 1}_COEF_0`) !== undefined) degree++;
+  const k = (degree + 1) ** 2;
+  const sh = new Float32Array(count * k * 3);
+  for (let band = 0, at = 0; band <= degree; band++) {
+    for (let m = 0; m <= 2 * band; m++, at++) {
+      const values = glb.floats(name(`SH_DEGREE_${band}_COEF_${m}`), 3, count);
+      for (let i = 0; i < count; i++) {
+        for (let c = 0; c < 3; c++) sh[(i * k + at) * 3 + c] = values[3 * i + c];
+      }
+    }
+  }
+  return { sh, degree };
+}
+
+function readBinding(glb: Glb, head: Head, spec: Json, count: number): FaceBinding | SkinBinding {
+  if (choice(spec.kind, "binding.kind", ["face", "skin"]) === "face") {
+    const canonical = spec.canonicalVertices;
+    const binding: FaceBinding = {
+      kind: "face",
+      face: glb.integers(spec.face, 1, count, head.faces.length / 3),
+      barycentric: glb.floats(spec.barycentric, 2, count),
+      frame: choice(spec.frame, "binding.frame", ["face", "vertex", "none"]),
+      offsetScale: choice(spec.offsetScale, "binding.offsetScale", ["none", "edge_height", "double_area"]),
+      splatScale: choice(spec.splatScale, "binding.splatScale", ["none", "edge_height", "log_area_ratio"]),
+      canonical: canonical === undefined ? null : glb.floats(canonical, 3, head.vertexCount),
+    };
+    const needs = binding.frame === "vertex" || binding.splatScale === "log_area_ratio";
+    return needs && !binding.canonical ? fail("binding.canonicalVertices") : binding;
+  }
+  const rotation = choice(spec.rotation ?? "none", "binding.rotation", ["none", "skin", "surface"]);
+  if (spec.sharesVertices === true) {
+    if (count !== head.vertexCount) fail("binding.sharesVertices");
+    return { kind: "skin", vertex: Uint32Array.from({ length: count }, (_, i) => i), own: null, rotation };
+  }
+  if (spec.vertex !== undefined) {
+    return { kind: "skin", vertex: glb.integers(spec.vertex, 1, count, head.vertexCount), own: null, rotation };
+  }
+  if (rotation === "surface") fail("binding.rotation");
+  const joints = head.parents.length;
+  const own: SkinTables = {
+    expressions: directions(glb, spec.exprdirs, count, head.expressions.length),
+    correctives: directions(glb, spec.posedirs, count, 36),
+    eyelids: directions(glb, spec.eyeliddirs, count, 2),
+    weights: csrFromDense(glb.floats(spec.lbsWeights, 1, count * joints), count, joints),
+  };
+  return { kind: "skin", vertex: null, own, rotation };
+}
+
+/** Split K * N rows into K directions of N. */
+function directions(glb: Glb, accessor: Json, count: number, most: number): SparseRows[] {
+  if (accessor === undefined) return [];
+  const values = glb.floats(accessor, 3);
+  const k = values.length / (3 * count);
+  if (!Number.isInteger(k) || k > most) fail("binding's own blendshapes");
+  return Array.from({ length: k }, (_, i) => ({
+    rows: null,
+    values: values.subarray(3 * count * i, 3 * count * (i + 1)),
+  }));
+}
+
+function readDynamics(glb: Glb, spec: Json, count: number): LinearDynamics {
+  const rank = integer(spec.rank, "dynamics.rank", 4096);
+  const tables: Partial<Record<Channel, Float32Array>> = {};
+  for (const [name, accessor] of Object.entries(spec.tables ?? fail("dynamics.tables"))) {
+    const channel = choice(name, "dynamics.tables", Object.keys(CHANNELS) as Channel[]);
+    const width = CHANNELS[channel];
+    const values = glb.floats(accessor, 1, count * rank * width);
+    const turned = new Float32Array(values.length);
+    for (let i = 0, at = 0; i < count; i++) {
+      for (let k = 0; k < rank; k++) {
+        for (let c = 0; c < width; c++, at++) turned[(k * count + i) * width + c] = values[at];
+      }
+    }
+    tables[channel] = turned;
+  }
+  return {
+    space: choice(spec.space, "dynamics.space", ["canonical", "posed"]),
+    driver: list(spec.driver, "dynamics.driver").map((name) => text(name, "")),
+    mean: spec.driverMean === undefined ? null : glb.floats(spec.driverMean, 1),
+    rank,
+    tables,
+  };
+}
