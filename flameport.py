@@ -442,7 +442,9 @@ COMMANDS: dict[str, type] = {
 def main(argv: Words[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 a clear error about the input, 2 wrong usage."""
     words = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     log.setLevel(logging.INFO)
     try:
         if words and words[0] in PLANNED:
@@ -452,7 +454,7 @@ def main(argv: Words[str] | None = None) -> int:
         if words[:1] == ["export"]:
             commands["export"] = _export_with_options(words[1:])
         command = tyro.extras.subcommand_cli_from_dict(
-            commands, prog="flameport", description=__doc__.splitlines()[0], args=words)
+            commands, prog="flameport", description=(__doc__ or "").splitlines()[0], args=words)
         command.run()
     except AvatarError as error:
         _error(str(error))
@@ -463,6 +465,13 @@ def main(argv: Words[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # Readers and writers say what the system refused; this is for names it cannot even look up.
+        _error(f"{error.filename or 'a file'}: {error.strerror or error}")
+        return 1
+    except MemoryError:
+        _error("not enough memory for this input; close other programs, or give it fewer frames or a smaller picture")
+        return 1
     return 0
 
 
@@ -521,17 +530,29 @@ def _console(stderr: bool = True) -> Any:
 
 def _progress(text: str) -> None:
     if sys.stderr.isatty():
-        _console().print(f"[dim]{text}[/dim]")
+        _console().print(_shown(text), style="dim", markup=False)
     else:
         log.info("%s", text)
 
 
 def _say(text: str) -> None:
-    _console(stderr=False).print(text, markup=False)
+    _console(stderr=False).print("\n".join(_shown(line) for line in text.split("\n")), markup=False)
 
 
 def _error(text: str) -> None:
-    _console().print("error: " + " ".join(text.split()), style="red", markup=False)
+    _console().print("error: " + _shown(text), style="red", markup=False)
+
+
+def _shown(text: str) -> str:
+    """Return text on one line, with control characters spelled out: names in files may try to steer the terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.splitlines()))
+
+
+class _OneLine(logging.Formatter):
+    """What library code logs, safe for the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _shown(super().format(record))
 
 
 def _wrote(path: Path, following: str) -> None:
@@ -554,10 +575,12 @@ def _short(value: Any) -> str:
 
 def _table(title: str, rows: Words[tuple[Any, ...]], to: Any = None) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, show_header=False, title_justify="left")
+    # Plain text: brackets in names are no markup.
+    table = Table(title=Text(_shown(title), style="table.title"), show_header=False, title_justify="left")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(_shown(str(cell))) for cell in row))
     _console(stderr=to is sys.stderr).print(table)
 
 

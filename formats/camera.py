@@ -23,17 +23,17 @@ class Camera:
     def __post_init__(self) -> None:
         set_ = {name: checks.array("Camera", name, getattr(self, name), shape, {}, np.float64)
                 for name, shape in (("K", (3, 3)), ("world_to_camera", (4, 4)))}
-        if not (set_["K"][0, 0] > 0 and set_["K"][1, 1] > 0):
-            raise FormatError(f"Camera.K: focal lengths must be positive, got {set_['K'][0, 0]}, {set_['K'][1, 1]}")
-        rotation = set_["world_to_camera"][:3, :3]
+        checks.freeze(self, set_)
+        if not (self.K[0, 0] > 0 and self.K[1, 1] > 0):
+            raise FormatError(f"Camera.K: focal lengths must be positive, got {self.K[0, 0]}, {self.K[1, 1]}")
+        rotation = self.world_to_camera[:3, :3]
         if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
             raise FormatError("Camera.world_to_camera: the upper 3x3 must be a rotation; fold scale into translation")
         for name in ("width", "height"):
             value = int(getattr(self, name))
             if not 1 <= value <= 16384:
                 raise FormatError(f"Camera.{name}: expected 1..16384 pixels, got {value}")
-            set_[name] = value
-        checks.freeze(self, set_)
+            checks.freeze(self, {name: value})
 
     @property
     def position(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Running an avatar's ONNX networks, with onnxruntime, only when one is used."""
 
 import functools
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,7 @@ from formats.errors import BindingError, FormatError, MissingAsset
 
 def _load_errors() -> tuple[type[BaseException], ...]:
     # onnxruntime raises classes of its own, which share no base but Exception.
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
+    state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented", "RuntimeException")
     return (RuntimeError, ValueError, *(getattr(state, n) for n in names if hasattr(state, n)))
 

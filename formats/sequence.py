@@ -23,15 +23,15 @@ class Sequence:
     """Whose coefficients these are: one of `head_model.EDITIONS`."""
     fps: float
     expr: Float32[np.ndarray, "T E"]
-    rotation: Float32[np.ndarray, "T 3"] | None = None
-    """Of the root, about the root joint. Zeros when absent, as every field below."""
-    neck: Float32[np.ndarray, "T 3"] | None = None
-    jaw: Float32[np.ndarray, "T 3"] | None = None
-    eyes: Float32[np.ndarray, "T 6"] | None = None
+    rotation: Float32[np.ndarray, "T 3"] = None  # type: ignore[assignment]
+    """Of the root, about the root joint. Zeros when None is given, as every field below to `translation`."""
+    neck: Float32[np.ndarray, "T 3"] = None  # type: ignore[assignment]
+    jaw: Float32[np.ndarray, "T 3"] = None  # type: ignore[assignment]
+    eyes: Float32[np.ndarray, "T 6"] = None  # type: ignore[assignment]
     """Left eye, then right eye."""
-    eyelids: Float32[np.ndarray, "T 2"] | None = None
+    eyelids: Float32[np.ndarray, "T 2"] = None  # type: ignore[assignment]
     """Left, right."""
-    translation: Float32[np.ndarray, "T 3"] | None = None
+    translation: Float32[np.ndarray, "T 3"] = None  # type: ignore[assignment]
     """Added after skinning."""
     shape: Float32[np.ndarray, " S"] | None = None
     """Identity of the tracked person; for making avatars, never used by `deform`."""

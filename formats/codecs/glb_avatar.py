@@ -12,7 +12,7 @@ from PIL import Image
 
 from formats.avatar import Avatar, Meta
 from formats.codecs import glb_layers
-from formats.codecs.glb import GlbDocument, read_document
+from formats.codecs.glb import GlbDocument, check_size, read_document
 from formats.codecs.glb_layers import EXTENSION
 from formats.codecs.json_file import Fields
 from formats.conventions import linear_to_srgb, xyzw_to_wxyz
@@ -120,6 +120,7 @@ def _read_head(document: GlbDocument, entry: Fields) -> _Head:
     if lids not in (0, 2) or correctives not in (0, 36) or expressions + lids + correctives != len(targets):
         raise FormatError(f"{entry.where}: {expressions} expressions, {lids} eyelids and {correctives} correctives, but "
                           f"{len(targets)} morph targets")
+    check_size((count, 3, len(targets)), f"{primitive.where}: its morph targets")
     deltas = np.zeros((count, 3, len(targets)), np.float32)
     for k, target in enumerate(targets):
         where = f"{primitive.where}: targets[{k}]"
@@ -163,6 +164,7 @@ def _weights(document: GlbDocument, entry: Fields, attributes: Fields, count: in
     values = document.table(attributes.integer("WEIGHTS_0"), (None, 4), where)[:count]
     if len(which) != count or len(values) != count or which.max() >= joints:
         raise FormatError(f"{where}: JOINTS_0 and WEIGHTS_0 do not fit {count} vertices and {joints} joints")
+    check_size((count, joints), f"{where}: its weights")
     weights = np.zeros((count, joints), np.float32)
     np.add.at(weights, (np.arange(count)[:, None], which), values)
     return weights
@@ -272,5 +274,6 @@ def _read_clip(document: GlbDocument, entry: Fields, head: _Head) -> Sequence:
             raise FormatError(f"{spans.where}: '{name}': expected first frame and one past the last")
         ranges[name] = (int(span[0]), int(span[1]))
     return Sequence(basis=model.edition, fps=entry.number("fps"), expr=expr, expr_names=model.expr_names,
-                    eyelids=weights[:, counts[0]:counts[0] + 2] if counts[1] else None, translation=translation,
+                    eyelids=weights[:, counts[0]:counts[0] + 2] if counts[1] else np.zeros((frames, 2)),
+                    translation=translation,
                     joints=joints, drivers=drivers, ranges=ranges, edition=model.content_hash, **driven)

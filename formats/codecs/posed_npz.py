@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from formats.avatar import Avatar, Network
+from formats.avatar import Avatar, Network, SplatLayer
 from formats.codecs import npz_file
 from formats.conventions import sh_to_rgb
 from formats.deform import PosedMesh, PosedSplats, deform, driver_values
@@ -47,7 +47,7 @@ def posed_arrays(avatar: Avatar, sequence: Sequence, frames: list[float],
                 put(f"network_{name}" if len(network.outputs) == 1 else f"network_{name}_{output}", value)
     arrays = {name: np.stack(values) for name, values in stacks.items()}
     arrays["frames"] = np.asarray(frames, np.float32)
-    degrees = [layer.cloud.sh for layer in avatar.layers if hasattr(layer, "cloud")]
+    degrees = [layer.cloud.sh for layer in avatar.layers if isinstance(layer, SplatLayer)]
     if degrees and max(sh.shape[1] for sh in degrees) > 1 and len(degrees) == len(avatar.layers):
         widest = max(sh.shape[1] for sh in degrees)
         arrays["sh"] = np.concatenate([np.pad(sh, ((0, 0), (0, widest - sh.shape[1]), (0, 0))) for sh in degrees])

@@ -83,10 +83,12 @@ def arkit_sequence(head: HeadModel, weights: Mapping[str, np.ndarray], fps: floa
     driven = table @ head.arkit_map.astype(np.float64)
     count = driven.shape[1] - ARKIT_TAIL
     jaw, mapped_neck, eyes, eyelids = np.split(driven[:, count:], [3, 6, 12], axis=1)
-    return Sequence(basis=head.edition, fps=fps, expr=driven[:, :count], rotation=rotation, jaw=jaw,
+    still = np.zeros((frames, 3))
+    return Sequence(basis=head.edition, fps=fps, expr=driven[:, :count], jaw=jaw,
+                    rotation=still if rotation is None else rotation,
                     neck=mapped_neck if neck is None else mapped_neck + neck, eyes=eyes, eyelids=eyelids,
-                    translation=translation, expr_names=head.expr_names, ranges=ranges or {},
-                    edition=head.content_hash)
+                    translation=still if translation is None else translation, expr_names=head.expr_names,
+                    ranges=ranges or {}, edition=head.content_hash)
 
 
 def standin_clip(head: HeadModel) -> Sequence:

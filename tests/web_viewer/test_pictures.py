@@ -24,7 +24,7 @@ from tests.web_viewer.browser import DRIVERS, run
 pytestmark = pytest.mark.browser
 
 HALF_DB, CANVAS_DB = 45.0, 42.0
-"""DESIGN section 6: into a half-float target, and on the 8-bit canvas, whose rounding after every splat costs the rest."""
+"""What a player must reach: into a half-float target, and on the 8-bit canvas, whose rounding after every splat costs the rest."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "posing"
 
 
@@ -131,7 +131,7 @@ def test_splats_on_the_card_match_the_golden_frames(driver, tmp_path):
             difference = np.abs(covariances.reshape(n, 6) - wanted).max(axis=1)
             where = f"{name} at {frame['t']}"
             np.testing.assert_allclose(means, frame["means"], atol=1e-6, err_msg=where)  # float32 on a head
-            # DESIGN section 6 asks 1e-4 of rotations, scales, opacity and colour; shaders are float32.
+            # 1e-4 is the bound for rotations, scales, opacity and colour; shaders are float32.
             assert (difference < 1e-4 * np.abs(wanted).max(axis=1)).all(), where
             np.testing.assert_allclose(opacities, frame["opacities"], atol=1e-4, err_msg=where)
             np.testing.assert_allclose(rgb, frame["rgb"], atol=1e-4, err_msg=where)

@@ -7,7 +7,7 @@ import { PosedAvatar } from "../src/posed_avatar.ts";
 import { readSequence } from "../src/sequence.ts";
 import { GOLDEN, goldenBytes, goldenJson } from "./files.ts";
 
-/** Metres. The bound of DESIGN section 6 is 1e-5; float32 tables and seven stored digits leave less than a tenth of it. */
+/** Metres. The bound is 1e-5; float32 tables and seven stored digits leave less than a tenth of it. */
 const METERS = 1e-6;
 
 const names = readdirSync(GOLDEN)
