@@ -22,7 +22,7 @@ def shown_color(points: Points) -> np.ndarray:
                 tongue * 0.9)
     flesh = mix(flesh, GUM, (np.abs(points.ring - 3.2) < 0.9) * 0.6)
     flesh = mix(np.broadcast_to(DEEP, flesh.shape), flesh * 0.95, np.where(tongue, np.maximum(0.95 * lit, 0.42), 0.8 * lit))
-    flesh = mix(flesh, LIP_LINE, 1 - smoothstep((points.ring - 0.2) / 1.9))
+    flesh = mix(flesh, LIP_LINE, 1 - smoothstep((points.ring - 0.9) / 1.3))
     return np.where((points.part == assembly.TEETH)[:, None], _teeth(points), flesh)
 
 

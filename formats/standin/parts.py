@@ -78,7 +78,8 @@ def ear(loop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 # The mouth's rings from the lips to the throat. Upper side: height above the lip line, depth behind the lips, width.
-PALATE = np.array([(1.1, 2.6, 24.2), (5.0, 5.6, 24.5), (6.8, 8.2, 25.0), (7.2, 16.5, 19.5), (11.0, 22.0, 18.5),
+# Its first ring hangs below the line: seen from in front, no tooth shows through the 0.08 mm between closed lips.
+PALATE = np.array([(-0.5, 2.6, 24.2), (5.0, 5.6, 24.5), (6.8, 8.2, 25.0), (7.2, 16.5, 19.5), (11.0, 22.0, 18.5),
                    (13.5, 30.0, 18.0), (14.0, 40.0, 17.5), (10.0, 52.0, 15.0), (3.0, 59.0, 11.0)])
 # Lower side: gum before and behind the teeth, then under the tongue, its tip, its back.
 FLOOR = np.array([(-1.1, 2.6, 24.2), (-5.0, 5.6, 24.5), (-7.4, 9.2, 25.0), (-8.0, 18.0, 18.5), (-8.8, 20.0, 11.0),
