@@ -15,7 +15,7 @@ from formats.head_model import HeadModel
 from formats.sequence import Sequence
 
 EXACT = 1e-5
-"""Metres, DESIGN 6: what moves Gaussians less is no loss."""
+"""Metres: what moves Gaussians less is no loss."""
 MEASURED_FRAMES = 5
 """How many frames of a clip a measured loss looks at."""
 
