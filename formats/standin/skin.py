@@ -8,7 +8,7 @@ from formats.standin.features import lip_fraction
 from formats.standin.noise import value_noise
 from formats.standin.regions import BROW
 from formats.standin.sampling import Points
-from formats.standin.surface import JAW_RISE, monotone_cubic, smoothstep
+from formats.standin.surface import lift, monotone_cubic, smoothstep
 
 
 def color(red: int, green: int, blue: int) -> np.ndarray:
@@ -35,12 +35,12 @@ FLUSH = (((40, -30, 62), (14, 12, 26), 0.30), ((0, -40, 108), (12, 10, 14), 0.20
          ((44, -7, 62), (10, 8, 20), 0.10))
 PALENESS = (((0, 44, 88), (34, 20, 26), 0.55), ((0, -20, 98), (3.6, 15, 16), 0.42), ((0, -38, 112), (4, 4, 8), 0.25),
             ((4, -57, 92), (1.5, 4, 14), 0.15), ((33, -15, 70), (12, 6, 16), 0.28),
-            ((0, -57, 92), (9, 4, 14), 0.2))
+            ((0, -57, 92), (9, 4, 14), 0.2), ((50, -23, 58), (11, 6, 16), 0.30))
 SHADOWS = (((29, -9.5, 68), (12, 4.0, 16), 0.15), ((16.5, -1, 68), (4, 6, 14), 0.22), ((31, 9.5, 70), (13, 4.2, 16), 0.28),
            ((0, -83.5, 84), (14, 3.2, 18), 0.26), ((25.5, -53, 78), (3.2, 8, 16), 0.17), ((13.5, -18, 84), (3.2, 16, 14), 0.15),
            ((19.2, -43, 84), (1.9, 5, 12), 0.36), ((0, -51.5, 92), (10, 2.2, 16), 0.26), ((0, -58, 92), (1.6, 4, 16), 0.12),
            ((27.5, -66, 76), (2.6, 2.6, 14), 0.30), ((11, 8, 82), (3.5, 6, 16), 0.10),
-           ((53, -56, 42), (10, 14, 20), 0.18), ((60, 30, 40), (9, 18, 20), 0.14))
+           ((53, -56, 42), (9, 13, 20), 0.26), ((60, 30, 40), (9, 18, 20), 0.14))
 
 
 Blob = tuple[tuple[float | int, ...], tuple[float | int, ...], float]
@@ -122,9 +122,9 @@ def _ear(points: Points) -> np.ndarray:
 def _under_jaw(points: Points) -> np.ndarray:
     """Return how light the neck is: the jaw keeps light from it, most right under its line."""
     angle = np.arctan2(np.abs(points.at[:, 0]), points.at[:, 2] + 10)
-    line = -104.5 + JAW_RISE * smoothstep((angle - np.radians(24)) / np.radians(66))
+    line = -104.5 + lift(angle, np.full(len(points), -104.5))
     below = line - points.at[:, 1]
-    dark = 0.36 * smoothstep(below / 13) * (1 - 0.5 * smoothstep((below - 14) / 32)) * smoothstep((1.75 - angle) / 0.6)
+    dark = 0.46 * smoothstep(below / 13) * (1 - 0.5 * smoothstep((below - 14) / 32)) * smoothstep((1.75 - angle) / 0.6)
     return 1 - dark
 
 

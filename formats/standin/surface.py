@@ -9,9 +9,9 @@ import numpy as np
 # Nominal height, front z, back z, half-width x. Below the mouth, a vertex at the side sits higher than its nominal
 # height (`lift`), so these rows follow the jaw line and the nape.
 KNOTS = np.array([
-    (-168, 32, -66, 63), (-150, 29, -64, 55.5), (-135, 29, -63, 52), (-125, 34, -62, 51.5), (-118.5, 51, -62, 52),
-    (-115.5, 63, -63, 51.5), (-112.5, 72.5, -64, 52), (-108, 79.5, -65, 53), (-103, 83, -66, 54.5),
-    (-94, 84.5, -69, 56.8), (-82, 84, -74, 60), (-66, 84, -82, 64), (-46, 83, -91, 68.2), (-30, 81.5, -96, 70.5),
+    (-168, 32, -66, 56.5), (-150, 29, -64, 48.5), (-135, 29, -63, 45), (-125, 34, -62, 44.2), (-118.5, 51, -62, 45),
+    (-115.5, 63, -63, 46.2), (-112.5, 72.5, -64, 48), (-108, 79.5, -65, 51), (-103, 83, -66, 54),
+    (-94, 84.5, -69, 57.2), (-82, 84, -74, 59.8), (-66, 84, -82, 63), (-46, 83, -91, 67.6), (-30, 81.5, -96, 70.5),
     (-14, 80.5, -100, 72), (0, 82, -103, 73), (22, 88.5, -106, 74.8), (40, 90, -105, 75.5), (60, 86.5, -97.5, 73.5),
     (78, 77.5, -85.5, 67), (94, 61, -67.5, 55.5), (106, 42, -48.5, 41), (113.5, 20, -31, 23.5), (117.5, -9.5, -10.5, 0.6)])
 
@@ -59,7 +59,9 @@ def half_width(height: np.ndarray) -> np.ndarray:
 
 def lift(angle: np.ndarray, height: np.ndarray) -> np.ndarray:
     """Return how much higher than its nominal height a vertex lies: the jaw line and the nape rise behind the chin."""
-    turn = smoothstep((np.abs(angle) - np.radians(24)) / np.radians(66))
+    # From the chin the jaw line rises at once; at the lips' height only beyond their corners.
+    start = np.radians(24 - 13 * smoothstep((-76 - np.asarray(height)) / 18))
+    turn = smoothstep((np.abs(angle) - start) / (np.pi / 2 - start))
     below = smoothstep((-26 - height) / 84) * (1 - smoothstep((-112 - height) / 56))
     return JAW_RISE * turn * below
 
