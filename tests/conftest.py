@@ -1,18 +1,30 @@
-"""What every test may ask for."""
+"""What every test may ask for: the real inputs, and leave to take long."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-"""Where the LAM sample avatar lies beside the repository, when FLAMEPORT_DATA does not say."""
+DATA = Path(os.environ.get("FLAMEPORT_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --run-long."""
+    parser.addoption("--run-long", action="store_true", help="also run soaks and full-size checks (scripts/test --long)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is marked `long` unless asked for."""
+    if not config.getoption("--run-long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="long; scripts/test --long runs it"))
 
 
 @pytest.fixture(scope="session")
 def lam_zip() -> Path:
-    """Return the path of the LAM sample avatar; the test is skipped where it is absent."""
-    path = Path(os.environ.get("FLAMEPORT_DATA") or DATA) / "lam_p2-1.zip"
+    """The LAM sample avatar, or a skip that says where it was looked for."""
+    path = DATA / "lam_p2-1.zip"
     if not path.is_file():
-        pytest.skip(f"the LAM sample avatar is not there: {path.name} in FLAMEPORT_DATA or ../shared/data")
+        pytest.skip(f"{path}: the LAM sample avatar is not here; set FLAMEPORT_DATA to the folder that holds it")
     return path

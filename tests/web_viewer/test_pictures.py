@@ -44,11 +44,11 @@ def _synthetic() -> Show:
     return Show(avatar, avatar.sequence, tiny_camera(0.3, 192), tuple(np.linspace(0, 3, 10).tolist()))
 
 
-def _standin() -> Show:
-    avatar = standin_avatar(15_000)
+def _standin(gaussians: int = 15_000, size: int = 256) -> Show:
+    avatar = standin_avatar(gaussians)
     assert avatar.sequence is not None
     moments = (0, 20.5, 45, 60.25, 80, 118, 140, 170, 185.75, 230)
-    return Show(avatar, avatar.sequence, default_camera(avatar, 256, 256), moments)
+    return Show(avatar, avatar.sequence, default_camera(avatar, size, size), moments)
 
 
 def _lam(path: Path) -> Show:
@@ -95,9 +95,9 @@ def _compare(driver: str, name: str, kit: tuple[Path, Show, list[np.ndarray]], o
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize("name", ["synthetic", "standin"])
+@pytest.mark.parametrize("name", ["synthetic", "standin", pytest.param("standin_full", marks=pytest.mark.long)])
 def test_pictures_match_the_reference(driver, name, shows, tmp_path):
-    make = {"synthetic": _synthetic, "standin": _standin}[name]
+    make = {"synthetic": _synthetic, "standin": _standin, "standin_full": lambda: _standin(65_000, 512)}[name]
     _compare(driver, name, shows(name, make), tmp_path)
 
 
