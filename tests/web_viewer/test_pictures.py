@@ -24,7 +24,7 @@ from tests.web_viewer.browser import DRIVERS, run
 pytestmark = pytest.mark.browser
 
 HALF_DB, CANVAS_DB = 45.0, 42.0
-"""What a player must reach: into a half-float target, and on the 8-bit canvas, whose rounding after every splat costs the rest."""
+"""dB a player must reach: into a half-float target; on the 8-bit canvas, whose rounding after every splat costs the rest."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "posing"
 
 
