@@ -2,6 +2,7 @@
 
     export   time and peak memory of exporting 65k Gaussians to GLB; sizes
     demo     scripts/demo in a clean clone: cold (new environment) and warm
+    pictures the browser player's pictures against the reference, per driver
     web      frames per second of our viewer and of the public LAM renderer, same avatar, same browser, same run
              (needs Chromium, the LAM sample avatar, and npm for the peer)
 """
@@ -148,6 +149,16 @@ def web(rounds: int = 3, seconds: int = 8) -> None:
     record("web", rows)
 
 
+def pictures() -> None:
+    """Record the worst of ten frames of each avatar in each browser driver, against the reference picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder) / "pictures.jsonl"
+        subprocess.run([sys.executable, "-m", "pytest", "-q", "tests/web_viewer/test_pictures.py", "-k", "match_the_reference or "
+                        "real_avatar", "--run-long"], cwd=ROOT, check=True, env=os.environ | {"FLAMEPORT_PICTURES": str(found)})
+        rows = [json.loads(line) for line in found.read_text().splitlines()]
+    record("pictures", [row | {"unit": "dB", "note": "worst of 10 frames"} for row in rows])
+
+
 if __name__ == "__main__":
     for task in sys.argv[1:] or ["export", "demo"]:
-        {"export": export, "demo": demo, "web": web}[task]()
+        {"export": export, "demo": demo, "pictures": pictures, "web": web}[task]()

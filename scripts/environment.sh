@@ -34,7 +34,7 @@ install() {
   fi
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     echo "installing flameport[$1]" >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$root/constraints.txt" -e "$root[$1]"
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check -c "$root/constraints.txt" -e "$root[$1]"
     echo "$wanted" >"$stamp"
   fi
   PATH="$venv/bin:$PATH"
