@@ -9,6 +9,7 @@ nothing outside the file is ever opened. The writing half is `formats.codecs.glb
 
 import base64
 import binascii
+import math
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -25,8 +26,10 @@ MAGIC = b"glTF"
 JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
 JSON_LIMIT = 64 << 20
 """Bytes; a head with 400 named targets and a clip has about 0.3 MB of JSON."""
-ELEMENT_LIMIT = 1 << 26
-"""Elements of an accessor that stores none of them (all zeros, or sparse over zeros)."""
+EMPTY_LIMIT = 1 << 24
+"""Numbers of an accessor that stores none of them (all zeros, or sparse over zeros)."""
+TABLE_LIMIT = 1 << 27
+"""Numbers of a table over many accessors, which may be such ones: half a gigabyte."""
 
 COMPONENTS = {5120: np.dtype("i1"), 5121: np.dtype("u1"), 5122: np.dtype("<i2"), 5123: np.dtype("<u2"),
               5125: np.dtype("<u4"), 5126: np.dtype("<f4")}
@@ -71,10 +74,9 @@ class GlbDocument:
         if fields.has("bufferView"):
             values = self._elements(fields.integer("bufferView"), fields.integer("byteOffset", 0), dtype, width, count,
                                     fields.where)
-        elif count <= ELEMENT_LIMIT:
-            values = np.zeros((count, width), dtype)
         else:
-            raise FormatError(f"{fields.where}: {count} elements without bytes; at most {ELEMENT_LIMIT} are read")
+            check_size((count, width), EMPTY_LIMIT, f"{fields.where}: without bytes, it")
+            values = np.zeros((count, width), dtype)
         if fields.has("sparse"):
             rows, there = self._sparse(fields.fields("sparse"), dtype, width, count)
             values = values.copy()
@@ -193,6 +195,12 @@ class GlbDocument:
                                          "read; export the file without it")
 
 
+def check_size(shape: tuple[int, ...], limit: int, what: str) -> None:
+    """Raise `FormatError` when a table of this shape, which need not be in the file, has more than `limit` numbers."""
+    if math.prod(shape) > limit:
+        raise FormatError(f"{what} would have {' x '.join(map(str, shape))} numbers; at most {limit} are read")
+
+
 def read_document(source: str | os.PathLike[str] | bytes, where: str | None = None) -> GlbDocument:
     """Return the GLB at a path, or in bytes.
 
@@ -212,7 +220,7 @@ def read_document(source: str | os.PathLike[str] | bytes, where: str | None = No
         raise FormatError(f"{where}: {len(data)} bytes, too short for a GLB; copy or write it again")
     version, length = (int(n) for n in np.frombuffer(data, "<u4", 2, 4))
     if version != 2:
-        raise UnsupportedFeature(f"{where}: glTF container version {version}, this version reads 2")
+        raise UnsupportedFeature(f"{where}: glTF container version {version}, this version reads 2; export it as glTF 2.0")
     if length > len(data):
         raise FormatError(f"{where}: says {length} bytes, the file has {len(data)}; copy or write it again")
     chunks = _chunks(data, length, where)
@@ -223,7 +231,7 @@ def read_document(source: str | os.PathLike[str] | bytes, where: str | None = No
     content = Fields(parse_json(chunks[0][1], where), where)
     asset = content.fields("asset").text("version")
     if not asset.startswith("2."):
-        raise UnsupportedFeature(f"{where}: asset version {asset}, this version reads 2.x")
+        raise UnsupportedFeature(f"{where}: asset version {asset}, this version reads 2.x; export it as glTF 2.0")
     binary = chunks[1][1] if len(chunks) > 1 and chunks[1][0] == BIN_CHUNK else b""
     return GlbDocument(content.values, binary, where)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from formats.avatar import Avatar, Meta
 from formats.codecs import glb_layers
-from formats.codecs.glb import GlbDocument, check_size, read_document
+from formats.codecs.glb import TABLE_LIMIT, GlbDocument, check_size, read_document
 from formats.codecs.glb_layers import EXTENSION
 from formats.codecs.json_file import Fields
 from formats.conventions import linear_to_srgb, xyzw_to_wxyz
@@ -120,7 +120,7 @@ def _read_head(document: GlbDocument, entry: Fields) -> _Head:
     if lids not in (0, 2) or correctives not in (0, 36) or expressions + lids + correctives != len(targets):
         raise FormatError(f"{entry.where}: {expressions} expressions, {lids} eyelids and {correctives} correctives, but "
                           f"{len(targets)} morph targets")
-    check_size((count, 3, len(targets)), f"{primitive.where}: its morph targets")
+    check_size((count, 3, len(targets)), TABLE_LIMIT, f"{primitive.where}: its morph targets")
     deltas = np.zeros((count, 3, len(targets)), np.float32)
     for k, target in enumerate(targets):
         where = f"{primitive.where}: targets[{k}]"
@@ -164,7 +164,7 @@ def _weights(document: GlbDocument, entry: Fields, attributes: Fields, count: in
     values = document.table(attributes.integer("WEIGHTS_0"), (None, 4), where)[:count]
     if len(which) != count or len(values) != count or which.max() >= joints:
         raise FormatError(f"{where}: JOINTS_0 and WEIGHTS_0 do not fit {count} vertices and {joints} joints")
-    check_size((count, joints), f"{where}: its weights")
+    check_size((count, joints), TABLE_LIMIT, f"{where}: its weights")
     weights = np.zeros((count, joints), np.float32)
     np.add.at(weights, (np.arange(count)[:, None], which), values)
     return weights

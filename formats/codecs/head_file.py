@@ -30,8 +30,8 @@ FORMAT = "flameport.head/1"
 METADATA_KEY = "flameport.head"
 """One key only: safetensors does not keep the order of several, and equal heads should give equal files."""
 
-ELEMENT_LIMIT = 1 << 28
-"""Numbers in one table once expanded (1 GiB as float32). FLAME's largest table has 6 million."""
+ELEMENT_LIMIT = 1 << 26
+"""Numbers in one table once expanded (256 MiB as float32). FLAME's largest table has 6 million."""
 
 INDEX_LIMIT = 1 << 31
 
@@ -288,7 +288,8 @@ class _About:
         if not isinstance(self._values, dict):
             raise FormatError(f"{where}: metadata '{METADATA_KEY}' is not a JSON object")
         if self.text("format") != FORMAT:
-            raise FormatError(f"{where}: the head's format is '{self.text('format')}', this version reads '{FORMAT}'")
+            raise FormatError(f"{where}: the head's format is '{self.text('format')}', this version reads '{FORMAT}'; "
+                              "update flameport, or write the head again with this version")
 
     def text(self, name: str) -> str:
         value = self._values.get(name)
