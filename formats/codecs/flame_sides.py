@@ -125,8 +125,7 @@ def read_template_obj(path: str | os.PathLike[str], faces: Int32[np.ndarray, "F 
     own, uv_faces = corners[:, :, 0], corners[:, :, 1]
     if faces is not None:
         uv_faces = _in_order(own, uv_faces, np.asarray(faces), where)
-    uvs = uvs * [1, -1] + [0, 1]
-    return uvs.astype(np.float32), uv_faces.astype(np.int32)
+    return _float32(uvs * [1, -1] + [0, 1], "a texture coordinate", where), uv_faces.astype(np.int32)
 
 
 def read_eyelids(left: str | os.PathLike[str], right: str | os.PathLike[str]) -> Float32[np.ndarray, "V 3 2"]:
@@ -144,12 +143,10 @@ def read_eyelids(left: str | os.PathLike[str], right: str | os.PathLike[str]) ->
         lid = _npy(files.read_bytes(path, BYTE_LIMIT), str(path))
         if not isinstance(lid, np.ndarray) or lid.ndim != 2 or lid.shape[1] != 3 or lid.dtype.kind != "f":
             raise FormatError(f"{path}: expected an array [V, 3] of metres, one row for each vertex")
-        if not np.isfinite(lid).all():
-            raise FormatError(f"{path}: has values that are not finite; the file is damaged")
-        sides.append(lid)
+        sides.append(_float32(lid, "a lid direction", str(path)))
     if sides[0].shape != sides[1].shape:
         raise FormatError(f"{right}: {len(sides[1])} vertices, but {left} has {len(sides[0])}; not a pair")
-    return np.stack(sides, axis=2).astype(np.float32)
+    return np.stack(sides, axis=2)
 
 
 # --- Arrays -----------------------------------------------------------------------------------------------------------
@@ -199,11 +196,19 @@ def _checked_landmarks(found: dict[str, np.ndarray], where: str) -> dict[str, np
             raise FormatError(f"{where}: '{name}' is {list(value.shape)}, expected three weights for each face index")
         if value.size and not np.abs(value.sum(axis=-1, dtype=np.float64) - 1).max() <= BARYCENTRIC_TOLERANCE:
             raise FormatError(f"{where}: rows of '{name}' must sum to 1")
-        result[name] = value.astype(np.float32)
+        result[name] = _float32(value, f"'{name}'", where)
     lonely = [name for name in found if name.endswith("lmk_faces_idx") and name.replace(
         "faces_idx", "bary_coords") not in found]
     if lonely:
         raise FormatError(f"{where}: '{lonely[0]}' has no barycentric weights beside it")
+    return result
+
+
+def _float32(value: np.ndarray, what: str, where: str) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = value.astype(np.float32)
+    if not np.isfinite(result).all():
+        raise FormatError(f"{where}: {what} is not finite, or beyond float32; the file is damaged")
     return result
 
 
