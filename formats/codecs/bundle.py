@@ -222,8 +222,8 @@ def _head(entry: Fields, files: BundleFiles) -> HeadModel:
     head = head_file.from_tensors(safetensors_file.parse(data, where), safetensors_file.metadata(data), where)
     for field in ("edition", "content_hash"):
         if entry.text(field) != getattr(head, field):
-            raise CheckpointMismatch(f"{where}: {field} {getattr(head, field)}, but {MANIFEST} says {entry.text(field)}; "
-                                     "the file belongs to another bundle")
+            raise CheckpointMismatch(f"{where}: {field} {getattr(head, field)[:20]}, but {MANIFEST} says "
+                                     f"{entry.text(field)[:20]}; the file belongs to another bundle")
     entry.note("vertices", "faces", "expressions", "joints")
     entry.warn_unknown()
     return head

@@ -135,7 +135,7 @@ def _header(data: bytes, where: str) -> tuple[str, list[_Element], int]:
         raise FormatError(f"{where}: not a PLY: it does not start with 'ply'")
     found = re.search(rb"\r?\nend_header[ \t]*(\r\n|\n|\r)", data[:_HEADER_LIMIT])
     if found is None:
-        raise FormatError(f"{where}: no 'end_header' in the first {_HEADER_LIMIT} bytes; cut off or damaged")
+        raise FormatError(f"{where}: no 'end_header' in the first {_HEADER_LIMIT} bytes; cut off or damaged, copy it again")
     try:
         lines = [line.split() for line in data[:found.start()].decode("ascii").splitlines()[1:]]
     except UnicodeDecodeError as error:

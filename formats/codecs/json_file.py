@@ -52,7 +52,8 @@ def parse_json(data: bytes, where: str) -> Any:
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: expected UTF-8 text, byte {error.start} is not") from error
     except json.JSONDecodeError as error:
-        raise FormatError(f"{where}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
+        raise FormatError(f"{where}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}; cut off or "
+                          "damaged, copy or write it again") from error
     except RecursionError as error:
         raise FormatError(f"{where}: nested too deeply to be one of our files") from error
     except ValueError as error:
@@ -186,6 +187,9 @@ def _kind(value: Any) -> str:
 
 def check_version(fields: Fields, name: str, family: str, major: int) -> None:
     """Raise unless the text field `name` is `family`/`major`."""
+    if not fields.has(name):
+        raise FormatError(f"{fields.where}: '{name}' is missing; expected '{family}/{major}', or fields of another kind of "
+                          "file we know")
     value = fields.text(name)
     start, _, version = value.partition("/")
     if start != family or not version.isdecimal():

@@ -77,7 +77,8 @@ def _header(data: bytes, where: str) -> tuple[Fields, int]:
         raise FormatError(f"{where}: not a binary sequence: it does not start with 'FPSQ'")
     _, version, length, reserved = _FIXED.unpack_from(data)
     if version != VERSION:
-        raise UnsupportedFeature(f"{where}: binary sequence of version {version}, this version reads {VERSION}")
+        raise UnsupportedFeature(f"{where}: binary sequence of version {version}, this version reads {VERSION}; update "
+                                 "flameport, or write the file again with this version")
     if reserved != 0 or length > min(_HEADER_LIMIT, len(data) - _FIXED.size):
         raise FormatError(f"{where}: says its header has {length} bytes, the file has {len(data) - _FIXED.size} left; "
                           "it is damaged or cut off")

@@ -157,8 +157,8 @@ def _check_order(archive: LamArchive, vertex_count: int) -> None:
     where = archive.where("vertex_order.json")
     order = as_numbers(parse_json(archive.read("vertex_order.json"), where), where)
     if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(vertex_count)):
-        raise FormatError(f"{where}: expected the numbers 0..{vertex_count - 1}, one per vertex of skin.glb, in some "
-                          f"order; got shape {list(order.shape)}")
+        raise FormatError(f"{where}: expected each of 0..{vertex_count - 1} once, one per vertex of skin.glb; got "
+                          f"{order.size} numbers, {len(np.unique(order))} of them different; export the avatar again")
 
 
 def _roles(names: tuple[str, ...], weights: np.ndarray) -> dict[str, int]:
