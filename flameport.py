@@ -244,13 +244,18 @@ class MakeSequence:
         from exporter.targets.sequence import write_sequence
         from formats import codecs, retarget
 
+        if not self.sources:
+            _error("sequence: name at least one file to read; `flameport sequence --help` lists what it reads")
+            raise SystemExit(2)
         if self.for_ is None and self.neutral != "none":
             raise FormatError("--neutral needs --for X.avatar, whose neutral face it is fitted to")
         parts = [codecs.read_sequence(source, edition=self.edition, fps=self.fps) for source in self.sources]
         if self.for_ is not None:
             head = load(self.for_).head
-            parts = [retarget.retarget(part, head, self.neutral) for part in parts]
-            parts = [retarget.with_head_motion(part, head, self.head_motion) for part in parts]
+            for i, source in enumerate(self.sources):
+                with naming(source):
+                    fitted = retarget.retarget(parts[i], head, self.neutral)
+                    parts[i] = retarget.with_head_motion(fitted, head, self.head_motion)
         sequence = retarget.join(parts, [source.stem for source in self.sources])
         write_sequence(sequence, self.out)
         _wrote(self.out, f"flameport render {self.for_ or 'X.avatar'} --sequence {self.out} --out film.mp4")
@@ -271,11 +276,14 @@ class Pose:
 
     def run(self) -> None:
         """Pose and write."""
-        from formats.codecs import posed_npz
+        from formats.codecs import npz_file, posed_npz
 
         avatar = load(self.avatar)
         sequence = _sequence(avatar, self.sequence)
-        posed_npz.write(avatar, sequence, _frames(self.frames, len(sequence)), self.out, _progress)
+        frames = _frames(self.frames, len(sequence))
+        with naming(self.avatar):
+            arrays = posed_npz.posed_arrays(avatar, sequence, frames, _progress)
+        npz_file.write(arrays, self.out)
         _wrote(self.out, f"flameport inspect {self.out}")
 
 
@@ -315,7 +323,9 @@ class Render:
         def pictures() -> Any:
             for i, t in enumerate(frames):
                 _progress(f"frame {i + 1} of {len(frames)}")
-                yield render_avatar(avatar, sequence, t, camera, options).to_uint8()
+                with naming(self.avatar):
+                    picture = render_avatar(avatar, sequence, t, camera, options)
+                yield picture.to_uint8()
 
         video.write(pictures(), self.out, sequence.fps)
         _wrote(self.out, f"flameport export {self.avatar} web --out page")
@@ -358,7 +368,9 @@ class Validate:
         """Compare and tell."""
         from exporter.validate import validate
 
-        report = validate(self.path, load(self.against), self.frames, _progress)
+        avatar = load(self.against)
+        with naming(self.path):
+            report = validate(self.path, avatar, self.frames, _progress)
         if self.json:
             _print_json(report.as_dict())
         else:
