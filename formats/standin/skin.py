@@ -124,7 +124,7 @@ def _under_jaw(points: Points) -> np.ndarray:
     angle = np.arctan2(np.abs(points.at[:, 0]), points.at[:, 2] + 10)
     line = -104.5 + lift(angle, np.full(len(points), -104.5))
     below = line - points.at[:, 1]
-    dark = 0.46 * smoothstep(below / 13) * (1 - 0.5 * smoothstep((below - 14) / 32)) * smoothstep((1.75 - angle) / 0.6)
+    dark = 0.50 * smoothstep((below + 1) / 11) * (1 - 0.5 * smoothstep((below - 14) / 32)) * smoothstep((2.0 - angle) / 0.7)
     return 1 - dark
 
 
