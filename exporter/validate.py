@@ -266,8 +266,12 @@ def _validate_sequence(path: Path, avatar: Avatar) -> ValidationReport:
 
 def _validate_web(path: Path, avatar: Avatar, frames: int, tell: Progress) -> ValidationReport:
     manifest = Fields(read_json(path / "manifest.json"), str(path / "manifest.json"))
-    report = _validate_glb(path / manifest.text("avatar"), avatar, frames, tell)
     clips = [Fields(clip, manifest.where).text("file") for clip in manifest.items("sequences", [])]
-    missing = [name for name in ("index.html", manifest.text("camera"), *clips) if not (path / name).is_file()]
+    named = [manifest.text("avatar"), manifest.text("camera"), *clips]
+    for name in named:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise FormatError(f"{manifest.where}: names the file '{name}', outside the page; export the page again")
+    report = _validate_glb(path / named[0], avatar, frames, tell)
+    missing = [name for name in ("index.html", *named[1:]) if not (path / name).is_file()]
     measures = (*report.measures, Measure("files missing from the page", float(len(missing)), "", 0))
     return dataclasses.replace(report, kind=f"web, {report.kind}", measures=measures)

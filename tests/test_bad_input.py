@@ -269,6 +269,15 @@ def test_a_damaged_network_names_the_avatar(member: str, tmp_path: Path, capsys:
             refuses([str(word) for word in words], tmp_path, capsys, str(avatar))
 
 
+@pytest.mark.parametrize("manifest", [
+    b"", b"{}", b"noise", b'{"avatar": "../a.glb", "camera": "c"}', b'{"avatar": "/dev/zero", "camera": "c"}',
+    b'{"avatar": "avatar.glb", "camera": "../c"}', b'{"avatar": "avatar.glb", "camera": "c"}', b'{"avatar": 5, "camera": "c"}'])
+def test_a_page_that_is_not_what_its_manifest_says(manifest: bytes, tmp_path: Path, inputs: dict[str, Path],
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    lay_out({"page/manifest.json": manifest, "page/index.html": b"<html>"}, tmp_path)
+    refuses(["validate", str(tmp_path / "page"), "--against", str(inputs["avatar"])], tmp_path, capsys, str(tmp_path / "page"))
+
+
 def test_names_in_files_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     evil = "\x1b[2J[/red][bold]\x07\u202e\u2028x"
     avatar = dataclasses.replace(tiny_avatar(), meta=Meta(name=evil, source=evil))

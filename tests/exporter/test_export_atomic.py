@@ -14,6 +14,7 @@ from exporter.export import export
 from formats import files
 from formats.codecs import glb_avatar, inria_ply
 from formats.codecs.sequence_json import read as read_sequence
+from formats.errors import MissingAsset
 from tests.builders import tiny_avatar
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +64,7 @@ def test_a_full_disk_leaves_the_previous_file_and_no_litter(target: str, name: s
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(MissingAsset, match=f"{path.name}: cannot be written: No space"):
         export(tiny_avatar("edge-height", n=50), target, path)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [name]
 
@@ -79,7 +80,7 @@ def test_a_write_that_stops_half_way_leaves_the_previous_file(tmp_path: Path, mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(MissingAsset, match=f"{path.name}: cannot be written: No space"):
         export(tiny_avatar("edge-height", n=50), "ply", path)
     monkeypatch.undo()
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["a.ply"]
