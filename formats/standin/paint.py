@@ -51,8 +51,11 @@ def shown_color(mesh: Assembly, light: studio.Light, points: Points, tuck: float
     lip[near] = skin.lips(on.take(near))[0]
     shine = 0.032 + 0.085 * lip + 0.034 * skin.blobs(on, (((0, -38, 108), (9, 14, 16), 1.0), ((0, 45, 90), (26, 16, 20), 0.6),
                                                          ((36, -20, 68), (14, 9, 20), 0.7)))
-    lit = skin.albedo(on) * diffuse + (shine * gloss * np.minimum(seen * 1.6, 1) * ~rim)[:, None]
-    for layer, amount, floor in ((hair, hair.coverage(on), 0.12), (shirt, shirt.coverage(on, tuck), 0.05)):
+    layers = ((hair, hair.coverage(on), 0.12), (shirt, shirt.coverage(on, tuck), 0.05))
+    lit = (shine * gloss * np.minimum(seen * 1.6, 1) * ~rim)[:, None] * np.ones(3, np.float32)
+    bare = np.maximum(layers[0][1], layers[1][1]) < 1  # under full cover no skin shows: a third of the texture
+    lit[bare] += skin.albedo(on.take(bare)) * diffuse[bare]
+    for layer, amount, floor in layers:
         some = amount > 0
         covered = layer.albedo(on.take(some)) * np.maximum(diffuse[some], floor)
         if layer is hair:
@@ -80,9 +83,10 @@ def texels(head: HeadModel, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     dx, dy = x - a[face, 0], y - a[face, 1]
     w1 = (dx * ac[face, 1] - dy * ac[face, 0]) / area[face]
     w2 = (ab[face, 0] * dy - ab[face, 1] * dx) / area[face]
-    weights = np.stack([1 - w1 - w2, w1, w2], axis=1)
-    inside = (weights > -1e-6).all(axis=1)
-    return (y * size + x)[inside], face[inside], np.clip(weights[inside], 0, 1).astype(np.float32)
+    w0 = 1 - w1 - w2
+    inside = np.flatnonzero((w0 > -1e-6) & (w1 > -1e-6) & (w2 > -1e-6))
+    weights = np.stack([w0[inside], w1[inside], w2[inside]], axis=1)
+    return (y * size + x)[inside], face[inside], np.clip(weights, 0, 1).astype(np.float32)
 
 
 def dilate(image: np.ndarray, known: np.ndarray, steps: int) -> np.ndarray:

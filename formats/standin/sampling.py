@@ -88,7 +88,7 @@ def spread() -> np.ndarray:
     for n in range(1, WELL_SPREAD + 1):
         sites = flat[:n].copy()
         for _ in range(25):
-            nearest = np.argmin(((flat[:, None] - sites) ** 2).sum(axis=2), axis=1)
+            nearest = np.argmin((sites**2).sum(axis=1) - 2 * flat @ sites.T, axis=1)
             size = np.bincount(nearest, minlength=n)
             sums = np.stack([np.bincount(nearest, flat[:, c], n) for c in range(2)], axis=1)
             sites = np.where(size[:, None] > 0, sums / np.maximum(size, 1)[:, None], sites)

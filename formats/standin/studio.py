@@ -64,7 +64,11 @@ def sphere_directions(count: int) -> np.ndarray:
 def unshadowed(normals: np.ndarray) -> np.ndarray:
     """Return linear RGB [P, 3] that points with `normals` would get with nothing in front of them."""
     directions = sphere_directions(DIRECTIONS)
-    return np.maximum(normals @ directions.T, 0) @ radiance(directions) * (4 / DIRECTIONS)
+    arriving = (radiance(directions) * (4 / DIRECTIONS)).astype(np.float32)
+    toward = np.ascontiguousarray(directions.T, np.float32)
+    # In pieces that stay in the processor's cache: several times faster.
+    pieces = np.array_split(normals.astype(np.float32), len(normals) // 1000 + 1)
+    return np.concatenate([np.maximum(piece @ toward, 0) @ arriving for piece in pieces])
 
 
 def light(mesh: Assembly, blockers: np.ndarray | None = None) -> Light:
