@@ -90,8 +90,14 @@ def _radius_table() -> np.ndarray:
     around = (np.arange(128) + 0.5) / 128 * 2 * np.pi
     theta, phi = np.meshgrid(polar, around, indexing="ij")
     cells = np.stack([np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)], axis=-1).reshape(-1, 3)
-    weight = np.exp(300 * (cells.astype(np.float32) @ (offset / length[:, None]).T.astype(np.float32) - 1)) + 1e-12
-    return (weight @ length / weight.sum(axis=1)).reshape(64, 128)
+    # Single precision, in place: 26 million weights, a micrometer of error.
+    weight = cells.astype(np.float32) @ (offset / length[:, None]).T.astype(np.float32)
+    weight -= 1
+    weight *= 300
+    np.exp(weight, out=weight)
+    weight += np.float32(1e-12)
+    total = weight @ np.stack([length, np.ones(len(length))], axis=1).astype(np.float32)
+    return (total[:, 0] / total[:, 1]).astype(np.float64).reshape(64, 128)
 
 
 def skull_radius(u: np.ndarray) -> np.ndarray:
