@@ -53,7 +53,7 @@ def shown_color(mesh: Assembly, light: studio.Light, points: Points, tuck: float
                                                          ((36, -20, 68), (14, 9, 20), 0.7)))
     layers = ((hair, hair.coverage(on), 0.12), (shirt, shirt.coverage(on, tuck), 0.05))
     lit = (shine * gloss * np.minimum(seen * 1.6, 1) * ~rim)[:, None] * np.ones(3, np.float32)
-    bare = np.maximum(layers[0][1], layers[1][1]) < 1  # under full cover no skin shows: a third of the texture
+    bare = np.maximum(layers[0][1], layers[1][1]) < 1  # under full cover no skin shows: 15 % of the texels
     lit[bare] += skin.albedo(on.take(bare)) * diffuse[bare]
     for layer, amount, floor in layers:
         some = amount > 0
