@@ -150,6 +150,10 @@ class Head:
     """l_eyelid.npy and r_eyelid.npy."""
     eyelid_space: Literal["rest", "posed"] = "posed"
     """Where lids are added: after skinning as metrical-tracker does (posed), or before it."""
+    variant: Literal["closed", "open-mouth"] = "closed"
+    """For `standin`: with a mouth cavity, or with FLAME's own open lip ring."""
+    teeth: bool = True
+    """For `standin`: with teeth and their 120 vertices, or FLAME's 5023 vertices alone."""
 
     def run(self) -> None:
         """Read, complete, write."""
@@ -158,7 +162,7 @@ class Head:
         if self.source == "standin":
             from formats.standin.head import standin_head
 
-            head = standin_head(teeth=True)
+            head = standin_head(self.variant, self.teeth)
         else:
             head = flame_pickle.read(Path(self.source), self.edition)
             if self.masks is not None:

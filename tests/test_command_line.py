@@ -165,3 +165,11 @@ def test_an_export_never_replaces_a_strangers_folder(avatar: Path, tmp_path: Pat
         code, _, _ = main(capsys, *words)
         assert code == 1
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("words, vertices", [(["--no-teeth"], 5023), (["--variant", "open-mouth", "--no-teeth"], 5023), ([], 5143)])
+def test_head_writes_the_stand_in(words: list[str], vertices: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = main(capsys, "head", "standin", *words, "--out", tmp_path / "head.safetensors")
+    assert code == 0, err
+    code, out, _ = main(capsys, "inspect", tmp_path / "head.safetensors", "--json")
+    assert code == 0 and json.loads(out)["vertices"] == vertices
