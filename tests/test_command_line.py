@@ -167,7 +167,8 @@ def test_an_export_never_replaces_a_strangers_folder(avatar: Path, tmp_path: Pat
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("words, vertices", [(["--no-teeth"], 5023), (["--variant", "open-mouth", "--no-teeth"], 5023), ([], 5143)])
+@pytest.mark.parametrize("words, vertices", [
+    (["--no-teeth"], 5023), (["--variant", "open-mouth", "--no-teeth"], 5023), ([], 5143)])
 def test_head_writes_the_stand_in(words: list[str], vertices: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = main(capsys, "head", "standin", *words, "--out", tmp_path / "head.safetensors")
     assert code == 0, err

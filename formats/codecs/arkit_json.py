@@ -131,4 +131,4 @@ def sniff(head: bytes) -> bool:
     if text.startswith(b"{"):
         return b'"names"' in text and any(f'"{name}"'.encode() in text for name in ARKIT_52)
     first = text.split(b"\n", 1)[0].lower()
-    return first.count(b",") > 2 and b"jawopen" in first
+    return first.count(b",") > 2 and b"jawopen" in first and b"\0" not in first
