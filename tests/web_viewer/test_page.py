@@ -70,6 +70,25 @@ def test_an_exported_page_shows_the_avatar_and_obeys(files, tmp_path):
         assert seen["held"] == 1 and 1.5 in seen["pose"]
 
 
+@pytest.mark.browser
+def test_a_named_range_plays_alone(files, tmp_path):
+    exported = tmp_path / "page"
+    web.write(tiny_avatar("edge-height", n=30), exported, web.Options())
+    press = "[...document.querySelectorAll('#transport .ranges button')].find(b => b.textContent === 'start').click()"
+    wait = "new Promise(r => setTimeout(r, 600))"  # the clip of four frames is 0.12 s long
+    tell = """({range: flameport.player.range, seconds: flameport.player.seconds, playing: flameport.player.isPlaying,
+      pressed: document.querySelectorAll('#transport .ranges [aria-pressed=true]').length})"""
+    steps = [wait, press, wait]  # the page's clip.json takes the place of the GLB's own clip first
+    tasks = [page("alone", tell, steps, ready=SHOWN),
+             page("all", tell, [*steps, press, wait], ready=SHOWN),
+             page("scrubbed", tell, [*steps, "flameport.player.pause()", "flameport.player.seek({frame: 2})"], ready=SHOWN)]
+    told = run("swiftshader", tasks, files, tmp_path / "out", exported)["tasks"]
+    assert told["alone"]["range"] == "start" and told["alone"]["playing"] and told["alone"]["pressed"] == 1
+    assert told["alone"]["seconds"] < 1 / 25  # the range is one frame
+    assert told["all"]["range"] is None and told["all"]["pressed"] == 0
+    assert told["scrubbed"]["range"] is None and told["scrubbed"]["seconds"] == pytest.approx(2 / 25)
+
+
 DROP = """(async () => { const at = new DataTransfer();
   for (const name of NAMES) at.items.add(new File([await (await fetch('files/' + name)).arrayBuffer()], name));
   dispatchEvent(new DragEvent('drop', {dataTransfer: at, bubbles: true, cancelable: true})); })()"""

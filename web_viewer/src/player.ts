@@ -60,6 +60,7 @@ export class Player {
   private readonly overrides = new Map<string, Float64Array>();
   private time = 0;
   private playing = false;
+  private playedRange: string | null = null;
   private poseDirty = true;
   private pictureDirty = true;
   private lost = false;
@@ -126,7 +127,7 @@ export class Player {
       }
     }
     this.sequence = next;
-    this.seek({ frame: 0 });
+    this.setRange(null);
   }
 
   /** Stand where a parsed `camera.json`, or a camera, says. */
@@ -149,7 +150,8 @@ export class Player {
 
   play(): void {
     if (!this.sequence) return;
-    if (!this.loop && this.time >= this.sequence.duration) this.time = 0;
+    const [first, end] = this.span(this.sequence);
+    if (this.time < first || this.time > end || (!this.loop && this.time >= end)) this.seek(first);
     this.playing = true;
     this.last = 0;
   }
@@ -162,16 +164,29 @@ export class Player {
     return this.playing;
   }
 
+  /** The named range of the clip that plays alone; null when all of it plays. */
+  get range(): string | null {
+    return this.playedRange;
+  }
+
+  /** Play only a named range of the clip, from its beginning; null for all of it. */
+  setRange(name: string | null): void {
+    if (name !== null && !this.sequence?.ranges[name]) throw new SequenceError(`The clip has no range “${name}”.`);
+    this.playedRange = name;
+    if (this.sequence) this.seek(this.span(this.sequence)[0]);
+  }
+
   /** Seconds since the first frame. */
   get seconds(): number {
     return this.time;
   }
 
-  /** Go to a time in seconds, or to a fractional frame. */
+  /** Go to a time in seconds, or to a fractional frame; one outside the range that plays lets all of the clip play. */
   seek(to: number | { frame: number }): void {
-    const end = this.sequence?.duration ?? 0;
     const seconds = typeof to === "number" ? to : to.frame / (this.sequence?.fps ?? 1);
-    this.time = Math.min(Math.max(seconds, 0), end);
+    this.time = Math.min(Math.max(seconds, 0), this.sequence?.duration ?? 0);
+    const [first, end] = this.sequence ? this.span(this.sequence) : [0, 0];
+    if (this.time < first || this.time > end) this.playedRange = null;
     this.move();
   }
 
@@ -233,8 +248,10 @@ export class Player {
     const { current, posed, renderer } = this;
     if (!this.poseDirty || !current || !posed || !renderer) return;
     const start = performance.now();
-    if (this.sequence) this.sequence.sample(this.time * this.sequence.fps, current, this.columns);
-    else current.reset();
+    if (this.sequence) {
+      const held = Math.min(this.time, this.span(this.sequence)[1]);
+      this.sequence.sample(held * this.sequence.fps, current, this.columns);
+    } else current.reset();
     for (const [index, value] of this.expressions) current.expr[index] = value;
     for (const [row, weight] of this.arkit) addArkit(current, row, weight);
     for (const [name, values] of this.overrides) {
@@ -378,14 +395,19 @@ export class Player {
   };
 
   private advance(seconds: number, sequence: Sequence): void {
-    // A loop lasts one frame longer than the clip, so that the last frame is seen before the first comes again.
-    const length = this.loop ? sequence.duration + 1 / sequence.fps : sequence.duration;
-    this.time += seconds;
-    if (this.time >= length) {
-      this.time = this.loop ? this.time % length : sequence.duration;
-      if (!this.loop) this.playing = false;
-    }
+    const [first, end] = this.span(sequence);
+    // A loop lasts one frame longer, so that the last frame is seen before the first comes again.
+    const length = end - first + (this.loop ? 1 / sequence.fps : 0);
+    const gone = Math.max(this.time - first, 0) + seconds;
+    this.time = first + (gone < length ? gone : this.loop ? gone % length : length);
+    if (gone >= length && !this.loop) this.playing = false;
     this.move();
+  }
+
+  /** Seconds of the first and last frame that play. */
+  private span(sequence: Sequence): [number, number] {
+    const range = this.playedRange === null ? undefined : sequence.ranges[this.playedRange];
+    return range ? [range[0] / sequence.fps, (range[1] - 1) / sequence.fps] : [0, sequence.duration];
   }
 
   get stats(): Stats {

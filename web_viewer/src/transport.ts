@@ -67,14 +67,15 @@ export class Transport {
     if (!sequence) return;
     this.scrub.max = String(sequence.duration);
     this.total.textContent = ` / ${sequence.duration.toFixed(1)} s`;
-    const names = Object.entries(sequence.ranges);
+    const names = Object.keys(sequence.ranges);
     this.ranges.hidden = !names.length;
     this.ranges.replaceChildren(
-      ...names.map(([name, [first]]) => {
-        const button = element("button", { type: "button", textContent: name });
+      ...names.map((name) => {
+        const button = element("button", { type: "button", textContent: name, title: `Play “${name}” alone` });
         button.addEventListener("click", () => {
-          this.player.seek({ frame: first });
+          this.player.setRange(this.player.range === name ? null : name);
           this.player.play();
+          this.update();
         });
         return button;
       }),
@@ -90,6 +91,8 @@ export class Transport {
     const share = seconds / (player.sequence?.duration || 1);
     this.scrub.style.setProperty("--span", `${Math.min(1, share) * 100}%`);
     this.now.textContent = `${seconds.toFixed(1)}`;
+    for (const button of this.ranges.children)
+      button.setAttribute("aria-pressed", String(button.textContent === player.range));
     const label = isPlaying ? "Pause" : "Play";
     if (label !== this.drawn) {
       this.drawn = label;
