@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from formats.conventions import ARKIT_52
-from formats.errors import MissingAsset
-from formats.head_model import ARKIT_TAIL, HeadModel
+from formats.head_model import HeadModel
+from formats.retarget import retarget
 from formats.sequence import Sequence
 
 FPS, FRAMES = 25.0, 250
@@ -72,30 +72,20 @@ def arkit_sequence(head: HeadModel, weights: Mapping[str, np.ndarray], fps: floa
         ranges: Named ranges of frames.
 
     Raises:
-        MissingAsset: The head does not say how ARKit's weights drive it.
+        UnsupportedFeature: The head does not say how ARKit's weights drive it.
     """
-    if head.arkit_map is None:
-        raise MissingAsset("head: it has no arkit_map, so ARKit weights cannot drive it; take one that was made with it")
-    frames = len(next(iter(weights.values())))
-    table = np.zeros((frames, len(ARKIT_52)))
-    for name, value in weights.items():
-        table[:, ARKIT_52.index(name)] = value
-    driven = table @ head.arkit_map.astype(np.float64)
-    count = driven.shape[1] - ARKIT_TAIL
-    jaw, mapped_neck, eyes, eyelids = np.split(driven[:, count:], [3, 6, 12], axis=1)
-    still = np.zeros((frames, 3))
-    return Sequence(basis=head.edition, fps=fps, expr=driven[:, :count], jaw=jaw,
-                    rotation=still if rotation is None else rotation,
-                    neck=mapped_neck if neck is None else mapped_neck + neck, eyes=eyes, eyelids=eyelids,
-                    translation=still if translation is None else translation, expr_names=head.expr_names,
-                    ranges=ranges or {}, edition=head.content_hash)
+    still = np.zeros((len(next(iter(weights.values()))), 3))
+    motion = Sequence("arkit-52", fps, np.stack(list(weights.values()), axis=1), expr_names=tuple(weights),
+                      rotation=still if rotation is None else rotation, neck=still if neck is None else neck,
+                      translation=still if translation is None else translation, ranges=ranges or {})
+    return retarget(motion, head)
 
 
 def standin_clip(head: HeadModel) -> Sequence:
     """Return the clip for a stand-in head: 250 frames at 25 fps, which follow each other round and round.
 
     Raises:
-        MissingAsset: The head has no `arkit_map`.
+        UnsupportedFeature: The head has no `arkit_map`.
     """
     t = np.arange(FRAMES) / FPS
     weights = {name: np.zeros(FRAMES) for name in ARKIT_52}
