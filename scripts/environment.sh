@@ -55,4 +55,5 @@ node_tools() {
   printf '#!/bin/sh\nexec "%s/bin/node" "%s/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$home" "$home" >"$bin/npm"
   chmod +x "$bin/npm"
   PATH="$bin:$PATH"
+  export NODE_USE_SYSTEM_CA=1 # as a system's own Node does: company networks have certificates of their own
 }
