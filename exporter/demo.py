@@ -1,6 +1,5 @@
 """The whole path on our own data, from nothing to a page and a picture."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from formats import video
 from formats.avatar import Avatar
 from formats.camera import Camera, look_at
 from formats.codecs import bundle
+from formats.codecs.json_file import write_json
 from formats.errors import FormatError
-from formats.files import write_bytes
 from formats.render import default_camera, render_avatar
 from formats.standin.avatar import standin_avatar
 
@@ -37,7 +36,7 @@ def run(out: Path, progress: Callable[[str], None]) -> None:
     export(avatar, "web", out / "web", options_type("web")())
     progress("reading the GLB back and comparing it with the bundle")
     report = validate(out / "standin.glb", avatar, 3, progress)
-    write_bytes(out / "validation.json", (json.dumps(report.as_dict(), indent=2) + "\n").encode())
+    write_json(report.as_dict(), out / "validation.json")
     if not report.ok:
         raise FormatError(f"{out / 'standin.glb'}: past the tolerance: {report.failure}")
     progress("taking its picture")

@@ -1,6 +1,5 @@
 """A page that any static server can host, from any sub-path: the viewer, the avatar as GLB, its clips and its camera."""
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from exporter.targets import glb
 from exporter.targets.glb import CAPABILITIES
 from formats.avatar import Avatar
 from formats.codecs import camera_json, sequence_json
+from formats.codecs.json_file import write_json
 from formats.errors import FormatError
 from formats.files import replacing_folder
 from formats.render import default_camera
@@ -49,5 +49,5 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
             clips.append({"name": "clip", "file": "clip.json"})
         manifest = {"format": "flameport.web/1", "name": avatar.meta.name, "avatar": "avatar.glb",
                     "sequences": clips, "camera": "camera.json"}
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        write_json(manifest, folder / "manifest.json")
     return sorted(p for p in out.rglob("*") if p.is_file())
