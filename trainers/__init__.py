@@ -4,13 +4,17 @@ A trainer is one module, or folder, that exports
 
 - `Config`: a frozen dataclass of numbers, the paper's by default, each field explained by the string under it;
 - `PRESETS`: name to `Config`; `paper` and `demo` at least;
-- `Model`: what `trainers.model.Model` describes, made by `Model(config, head, store)`.
+- `Model`: what `trainers.model.Model` describes, made by `Model(config, head, store)`;
+- `bake`, where the system bakes: as `trainers.bake` below, without the look-up.
 
 To add one: write it, add a line to `TRAINERS`, a row to the README's table and to the table in `tests/test_trainers.py`.
 """
 
 import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from formats.errors import MissingAsset, UnsupportedFeature
 
@@ -47,3 +51,32 @@ def require_torch() -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise MissingAsset(f"training needs {name}: pip install 'flameport[train]' ({error})") from error
+
+
+def bake(run: Path, out: Path, *, preset: str | None = None, steps: int | None = None, data: Path | None = None,
+         device: str | None = None, resume: bool = False, overrides: Mapping[str, str] = {},  # noqa: B006
+         progress: Callable[[str], None] = lambda text: None) -> Any:
+    """Bake a trained run to UV maps and write the bundle `out`; return a summary with `rows()` for a table.
+
+    Args:
+        run: The run folder.
+        out: Bundle to write.
+        preset: Named settings; those of the run's own preset when None.
+        steps: Of the baking network; the preset's when None.
+        data: The subject's folder, if it has moved since.
+        device: `cuda` or `cpu`.
+        resume: Go on from where an interrupted bake stopped.
+        overrides: Settings by name, as text.
+        progress: Is told what happens, a line at a time.
+
+    Raises:
+        UnsupportedFeature: The run's system does not bake.
+        MissingAsset: There is no run, or its data are gone.
+    """
+    require_torch()
+    system = importlib.import_module("trainers.run").Run.open(run).system
+    module = trainer(system)
+    if not hasattr(module, "bake"):
+        raise UnsupportedFeature(f"{run}: '{system}' has nothing to bake; export {run / 'avatar.avatar'} as it is")
+    return module.bake(run, out, preset=preset, steps=steps, data=data, device=device, resume=resume,
+                       overrides=overrides, progress=progress)
