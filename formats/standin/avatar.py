@@ -62,9 +62,9 @@ def standin_avatar(gaussians: int = 65_000, seed: int = 0) -> Avatar:
         _shirt(mesh, int(gaussians * SHIRT_SHARE), seed),
         eyebrows(int(gaussians * BROW_SHARE), seed),
         lashes(int(gaussians * LASH_SHARE), seed),
-        _catch_lights(mesh),
+        catch_lights(mesh),
     ]
-    parts.insert(0, _surface(head, mesh, gaussians - sum(map(len, parts)), seed))
+    parts.insert(0, surface(head, mesh, gaussians - sum(map(len, parts)), seed))
     return Avatar(
         head=head,
         layers=(bind(head, join(parts)),),
@@ -88,8 +88,8 @@ def bind(head: HeadModel, pieces: Pieces) -> SplatLayer:
     return SplatLayer(cloud, FaceBinding(pieces.face, pieces.weights))
 
 
-def _surface(head: HeadModel, mesh: Assembly, count: int, seed: int) -> Pieces:
-    """Return flat Gaussians on skin, eyeballs, mouth and teeth."""
+def surface(head: HeadModel, mesh: Assembly, count: int, seed: int, tuck: float = shirt.TUCK[1]) -> Pieces:
+    """Return `count` flat Gaussians on skin, eyeballs, mouth and teeth; `tuck` as in `shirt.coverage`."""
     area, stretch = _largest(head, mesh)
     detail = _detail(mesh)
     weight = area * detail
@@ -110,7 +110,7 @@ def _surface(head: HeadModel, mesh: Assembly, count: int, seed: int) -> Pieces:
     first = np.einsum("nab,nb->na", axes[face][:, :, [0, 2]], turn[face][:, :, 0])
     frame = axes_from(first - normal * np.sum(first * normal, axis=1, keepdims=True), normal)
     scales = np.concatenate([singular, np.maximum(THICKNESS * singular[:, 1:], 0.06)], axis=1)
-    rgb = paint.shown_color(mesh, paint.studio_light(), points, shirt.TUCK[1])
+    rgb = paint.shown_color(mesh, paint.studio_light(), points, tuck)
     return Pieces(face, weights.astype(np.float64), points.at.astype(np.float64), frame, scales, rgb,
                   np.full(count, 0.985))
 
@@ -178,7 +178,7 @@ def _shirt(mesh: Assembly, count: int, seed: int) -> Pieces:
     return Pieces(face, weights, cloth.at, axes_flat(cloth.normal), scales, paint.tone(cloth.rgb), cloth.opacity)
 
 
-def _catch_lights(mesh: Assembly) -> Pieces:
+def catch_lights(mesh: Assembly) -> Pieces:
     """Return one bright spot per eye, a little in front of the cornea."""
     side = np.array([[1.0, 1, 1], [-1, 1, 1]])
     at = EYE_CENTER * side + eyes.CATCH_LIGHT * 12.75

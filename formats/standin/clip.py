@@ -16,7 +16,7 @@ FPS, FRAMES = 25.0, 250
 RANGES = {"neutral": (0, 12), "talk": (14, 112), "blink": (112, 124), "look": (124, 158), "turn": (156, 208),
           "smile": (206, 248)}
 
-_BOTH = ("mouthStretch", "mouthSmile", "mouthPress", "mouthLowerDown", "mouthUpperUp", "mouthDimple", "mouthFrown",
+BOTH = ("mouthStretch", "mouthSmile", "mouthPress", "mouthLowerDown", "mouthUpperUp", "mouthDimple", "mouthFrown",
          "browDown", "browOuterUp", "cheekSquint", "eyeSquint", "eyeBlink", "eyeWide")
 """Names that stand for a left and a right weight here."""
 
@@ -91,24 +91,24 @@ def standin_clip(head: HeadModel) -> Sequence:
     weights = {name: np.zeros(FRAMES) for name in ARKIT_52}
 
     def add(name: str, value: np.ndarray) -> None:
-        for full in ((name + "Left", name + "Right") if name in _BOTH else (name,)):
+        for full in ((name + "Left", name + "Right") if name in BOTH else (name,)):
             weights[full] += value
 
-    for name, value in _talk(t).items():
+    for name, value in speech(t).items():
         add(name, value)
-    closed = _blinks(t)
+    closed = blinks(t)
     add("eyeBlink", closed)
-    smile = _bump(t, 8.15, 8.75, 9.25, 9.92)
+    smile = bump(t, 8.15, 8.75, 9.25, 9.92)
     for name, value in (("mouthSmile", 0.85), ("cheekSquint", 0.42), ("eyeSquint", 0.22), ("mouthDimple", 0.15),
                         ("mouthUpperUp", 0.16), ("jawOpen", 0.10), ("browOuterUp", 0.14)):
         add(name, value * smile)
     # Brows stress words and go up with a look.
     for start, size in ((0.75, 0.34), (2.05, 0.28), (3.4, 0.42), (4.95, 0.30), (8.3, 0.15)):
-        lift = size * _bump(t, start, start + 0.22, start + 0.34, start + 0.75)
+        lift = size * bump(t, start, start + 0.22, start + 0.34, start + 0.75)
         add("browInnerUp", lift)
         add("browOuterUp", 0.7 * lift)
     # Someone who is listened to looks friendly, and a mouth at rest is never quite still.
-    friendly = _bump(t, 0.5, 0.9, 9.4, 9.95)
+    friendly = bump(t, 0.5, 0.9, 9.4, 9.95)
     for name, value in (("mouthSmile", 0.13), ("mouthDimple", 0.06), ("cheekSquint", 0.08), ("browInnerUp", 0.06)):
         add(name, value * friendly)
     add("mouthPress", 0.05 * np.sin(2 * np.pi * t / 5) ** 2)
@@ -120,20 +120,28 @@ def standin_clip(head: HeadModel) -> Sequence:
                           turn * NECK_SHARE, drift, RANGES)
 
 
-def _ease(x: np.ndarray) -> np.ndarray:
+def ease(x: np.ndarray) -> np.ndarray:
+    """Return 0 below 0, 1 above 1 and a quintic between that starts and stops without a jerk."""
     x = np.clip(x, 0, 1)
     return x**3 * (10 - 15 * x + 6 * x * x)
 
 
-def _bump(t: np.ndarray, start: float, full: float, hold: float, end: float) -> np.ndarray:
-    return _ease((t - start) / (full - start)) * (1 - _ease((t - hold) / (end - hold)))
+def bump(t: np.ndarray, start: float, full: float, hold: float, end: float) -> np.ndarray:
+    """Return a rise from 0 at `start` to 1 from `full` to `hold` and back to 0 at `end`."""
+    return ease((t - start) / (full - start)) * (1 - ease((t - hold) / (end - hold)))
 
 
-def _talk(t: np.ndarray) -> dict[str, np.ndarray]:
-    """Return weights [T] by name: sounds blended with Gaussian influence over time, silence around them."""
+def speech(t: np.ndarray, phrases: tuple[tuple[float, float, str], ...] = PHRASES, seed: int = 5) -> dict[str, np.ndarray]:
+    """Return weights [T] by name: sounds blended with Gaussian influence over time, silence around them.
+
+    Args:
+        t: Seconds.
+        phrases: As `PHRASES`; sounds are keys of `VISEMES` or `SOUND`.
+        seed: Of the sounds' uneven lengths.
+    """
     times, shapes, spreads = [], [], []
-    rng = np.random.default_rng(5)
-    for start, pace, sounds in PHRASES:
+    rng = np.random.default_rng(seed)
+    for start, pace, sounds in phrases:
         at = start
         for sound in sounds:
             times.append(at)
@@ -156,13 +164,14 @@ def _talk(t: np.ndarray) -> dict[str, np.ndarray]:
     return {name: stress * (influence @ np.array([shape.get(name, 0.0) for shape in shapes])) for name in names}
 
 
-def _blinks(t: np.ndarray) -> np.ndarray:
+def blinks(t: np.ndarray, starts: tuple[float, ...] = BLINKS) -> np.ndarray:
+    """Return how closed the lids are [T] at seconds `t`, which begin at 0 and step by 1 / `FPS`."""
     closed = np.zeros(len(t))
-    for start in BLINKS:
-        closed = np.maximum(closed, _bump(t, start, start + CLOSING, start + CLOSING + CLOSED,
+    for start in starts:
+        closed = np.maximum(closed, bump(t, start, start + CLOSING, start + CLOSING + CLOSED,
                                           start + CLOSING + CLOSED + OPENING))
     # Frames are 40 ms apart: keep the one nearest to the blink's middle fully shut, as a shutter would have caught it.
-    for start in BLINKS:
+    for start in starts:
         closed[int(round((start + CLOSING + CLOSED / 2) * FPS)) % len(t)] = 1
     return closed
 
@@ -172,12 +181,17 @@ def _look(t: np.ndarray, weights: dict[str, np.ndarray]) -> None:
     side, up = np.zeros(len(t)), np.zeros(len(t))
     previous = (0.0, 0.0)
     for start, x, y in GAZE:
-        step = _ease((t - start) / SACCADE)
+        step = ease((t - start) / SACCADE)
         side += (x - previous[0]) * step
         up += (y - previous[1]) * step
         previous = (x, y)
     side += 0.35 * np.sin(2 * np.pi * t * 1.3) * np.sin(2 * np.pi * t / 10)
     up += 0.25 * np.sin(2 * np.pi * t * 0.9) * np.sin(2 * np.pi * t / 10)
+    add_gaze(weights, side, up)
+
+
+def add_gaze(weights: dict[str, np.ndarray], side: np.ndarray, up: np.ndarray) -> None:
+    """Add a look of both eyes to ARKit weights [T]: degrees to the subject's left, and up."""
     degrees_side, degrees_up = np.degrees(0.50), np.degrees(0.38)
     weights["eyeLookOutLeft"] += np.maximum(side, 0) / degrees_side
     weights["eyeLookInRight"] += np.maximum(side, 0) / degrees_side
@@ -193,7 +207,7 @@ def _head(t: np.ndarray) -> np.ndarray:
     keys = np.array(HEAD)
     after = np.clip(np.searchsorted(keys[:, 0], t, side="right"), 1, len(keys) - 1)
     a, b = keys[after - 1], keys[after]
-    eased = _ease((t - a[:, 0]) / (b[:, 0] - a[:, 0]))
+    eased = ease((t - a[:, 0]) / (b[:, 0] - a[:, 0]))
     pose = a[:, 1:] + (b - a)[:, 1:] * eased[:, None]
     sway = np.stack([0.5 * np.sin(2 * np.pi * t / 2.5), 0.4 * np.sin(2 * np.pi * t / 3.333), 0 * t], axis=1)
     return (pose + sway).T

@@ -126,8 +126,8 @@ class Strands:
     """Flyaways."""
 
 
-def grow(count: int, seed: int) -> Strands:
-    """Return `count` strands."""
+def grow(count: int, seed: int, longer: float = 1, fuller: float = 1) -> Strands:
+    """Return `count` strands, `longer` times the usual length and standing `fuller` times as high."""
     rng = np.random.default_rng(seed + 700)
     mesh = assembly.assemble(False, True)
     middle = mesh.points[mesh.faces].mean(axis=1)
@@ -141,12 +141,12 @@ def grow(count: int, seed: int) -> Strands:
     at = root.at.astype(np.float64)
     clumps = rng.choice(count, size=min(CLUMPS, count), replace=False)
     nearest = _nearest(at, at[clumps])
-    length = np.interp(at[:, 1], LENGTH[:, 0], LENGTH[:, 1]) * rng.uniform(0.78, 1.12, count)
+    length = longer * np.interp(at[:, 1], LENGTH[:, 0], LENGTH[:, 1]) * rng.uniform(0.78, 1.12, count)
     edge = smoothstep((above_line(at) - 1) / 16)
     length = length * (0.62 + 0.38 * edge)
     away = np.abs(at[:, 0] - PART_X * smoothstep((at[:, 2] + 75) / 60))
     front = smoothstep((at[:, 2] - 30) / 40) * smoothstep((at[:, 1] - 45) / 25)
-    rise = np.interp(at[:, 1], VOLUME[:, 0], VOLUME[:, 1])
+    rise = fuller * np.interp(at[:, 1], VOLUME[:, 0], VOLUME[:, 1])
     rise = rise * (1 - 0.45 * np.exp(-((away / 9) ** 2)) * smoothstep((at[:, 1] - 60) / 20)) + 5.0 * front
     rise = rise * (0.28 + 0.72 * edge) * (0.9 + 0.2 * value_noise(at, 22, 77))
     path = _follow(at, length, rise * np.where(loose, 1.35, layer), SEGMENTS)
@@ -161,7 +161,7 @@ def grow(count: int, seed: int) -> Strands:
     ground = skull_radius(u.reshape(-1, 3)).reshape(distance.shape)
     height = _heights(rise * np.where(loose, 1.35, layer), SEGMENTS)[..., None]
     # Hair that falls over the temples lies as close there as what grows there.
-    most = 1.25 * np.interp(path[..., 1:2], VOLUME[:, 0], VOLUME[:, 1]) + 1.0
+    most = fuller * 1.25 * np.interp(path[..., 1:2], VOLUME[:, 0], VOLUME[:, 1]) + 1.0
     height = np.maximum(np.where(height > most, most + 0.25 * (height - most), height), 0.3)
     path = CENTER + u * (ground + height)
     path[loose] += rng.normal(0, 1.6, (loose.sum(), 1, 3)) * t
@@ -195,9 +195,9 @@ def blockers() -> np.ndarray:
     return strands.path[:, 1:][strands.layer > 0.35].reshape(-1, 3)
 
 
-def head_hair(count: int, seed: int) -> Pieces:
-    """Return `count` Gaussians of head hair, rounded down to whole strands; `rgb` is linear."""
-    strands = grow(count // SEGMENTS, seed)
+def head_hair(count: int, seed: int, longer: float = 1, fuller: float = 1) -> Pieces:
+    """Return `count` Gaussians of head hair, rounded down to whole strands; `rgb` is linear. The rest as in `grow`."""
+    strands = grow(count // SEGMENTS, seed, longer, fuller)
     rng = np.random.default_rng(seed + 701)
     m = len(strands.path)
     start, end = strands.path[:, :-1], strands.path[:, 1:]

@@ -80,11 +80,11 @@ def _position(angle: np.ndarray, s: np.ndarray) -> np.ndarray:
     return p
 
 
-def cloth(count: int, seed: int) -> Cloth:
-    """Return `count` Gaussians of shirt."""
+def cloth(count: int, seed: int, end: float = END) -> Cloth:
+    """Return `count` Gaussians of shirt, which has faded out `end` millimetres below its collar's edge."""
     rng = np.random.default_rng(seed + 800)
     around, down = 96, 24
-    angle, s = np.meshgrid(np.linspace(-np.pi, np.pi, around + 1), END * np.linspace(0, 1, down + 1) ** 1.4, indexing="ij")
+    angle, s = np.meshgrid(np.linspace(-np.pi, np.pi, around + 1), end * np.linspace(0, 1, down + 1) ** 1.4, indexing="ij")
     angle, s = angle.ravel(), s.ravel()
     points = _position(angle, s)
     a = (np.arange(around)[:, None] * (down + 1) + np.arange(down)).ravel()
@@ -102,5 +102,5 @@ def cloth(count: int, seed: int) -> Cloth:
     rgb = _weave(at, s, angle) * studio.unshadowed(normal) * (0.90 + 0.08 * fold)[:, None]
     under = smoothstep((s + 3) / 9) * (0.55 + 0.45 * smoothstep((np.abs(angle) - 0.3) / 1.4))
     rgb = rgb * np.maximum(under, 0.35)[:, None]
-    fade = 1 - smoothstep((s - 0.52 * END) / (0.48 * END))
+    fade = 1 - smoothstep((s - 0.52 * end) / (0.48 * end))
     return Cloth(at, normal, 0.80 * np.sqrt(area) * (1 + 0.5 * (1 - fade)), rgb, 0.95 * fade**1.5)
