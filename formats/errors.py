@@ -5,7 +5,8 @@
     ├── BindingError            a layer does not fit the head it rides
     ├── CheckpointMismatch      two inputs do not belong together (editions, counts)
     ├── MissingAsset            a file or an optional package is needed and absent
-    └── UnsupportedFeature      valid, but this reader or target cannot carry it
+    ├── UnsupportedFeature      valid, but this reader or target cannot carry it
+    └── TrainingError           training diverged or ran out of memory
 
 A message says what and where, what was expected and what was found, and what to do next, in one line.
 """
@@ -37,6 +38,10 @@ class MissingAsset(AvatarError):
 
 class UnsupportedFeature(AvatarError):
     """A valid input that this reader, target or operation cannot carry."""
+
+
+class TrainingError(AvatarError):
+    """Training cannot go on: numbers are no longer finite, or the memory is used up."""
 
 
 @contextlib.contextmanager
