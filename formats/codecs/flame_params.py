@@ -6,6 +6,7 @@ geometry is four times life size, so camera translations are divided by 4. FLAME
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,7 +22,6 @@ SIZE = 512
 """Pixels of their square pictures, when none lies beside the file."""
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by name when the sequence is built
 def read(path: str | os.PathLike[str], basis: str | None = None, fps: float | None = None) -> Sequence:
     """Return the motion and cameras of a `flame_params.json`, in metres and OpenCV axes.
 
@@ -34,14 +34,22 @@ def read(path: str | os.PathLike[str], basis: str | None = None, fps: float | No
         MissingAsset: There is no such file.
         FormatError: A field is missing, or has the wrong type or length.
     """
+    return parse(read_json(path), path, basis, fps)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by name when the sequence is built
+def parse(value: Any, path: str | os.PathLike[str], basis: str | None = None, fps: float | None = None) -> Sequence:
+    """Return what `read` does, from the file's content `value`, for readers that want more of it; `path` is its place."""
     where = str(path)
-    fields = Fields(read_json(path), where)
+    fields = Fields(value, where)
     entries = [Fields(entry, f"{where}: frame {i}") for i, entry in enumerate(fields.items("frames"))]
     if not entries:
         raise FormatError(f"{where}: 'frames' is empty")
     expr = [_vector(entry, "expression", None) for entry in entries]
-    if len({len(row) for row in expr}) > 1:
-        raise FormatError(f"{where}: frames differ in how many 'expression' numbers they have")
+    odd = next((i for i, row in enumerate(expr) if len(row) != len(expr[0])), None)
+    if odd is not None:
+        raise FormatError(f"{where}: frames differ in how many 'expression' numbers they have: frame {odd} has "
+                          f"{len(expr[odd])}, frame 0 has {len(expr[0])}")
     pose = np.stack([_vector(entry, "pose", 15) for entry in entries])
     world = np.stack([_matrix(entry) for entry in entries])
     width, height = _picture_size(Path(path), entries[0])

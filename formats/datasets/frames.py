@@ -32,8 +32,8 @@ class Frames:
     labels: tuple[str, ...] = ()
     """T short names, as the data calls its frames; for reports."""
     points2d: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """What a tracker saw, in pixels [T, L, 2], NaN where it saw nothing: `landmarks` (FLAME's 51 static or 68) or
-    `eyes` (centres of the left and the right eye, [T, 2, 2])."""
+    """What a tracker saw, in pixels [T, L, 2], NaN where it saw nothing: `landmarks` (FLAME's 51 static or 68),
+    `eyes` (middles of the left and the right eye's opening, [T, 2, 2]) or `irises` (their centres, which follow the gaze)."""
 
     def __post_init__(self) -> None:
         count = len(self.sequence)

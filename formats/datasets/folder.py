@@ -1,0 +1,142 @@
+"""What every layout's reader needs from a folder: its place, its edition, and names that do not lead out of it."""
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from formats.codecs.json_file import Fields, read_json
+from formats.errors import FormatError, MissingAsset, UnsupportedFeature
+from formats.head_model import EDITIONS
+
+LOG = logging.getLogger(__name__)
+SPLITS = ("train", "test")
+TAG = "capture.json"
+"""What `flameport capture` leaves beside its data: `{"edition": ...}` and things for people."""
+DEFAULT_EDITION = "flame2020"
+"""Of IMavatar's and metrical-tracker's coefficients (through DECA and MICA)."""
+FPS = 25.0
+"""Frames per second of these layouts' videos; their files do not say it."""
+
+
+def subject(root: Path, holds: Callable[[Path], bool], what: str) -> Path:
+    """Return the folder that holds one subject's data: `root`, or the only one directly in it that does.
+
+    Args:
+        root: As the user named it.
+        holds: Tells whether a folder is such a one.
+        what: It should hold, for the message.
+
+    Raises:
+        MissingAsset: Neither is.
+    """
+    if not root.is_dir():
+        raise MissingAsset(f"{root}: no such folder; --data names the subject's folder, with {what} in it")
+    if holds(root):
+        return root.resolve()
+    inner = [path for path in sorted(root.iterdir()) if path.is_dir() and holds(path)]
+    if len(inner) > 1:
+        raise MissingAsset(f"{root}: holds several subjects: {listing(inner)}; name one of them")
+    if not inner:
+        raise MissingAsset(f"{root}: not a folder of this layout; expected {what} in it, found "
+                           f"{listing(sorted(root.iterdir())) or 'nothing'}")
+    return inner[0].resolve()
+
+
+def listing(paths: list[Path], limit: int = 8) -> str:
+    """Return the names of `paths` for a message, at most `limit` of them."""
+    more = f" and {len(paths) - limit} more" if len(paths) > limit else ""
+    return ", ".join(path.name for path in paths[:limit]) + more
+
+
+def check_split(split: str) -> None:
+    """Raise unless `split` is one that these layouts have."""
+    if split not in SPLITS:
+        raise UnsupportedFeature(f"unknown split '{split}'; this layout has {' and '.join(SPLITS)}")
+
+
+def edition_of(root: Path, edition: str | None) -> str:
+    """Return the FLAME edition the data in `root` was tracked with.
+
+    The user's word counts; else the tag in `root` or the folder above it; else what the layout's trackers use. Nothing is
+    guessed from the data.
+
+    Raises:
+        FormatError: The name is none of `head_model.EDITIONS`, or the tag cannot be read.
+    """
+    where = "--edition"
+    if edition is None:
+        for place in (root / TAG, root.parent / TAG):
+            if place.is_file():
+                where, edition = str(place), Fields(read_json(place), str(place)).text("edition")
+                break
+        else:
+            return DEFAULT_EDITION
+    if edition not in EDITIONS:
+        raise FormatError(f"{where}: unknown edition '{edition}'; expected one of {', '.join(EDITIONS)}")
+    return edition
+
+
+def inside(base: Path, name: str, where: str) -> Path:
+    """Return the path that the file name `name`, from a stranger's file, means under `base`.
+
+    Args:
+        base: A resolved folder.
+        name: Relative, with forward or backward slashes.
+        where: The name stands, for the message.
+
+    Raises:
+        FormatError: It is absolute, empty, or leads out of `base`, through `..` or a link.
+    """
+    clean = name.replace("\\", "/").strip()
+    try:
+        path = (base / clean).resolve()
+        fits = bool(clean) and path != base and path.is_relative_to(base) and not Path(clean).is_absolute()
+    except (OSError, ValueError, RuntimeError):  # a null byte, a name too long, a circle of links
+        fits, path = False, base
+    if not fits or re.match(r"[A-Za-z]:", clean):
+        raise FormatError(f"{where}: {name[:80]!r} leads out of {base}; only files inside it are read: copy them there and "
+                          "correct the name")
+    return path
+
+
+def frame_number(path: Path, where: str) -> int:
+    """Return the number that a frame's file is called by.
+
+    Raises:
+        FormatError: Its stem is no whole number.
+    """
+    if not (path.stem.isdecimal() and path.stem.isascii() and len(path.stem) <= 12):
+        raise FormatError(f"{where}: '{path.name}': expected a file called by its frame's number, as 00012.png")
+    return int(path.stem)
+
+
+def picture(stem: Path, where: str, cure: str = "copy it there") -> Path:
+    """Return `stem` with the ending its picture has on disk.
+
+    Raises:
+        MissingAsset: There is neither a PNG nor a JPEG.
+    """
+    for ending in (".png", ".jpg", ".jpeg"):
+        path = stem.with_name(stem.name + ending)
+        if path.is_file():
+            return path
+    raise MissingAsset(f"{where}: its picture {stem}.png is not there; {cure}, or remove the frame from the file")
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a picture from its first bytes.
+
+    Raises:
+        MissingAsset: There is no such file.
+        FormatError: It is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except FileNotFoundError as error:
+        raise MissingAsset(f"{path}: no such picture") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise FormatError(f"{path}: not a picture that can be read: {error}") from error
