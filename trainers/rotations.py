@@ -1,0 +1,168 @@
+"""Rotations in torch, with gradients that are right or zero and never NaN: the twin of `formats.rotations`.
+
+Quaternions are wxyz. Nothing here branches on values or leaves the device, so all of it fits into a CUDA graph.
+Loops over components instead of small matrix products: on a CPU they are several times faster.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+POLAR_STEPS = 12
+"""Newton steps of `polar_rotation`: singular values that differ by a factor of 1000 still converge to 1e-7."""
+
+
+def cross(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:
+    """Return the cross product over the axis `dim` of length 3."""
+    ax, ay, az = a.unbind(dim)
+    bx, by, bz = b.unbind(dim)
+    return torch.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], dim)
+
+
+def normalize(v: Tensor, dim: int = -1, floor: float = 1e-15) -> Tensor:
+    """Return `v` at unit length over the axis `dim`; what is shorter than `floor` is left as it is."""
+    square = (v * v).sum(dim, keepdim=True)
+    long = square > floor * floor
+    return v / torch.where(long, square, 1).sqrt()
+
+
+def axis_angle_to_matrix(r: Tensor) -> Tensor:
+    """Return rotation matrices [..., 3, 3] of axis-angle vectors [..., 3], radians (Rodrigues).
+
+    R = I + a [r] + b [r]^2 with a = sin t / t, b = (1 - cos t) / t^2, t = |r|; series below 0.1 rad, so that the gradient
+    at zero is the generators.
+    """
+    square = (r * r).sum(-1)
+    small = square < 1e-2
+    angle = torch.where(small, 1, square).sqrt()
+    half = torch.sin(angle / 2) / angle
+    a = torch.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), torch.sin(angle) / angle)
+    b = torch.where(small, 0.5 - square / 24 * (1 - square / 30 * (1 - square / 56)), 2 * half * half)
+    x, y, z = r.unbind(-1)
+    zero = torch.zeros_like(x)
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    # [r]^2 = r r^T - t^2 I
+    outer = r.unsqueeze(-1) * r.unsqueeze(-2)
+    eye = torch.eye(3, dtype=r.dtype, device=r.device)
+    b, square = b[..., None, None], square[..., None, None]
+    return (1 - b * square) * eye + a[..., None, None] * skew + b * outer
+
+
+def quat_multiply(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:
+    """Return the Hamilton product a b over the axis `dim` of length 4, of tensors of one shape: first turn by b, then a."""
+    return _QuatMultiply.apply(a, b, dim)
+
+
+def quat_conjugate(q: Tensor, dim: int = -1) -> Tensor:
+    """Return the inverse of unit quaternions."""
+    w, x, y, z = q.unbind(dim)
+    return torch.stack([w, -x, -y, -z], dim)
+
+
+def matrix_to_quat(m: Tensor) -> Tensor:
+    """Return unit quaternions [..., 4] with w >= 0 of rotation matrices [..., 3, 3].
+
+    The gradient is the one along rotations: what would leave them is left out.
+    """
+    columns = m.reshape(-1, 3, 3).permute(2, 1, 0)
+    return columns_to_quat(columns).t().reshape(*m.shape[:-2], 4)
+
+
+def columns_to_quat(columns: Tensor) -> Tensor:
+    """Return `matrix_to_quat` of matrices stored as [column, component, N], as [4, N]."""
+    return _ColumnsToQuat.apply(columns)
+
+
+def polar_rotation(m: Tensor) -> Tensor:
+    """Return the rotation R of the polar decomposition m = R S, [N, 3, 3]; for matrices of positive determinant.
+
+    Newton's iteration with determinant scaling (Higham, "Computing the polar decomposition", 1986); no singular value
+    decomposition, which waits for the device. The gradient follows from R^T dm - dm^T R = [(tr(S) I - S) w] with
+    dR = R [w].
+    """
+    return _PolarRotation.apply(m)
+
+
+def inverse_and_determinant(m: Tensor) -> tuple[Tensor, Tensor]:
+    """Return inverses [N, 3, 3], by cofactors, and determinants [N] of matrices [N, 3, 3]; large, never infinite."""
+    a, b, c = m.unbind(-2)
+    rows = torch.stack([cross(b, c), cross(c, a), cross(a, b)], -1)
+    determinant = (a * rows[..., 0]).sum(-1)
+    determinant = torch.where(determinant.abs() > 1e-12, determinant, 1e-12)
+    return rows / determinant[..., None, None], determinant
+
+
+class _QuatMultiply(torch.autograd.Function):
+    # By hand: with g the gradient of a b, a gets g conj(b) and b gets conj(a) g; autograd would keep sixteen products.
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, dim: int) -> Tensor:
+        ctx.save_for_backward(a, b)
+        ctx.dim = dim
+        return _product(a, b, dim)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        a, b = ctx.saved_tensors
+        (g,), dim = grads, ctx.dim
+        return (_product(g, quat_conjugate(b, dim), dim) if ctx.needs_input_grad[0] else None,
+                _product(quat_conjugate(a, dim), g, dim) if ctx.needs_input_grad[1] else None, None)
+
+
+def _product(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    aw, ax, ay, az = a.unbind(dim)
+    bw, bx, by, bz = b.unbind(dim)
+    return torch.stack([aw * bw - ax * bx - ay * by - az * bz, aw * bx + ax * bw + ay * bz - az * by,
+                        aw * by - ax * bz + ay * bw + az * bx, aw * bz + ax * by - ay * bx + az * bw], dim)
+
+
+class _ColumnsToQuat(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, columns: Tensor) -> Tensor:
+        # Shepperd's branches as four candidates, of which the one with the largest diagonal term is taken.
+        (m00, m10, m20), (m01, m11, m21), (m02, m12, m22) = (c.unbind(0) for c in columns.unbind(0))
+        trace = m00 + m11 + m22
+        xy, xz, yz, wx, wy, wz = m10 + m01, m20 + m02, m21 + m12, m21 - m12, m02 - m20, m10 - m01
+        w, x, y, z = trace + 1, 1 + 2 * m00 - trace, 1 + 2 * m11 - trace, 1 + 2 * m22 - trace
+        low, high = torch.maximum(w, x) >= torch.maximum(y, z), (w >= x, y >= z)
+        pick = []
+        for first, second, third, fourth in ((w, wx, wy, wz), (wx, x, xy, xz), (wy, xy, y, yz), (wz, xz, yz, z)):
+            pick.append(torch.where(low, torch.where(high[0], first, second), torch.where(high[1], third, fourth)))
+        q = torch.stack(pick)
+        length = (q * q).sum(0, keepdim=True).sqrt()
+        q = q / torch.where(q[:1] < 0, -length, length)
+        ctx.save_for_backward(columns, q)
+        return q
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        # dR = [w] R gives dq = (0, w) q / 2, so the torque is vec(g conj(q)) / 2, and as a gradient of R half [torque] R.
+        columns, q = ctx.saved_tensors
+        (g,) = grads
+        torque = (q[:1] * g[1:] - g[:1] * q[1:] - cross(g[1:], q[1:], 0)) / 4
+        return cross(torque.expand_as(columns), columns, 1)
+
+
+class _PolarRotation(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, m: Tensor) -> Tensor:
+        rotation = m
+        for _ in range(POLAR_STEPS):
+            inverse, determinant = inverse_and_determinant(rotation)
+            scale = determinant.abs().pow(-1 / 3)[:, None, None]
+            rotation = (rotation * scale + inverse.transpose(1, 2) / scale) / 2
+        ctx.save_for_backward(m, rotation)
+        return rotation
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        m, rotation = ctx.saved_tensors
+        a = rotation.transpose(1, 2) @ grads[0]
+        torque = torch.stack([a[:, 2, 1] - a[:, 1, 2], a[:, 0, 2] - a[:, 2, 0], a[:, 1, 0] - a[:, 0, 1]], 1)
+        stretch = rotation.transpose(1, 2) @ m
+        trace = stretch.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+        eye = torch.eye(3, dtype=m.dtype, device=m.device)
+        turn = (inverse_and_determinant(trace * eye - stretch)[0] @ torque[:, :, None])[:, :, 0]
+        # Row i of cross(turn, rows of I) is turn x e_i, which is column i of [turn].
+        skew = cross(turn[:, None].expand(-1, 3, 3), eye.expand(len(m), 3, 3)).transpose(1, 2)
+        return rotation @ skew

@@ -1,0 +1,124 @@
+"""Frames on a mesh in torch: the twin of `formats.deform`'s triangle frames, vertex normals and rotations.
+
+Inside, components come first, [3, N]: on a CPU a row of one component is added and multiplied four times as fast as rows
+of three. Nothing branches on values or leaves the device.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainers.rotations import columns_to_quat, cross, normalize, polar_rotation, quat_conjugate, quat_multiply
+
+DEGENERATE = 1e-12
+"""Metres. Edges and heights below it take a spare axis, as in `formats.deform`."""
+
+STILL = 1e-7
+"""Metres. Axes of triangles thinner than this carry no gradient: it would be noise, magnified ten million times."""
+
+
+def corners_of(vertices: Tensor, corner_index: Tensor) -> Tensor:
+    """Return corners of N triangles as [component, corner, N], of vertices [V, 3] and indices [3 N], first corners first."""
+    return vertices.t().contiguous().index_select(1, corner_index).view(3, 3, -1)
+
+
+def frames(corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return axes [axis, component, N], first edge [N] and height over it [N] of triangles [component, corner, N].
+
+    Axes are unit first edge a0, unit normal a1, and a2 = a0 x a1. The size of `formats.deform.triangle_frames` is (edge +
+    height) / 2 and the double area their product.
+    """
+    return _Frames.apply(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+
+def triangle_frames(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the axes [F, 3, 3] (columns), size [F] and double area [F] of triangles; see `formats.deform`.
+
+    Args:
+        vertices: Metres, [V, 3].
+        faces: [F, 3], int64.
+    """
+    axes, edge, height = frames(corners_of(vertices, faces.t().reshape(-1)))
+    return axes.permute(2, 1, 0), (edge + height) / 2, edge * height
+
+
+def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Return unit vertex normals [V, 3] weighted by area; zero for vertices without area around them."""
+    index = faces.t().reshape(-1)
+    corners = corners_of(vertices, index)
+    normal = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], 0)
+    return normalize(_gather_to_vertices(normal, index, len(vertices)), 0).t()
+
+
+def vertex_rotations(canonical: Tensor, posed: Tensor, faces: Tensor) -> Tensor:
+    """Return quaternions [V, 4] turning each vertex's surroundings from the canonical to the posed mesh, both [V, 3]."""
+    index = faces.t().reshape(-1)
+    there, edge, height = frames(corners_of(canonical, index))
+    here, _, _ = frames(corners_of(posed, index))
+    q = quat_multiply(columns_to_quat(here), quat_conjugate(columns_to_quat(there), 0), 0)
+    q = torch.where(q[:1] < 0, -q, q) * (edge * height)
+    return normalize(_gather_to_vertices(q, index, len(canonical)), 0).t()
+
+
+def surface_rotations(canonical: Tensor, posed: Tensor, faces: Tensor) -> Tensor:
+    """Return the rotation [V, 3, 3] of each vertex's one-ring from the canonical to the posed mesh, both [V, 3].
+
+    The polar factor that `formats.deform.surface_rotations` describes; a vertex without faces keeps the identity.
+    """
+    index = faces.t().reshape(-1)
+    sums, square = 0, 0
+    there, here = corners_of(canonical, index), corners_of(posed, index)
+    for step in (1, 2):
+        a, b = there.roll(-step, 1) - there, here.roll(-step, 1) - here
+        sums = sums + (b[:, None] * a[None]).reshape(9, -1)
+        square = square + (a * a).sum(0).reshape(1, -1)
+    gathered = _gather_to_vertices(torch.cat([sums, square]), index, len(canonical), corners=1)
+    square = gathered[9:]
+    outer = (vertex_normals(posed, faces)[:, :, None] * vertex_normals(canonical, faces)[:, None]).reshape(-1, 9)
+    spread = gathered[:9] + 0.5 * square * outer.t()
+    eye = torch.eye(3, dtype=posed.dtype, device=posed.device).reshape(9, 1)
+    # Unit size, so that float32 carries the determinant.
+    spread = torch.where(square > 0, spread / torch.where(square > 0, square, 1), eye)
+    return polar_rotation(spread.t().reshape(-1, 3, 3))
+
+
+def _gather_to_vertices(values: Tensor, index: Tensor, count: int, corners: int = 3) -> Tensor:
+    """Return sums [C, V] of values [C, F] of faces, or [C, 3 F] of corners when `corners` is 1, at each vertex."""
+    return values.new_zeros(len(values), count).index_add(1, index, values.repeat(1, corners))
+
+
+class _Frames(torch.autograd.Function):
+    # The gradient by hand. With e = l a0 and s = x a0 - h a2, a turn w of the frame and the changes of l and h are
+    #   w2 = a1.de / l,  w1 = -a2.de / l,  w0 = (a1.ds - x w2) / h,  dl = a0.de,  dh = -a2.ds - x w1,
+    # which has no difference of large numbers and shows where to stop: where l or h is too small to divide by.
+    @staticmethod
+    def forward(ctx: Any, edge: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        axis = torch.eye(3, dtype=edge.dtype, device=edge.device)[:, :, None]
+        length = (edge * edge).sum(0).sqrt()
+        a0 = torch.where(length > DEGENERATE, edge / length.clamp(min=DEGENERATE), axis[0])
+        normal = cross(a0, side, 0)
+        height = (normal * normal).sum(0).sqrt()
+        upright = a0[1].abs() < 0.9
+        spare = torch.where(upright, axis[1], axis[2]) - a0 * torch.where(upright, a0[1], a0[2])
+        spare = spare * (spare * spare).sum(0).rsqrt()
+        a1 = torch.where(height > DEGENERATE, normal / height.clamp(min=DEGENERATE), spare)
+        axes = torch.stack([a0, a1, cross(a0, a1, 0)])
+        ctx.save_for_backward(axes, side, length, height)
+        return axes, length, height
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        axes, side, length, height = ctx.saved_tensors
+        g_axes, g_length, g_height = grads
+        a0, a1, a2 = axes.unbind(0)
+        # Torque in the frame's own axes: sum of a_i x g_i, against a_k.
+        own = (axes[:, None] * g_axes[None]).sum(2)
+        t0, t1, t2 = own[2, 1] - own[1, 2], own[0, 2] - own[2, 0], own[1, 0] - own[0, 1]
+        still = torch.where(length > STILL, 1 / length.clamp(min=STILL), 0)
+        thin = torch.where(height > STILL, 1 / height.clamp(min=STILL), 0)
+        x = (a0 * side).sum(0) * still
+        t0 = t0 * thin
+        g_side = a1 * t0 - a2 * g_height
+        g_edge = a0 * g_length + a1 * (t2 * still - t0 * x) + a2 * (g_height * x - t1 * still)
+        return g_edge, g_side
