@@ -1,0 +1,399 @@
+"""The tile loops of the CPU rasteriser, compiled: which tiles a Gaussian meets, the picture, and its gradients.
+
+Needs numba. A picture is cut into *bands* of 16 rows and a band into tiles of 16 x 16 pixels; one row of a tile is one
+sixteen-wide vector, which the compiler makes of the innermost loops (they have no branch, only choices). Bands share
+nothing that is written, so they can run in any order on any number of threads with the same result to the last bit.
+
+A Gaussian's alpha at a pixel (X, Y) is evaluated as a completed square, which float32 can carry for needles too:
+
+    log2 alpha = log2 o - log2(e) / 2 (a u^2 + c dy^2),   u = dx + b dy,   dx = X - mean_x,   dy = Y - mean_y
+    a = Cyy / (Cxx Cyy - Cxy^2),   b = -Cxy / Cyy,   c = 1 / Cyy        with C the 2D covariance
+
+so that a row of pixels has one constant part, and `a` and `b` say where the ellipse lies in it.
+
+Compiled loops are cached by the text of their own file: after changing a constant elsewhere, touch this one.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numba import njit
+
+from formats.rasterize import ALPHA_MAX, ALPHA_MIN
+
+TILE = 16
+"""Pixels on a side."""
+SPENT = 1e-5
+"""A pixel is finished when less of what lies behind shows than this. What is left out sums to at most SPENT times the
+largest colour: 0.003 of an 8-bit step. (`formats.rasterize_numba` goes on to 1e-10 in float64.)"""
+CHECK = 8
+"""Gaussians between two looks at whether rows of a tile are finished."""
+ROW = 12
+"""Floats of a packed Gaussian: mean (x, y) in pixels, a log2(e) / 2, b, c log2(e) / 2, log2 o, half height in pixels, a
+spare, colour, a spare. 48 bytes."""
+MOMENTS = 9
+"""Floats of a gradient slot: sums over pixels of s, s u, s u^2, s u dy, s dy, s dy^2 with s = dL / d ln alpha, and of the
+three colours' gradients."""
+
+_HALF_LOG2E = 0.5 / math.log(2)
+_LEVEL_MIN = math.log2(ALPHA_MIN)
+_F = np.float32
+_CAP, _FLOOR, _SPENT = _F(ALPHA_MAX), _F(_LEVEL_MIN), _F(SPENT)
+_ZERO, _ONE, _CENTRE, _LOW = _F(0), _F(1), _F(TILE / 2 - 0.5), _F(-126)
+# 2^f on 0..1 to 2.7e-6 of its value: a least-squares fit at Chebyshev points.
+_E0, _E1, _E2, _E3, _E4 = (_F(v) for v in (1.000002518, 0.693006621, 0.241427493, 0.0520374288, 0.0135206032))
+_FAST = {"contract", "arcp", "nsz", "afn"}
+_SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}
+
+
+def compiled(fastmath: set[str] | bool = False,
+             inline: Literal["never", "always"] = "never") -> Callable[[Callable[..., Any]], Any]:
+    """Return numba's compiler, with a cache on disk where there is a folder that may hold it."""
+    def apply(function: Callable[..., Any]) -> Any:
+        try:
+            return njit(cache=True, nogil=True, fastmath=fastmath, inline=inline, error_model="numpy")(function)
+        except RuntimeError:  # no such folder, as on a read-only disk: compile in each process
+            return njit(nogil=True, fastmath=fastmath, inline=inline, error_model="numpy")(function)
+    return apply
+
+
+# --- Bins -------------------------------------------------------------------------------------------------------------
+
+
+@compiled()
+def order_by_depth(depths: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Return the ids of visible Gaussians, nearest first and of equally deep ones the first first: int32 [V].
+
+    A radix sort of the upper 44 bits of the (positive) float64 depths: 1e-10 of the depth.
+    """
+    count = 0
+    for g in range(len(depths)):
+        count += visible[g]
+    keys, ids = np.empty(count, np.uint64), np.empty(count, np.int32)
+    bits = depths.view(np.uint64)
+    count = 0
+    for g in range(len(depths)):
+        if visible[g]:
+            keys[count], ids[count] = bits[g] >> np.uint64(20), g
+            count += 1
+    other_keys, other_ids = np.empty_like(keys), np.empty_like(ids)
+    starts = np.empty(2049, np.int64)
+    for shift in range(0, 44, 11):
+        starts[:] = 0
+        for n in range(count):
+            starts[((keys[n] >> np.uint64(shift)) & np.uint64(2047)) + np.uint64(1)] += 1
+        for digit in range(2048):
+            starts[digit + 1] += starts[digit]
+        for n in range(count):
+            digit = (keys[n] >> np.uint64(shift)) & np.uint64(2047)
+            place = starts[digit]
+            starts[digit] = place + 1
+            other_keys[place], other_ids[place] = keys[n], ids[n]
+        keys, other_keys, ids, other_ids = other_keys, keys, other_ids, ids
+    return ids
+
+
+@compiled()
+def pack(ids: np.ndarray, means2d: np.ndarray, shapes: np.ndarray, opacities: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+    """Return the Gaussians `ids` as rows of ROW floats, in that order: float32 [V, ROW]."""
+    rows = np.empty((len(ids), ROW), np.float32)
+    for k in range(len(ids)):
+        g = ids[k]
+        level = math.log2(opacities[g])
+        rows[k, 0], rows[k, 1] = means2d[g, 0], means2d[g, 1]
+        # An ellipse of 1e15 pixels is as good as any larger one, and keeps float32 from dividing by zero.
+        rows[k, 2] = max(shapes[g, 0] * _HALF_LOG2E, 1e-30)
+        rows[k, 3], rows[k, 4] = shapes[g, 1], max(shapes[g, 2] * _HALF_LOG2E, 1e-30)
+        rows[k, 5] = level
+        rows[k, 6] = math.sqrt(max(level - _LEVEL_MIN, 0.0) / rows[k, 4])
+        rows[k, 7] = 0
+        rows[k, 8], rows[k, 9], rows[k, 10], rows[k, 11] = rgb[g, 0], rgb[g, 1], rgb[g, 2], 0
+    return rows
+
+
+@compiled()
+def _half_width(row: np.ndarray, dy: float) -> float:
+    """Return how far from its middle, at -b dy, the ellipse reaches on the line dy."""
+    return math.sqrt(max(row[5] - _LEVEL_MIN - row[4] * dy * dy, 0.0) / row[2])
+
+
+@compiled()
+def _tile(place: float, count: int) -> int:
+    """Return which tile of a row of `count` a pixel lies in, -1 for before and `count` for beyond."""
+    return int(math.floor(min(max(place / TILE, -1.0), float(count))))
+
+
+@compiled()
+def bins(rows: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return which Gaussians meet which tiles.
+
+    The test is exact: a tile is met when the ellipse where alpha is 1/255 crosses the square of its pixel centres'
+    rows, so corners of a bounding box cost nothing.
+
+    Returns:
+        Slots: int32 [S], the row of each (Gaussian, band) pair; a Gaussian's own lie together, top to bottom.
+        First slot of each Gaussian: int64 [V + 1].
+        Entries: int32 [M], slots by tile (row by row of tiles), nearest first.
+        First entry of each tile: int64 [tiles + 1].
+    """
+    across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+    firsts = np.zeros(len(rows) + 1, np.int64)
+    pairs = 0
+    for k in range(len(rows)):
+        row = rows[k]
+        top = max(0, _tile(row[1] - row[6] - 0.5, down))
+        firsts[k + 1] = firsts[k] + max(0, min(down, _tile(row[1] + row[6] - 0.5, down) + 1) - top)
+    slots = np.empty(firsts[-1], np.int32)
+    spans = np.empty((firsts[-1], 2), np.int32)
+    starts = np.zeros(across * down + 1, np.int64)
+    for k in range(len(rows)):
+        row = rows[k]
+        if firsts[k] == firsts[k + 1]:
+            continue
+        top = max(0, _tile(row[1] - row[6] - 0.5, down))
+        # The ellipse is widest to the right, half_x away, on the line dy = widest.
+        half_x = math.sqrt((row[5] - _LEVEL_MIN) * (1 / row[2] + row[3] * row[3] / row[4]))
+        widest = -row[3] / row[4] * math.sqrt(max(row[5] - _LEVEL_MIN, 0.0) / (1 / row[2] + row[3] * row[3] / row[4]))
+        for slot in range(firsts[k], firsts[k + 1]):
+            band = top + slot - firsts[k]
+            low, high = band * TILE + 0.5 - row[1], band * TILE + TILE - 0.5 - row[1]
+            dy = min(max(widest, low), high)
+            right = half_x if dy == widest else _half_width(row, dy) - row[3] * dy
+            dy = min(max(-widest, low), high)
+            left = -half_x if dy == -widest else -_half_width(row, dy) - row[3] * dy
+            first = max(0, _tile(row[0] + left - 0.51, across))
+            end = min(across, _tile(row[0] + right - 0.49, across) + 1)
+            slots[slot], spans[slot, 0], spans[slot, 1] = k, band * across + first, band * across + end
+            for tile in range(band * across + first, band * across + end):
+                starts[tile + 1] += 1
+                pairs += 1
+    for tile in range(across * down):
+        starts[tile + 1] += starts[tile]
+    entries = np.empty(pairs, np.int32)
+    places = starts[:-1].copy()
+    for slot in range(len(slots)):
+        for tile in range(spans[slot, 0], spans[slot, 1]):
+            entries[places[tile]] = slot
+            places[tile] += 1
+    return slots, firsts, entries, starts
+
+
+# --- The picture ------------------------------------------------------------------------------------------------------
+
+
+@compiled(_FAST, "always")
+def _exp2(p):
+    """Return 2^p for -126 <= p."""
+    p = max(p, _LOW)
+    whole = np.floor(p)
+    f = p - whole
+    fraction = _E0 + f * (_E1 + f * (_E2 + f * (_E3 + f * _E4)))
+    return fraction * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@compiled(_FAST)
+def draw_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarray, starts: np.ndarray,
+              background: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, through: np.ndarray, last: np.ndarray) -> None:
+    """Draw one band of `rgb` [H, W, 3] and `alpha` [H, W], and keep what `grade_band` needs.
+
+    `through` [tiles, 16, 16] is what still shows of the background at the end, `last` [tiles, 16, 16] the place in the
+    tile's list, counted from 1, of the last Gaussian that a pixel took in.
+    """
+    height, width = alpha.shape
+    across = (width + TILE - 1) // TILE
+    pix = np.empty((TILE, 5, TILE), np.float32)
+    open_ = np.empty(TILE, np.bool_)
+    for column in range(across):
+        tile = band * across + column
+        begin, end = starts[tile], starts[tile + 1]
+        centre_x, centre_y = _F(column * TILE + TILE // 2), _F(band * TILE + TILE // 2)
+        for j in range(TILE):
+            open_[j] = band * TILE + j < height
+            for i in range(TILE):
+                pix[j, 0, i] = _ONE
+                pix[j, 1, i] = pix[j, 2, i] = pix[j, 3, i] = pix[j, 4, i] = _ZERO
+        for n in range(begin, end):
+            if (n - begin) % CHECK == CHECK - 1:
+                left = False
+                for j in range(TILE):
+                    if open_[j]:
+                        most = _ZERO
+                        for i in range(TILE):
+                            most = max(most, pix[j, 0, i])
+                        open_[j] = most >= _SPENT
+                        left |= open_[j]
+                if not left:
+                    break
+            row = rows[slots[entries[n]]]
+            a, b, c, level = row[2], row[3], row[4], row[5]
+            red, green, blue = row[8], row[9], row[10]
+            place = _F(n - begin + 1)
+            middle_x, middle_y = centre_x - row[0], centre_y - row[1]
+            first = max(0, int(math.ceil(max(_CENTRE - middle_y - row[6] - _F(0.001), _ZERO))))
+            past = min(TILE, int(math.floor(min(_CENTRE - middle_y + row[6] + _F(0.001), _F(TILE)))) + 1)
+            for j in range(first, past):
+                if not open_[j]:
+                    continue
+                dy = middle_y + (_F(j) - _CENTRE)
+                here = level - c * dy * dy
+                u0 = middle_x - _CENTRE + b * dy
+                nearest = u0 + min(max(-u0, _ZERO), _F(TILE - 1))
+                if here - a * nearest * nearest < _FLOOR:
+                    continue
+                for i in range(TILE):
+                    u = u0 + _F(i)
+                    p = here - a * u * u
+                    behind = pix[j, 0, i]
+                    opaque = min(_exp2(p), _CAP)
+                    taken = (p >= _FLOOR) & (behind >= _SPENT)
+                    weight = behind * opaque if taken else _ZERO
+                    pix[j, 0, i] = behind - weight
+                    pix[j, 1, i] += weight * red
+                    pix[j, 2, i] += weight * green
+                    pix[j, 3, i] += weight * blue
+                    pix[j, 4, i] = place if taken else pix[j, 4, i]
+        for j in range(min(TILE, height - band * TILE)):
+            y = band * TILE + j
+            for i in range(min(TILE, width - column * TILE)):
+                x = column * TILE + i
+                rest = pix[j, 0, i]
+                rgb[y, x, 0] = pix[j, 1, i] + rest * background[0]
+                rgb[y, x, 1] = pix[j, 2, i] + rest * background[1]
+                rgb[y, x, 2] = pix[j, 3, i] + rest * background[2]
+                alpha[y, x] = _ONE - rest
+        for j in range(TILE):
+            for i in range(TILE):
+                through[tile, j, i] = pix[j, 0, i]
+                last[tile, j, i] = pix[j, 4, i]
+
+
+@compiled(_SUMS)
+def _moments(sums: np.ndarray, slot: np.ndarray, u0: float, b: float, dy0: float) -> None:
+    """Add a tile's lane sums to a gradient slot; u = u0 + i + b j and dy = dy0 + j, from the tile's centre."""
+    s = si = sii = sj = sij = sjj = red = green = blue = 0.0
+    for lane in range(TILE):
+        i = lane - (TILE / 2 - 0.5)
+        s += sums[0, lane]
+        si += i * sums[0, lane]
+        sii += i * i * sums[0, lane]
+        sj += sums[1, lane]
+        sij += i * sums[1, lane]
+        sjj += sums[2, lane]
+        red += sums[3, lane]
+        green += sums[4, lane]
+        blue += sums[5, lane]
+    su = u0 * s + si + b * sj
+    slot[0] += s
+    slot[1] += su
+    slot[2] += u0 * (u0 * s + 2 * (si + b * sj)) + sii + b * (b * sjj + 2 * sij)
+    slot[3] += dy0 * su + u0 * sj + sij + b * sjj
+    slot[4] += dy0 * s + sj
+    slot[5] += dy0 * (dy0 * s + 2 * sj) + sjj
+    slot[6] += red
+    slot[7] += green
+    slot[8] += blue
+
+
+@compiled(_FAST)
+def grade_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarray, starts: np.ndarray,
+               background: np.ndarray, through: np.ndarray, last: np.ndarray, rgb_grad: np.ndarray,
+               alpha_grad: np.ndarray, moments: np.ndarray) -> None:
+    """Add one band's part of the gradients to the slots of that band, `moments` [S, MOMENTS], back to front.
+
+    With T what shows in front of a Gaussian, g = dL / drgb of a pixel and R the loss's slope along everything behind,
+    dL / dalpha = T g.colour - R / (1 - alpha); before the last one R = T (g.background - dL / dalpha of the picture).
+    """
+    height, width = alpha_grad.shape
+    across = (width + TILE - 1) // TILE
+    pix = np.empty((TILE, 6, TILE), np.float32)
+    sums = np.empty((6, TILE), np.float32)
+    furthest = np.empty(TILE, np.float32)
+    for column in range(across):
+        tile = band * across + column
+        begin = starts[tile]
+        centre_x, centre_y = _F(column * TILE + TILE // 2), _F(band * TILE + TILE // 2)
+        longest = _ZERO
+        for j in range(TILE):
+            most = _ZERO
+            y = band * TILE + j
+            for i in range(TILE):
+                x = column * TILE + i
+                inside = (y < height) & (x < width)
+                red = rgb_grad[y, x, 0] if inside else _ZERO
+                green = rgb_grad[y, x, 1] if inside else _ZERO
+                blue = rgb_grad[y, x, 2] if inside else _ZERO
+                slope = red * background[0] + green * background[1] + blue * background[2]
+                pix[j, 0, i] = through[tile, j, i]
+                pix[j, 1, i] = through[tile, j, i] * (slope - (alpha_grad[y, x] if inside else _ZERO))
+                pix[j, 2, i] = last[tile, j, i] if inside else _ZERO
+                pix[j, 3, i], pix[j, 4, i], pix[j, 5, i] = red, green, blue
+                most = max(most, pix[j, 2, i])
+            furthest[j] = most
+            longest = max(longest, most)
+        for n in range(begin + int(longest) - 1, begin - 1, -1):
+            slot = entries[n]
+            row = rows[slots[slot]]
+            a, b, c, level = row[2], row[3], row[4], row[5]
+            red, green, blue = row[8], row[9], row[10]
+            place = _F(n - begin + 1)
+            middle_x, middle_y = centre_x - row[0], centre_y - row[1]
+            first = max(0, int(math.ceil(max(_CENTRE - middle_y - row[6] - _F(0.001), _ZERO))))
+            past = min(TILE, int(math.floor(min(_CENTRE - middle_y + row[6] + _F(0.001), _F(TILE)))) + 1)
+            touched = False
+            for j in range(first, past):
+                if place > furthest[j]:
+                    continue
+                lift = _F(j) - _CENTRE
+                dy = middle_y + lift
+                here = level - c * dy * dy
+                u0 = middle_x - _CENTRE + b * dy
+                nearest = u0 + min(max(-u0, _ZERO), _F(TILE - 1))
+                if here - a * nearest * nearest < _FLOOR:
+                    continue
+                if not touched:
+                    touched = True
+                    sums[:] = _ZERO
+                for i in range(TILE):
+                    u = u0 + _F(i)
+                    p = here - a * u * u
+                    full = _exp2(p)
+                    opaque = min(full, _CAP) if (p >= _FLOOR) & (place <= pix[j, 2, i]) else _ZERO
+                    more = _ONE / (_ONE - opaque)
+                    behind = pix[j, 0, i] * more
+                    weight = behind * opaque
+                    slope = pix[j, 3, i] * red + pix[j, 4, i] * green + pix[j, 5, i] * blue
+                    s = opaque * (behind * slope - pix[j, 1, i] * more)
+                    s = s if full <= _CAP else _ZERO
+                    pix[j, 0, i] = behind
+                    pix[j, 1, i] += weight * slope
+                    sums[0, i] += s
+                    sums[1, i] += s * lift
+                    sums[2, i] += s * (lift * lift)
+                    sums[3, i] += weight * pix[j, 3, i]
+                    sums[4, i] += weight * pix[j, 4, i]
+                    sums[5, i] += weight * pix[j, 5, i]
+            if touched:
+                _moments(sums, moments[slot], middle_x + b * middle_y, b, middle_y)
+
+
+@compiled()
+def gather(ids: np.ndarray, rows: np.ndarray, firsts: np.ndarray, moments: np.ndarray, opacities: np.ndarray,
+           means2d_grad: np.ndarray, shapes_grad: np.ndarray, opacities_grad: np.ndarray, rgb_grad: np.ndarray) -> None:
+    """Turn the slots' sums into gradients, each Gaussian's slots from top to bottom; what is not drawn keeps its zeros."""
+    total = np.empty(MOMENTS, np.float64)
+    for k in range(len(ids)):
+        g = ids[k]
+        total[:] = 0
+        for slot in range(firsts[k], firsts[k + 1]):
+            for m in range(MOMENTS):
+                total[m] += moments[slot, m]
+        a, b, c = rows[k, 2] / _HALF_LOG2E, float(rows[k, 3]), rows[k, 4] / _HALF_LOG2E
+        means2d_grad[g, 0] = a * total[1]
+        means2d_grad[g, 1] = a * b * total[1] + c * total[4]
+        shapes_grad[g, 0] = -0.5 * total[2]
+        shapes_grad[g, 1] = -a * total[3]
+        shapes_grad[g, 2] = -0.5 * total[5]
+        opacities_grad[g] = total[0] / opacities[g]
+        rgb_grad[g, 0], rgb_grad[g, 1], rgb_grad[g, 2] = total[6], total[7], total[8]
