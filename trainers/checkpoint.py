@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from formats.codecs.json_file import Fields, check_version, parse_json
 from formats.errors import CheckpointMismatch, FormatError, TrainingError, naming
-from formats.files import SIZE_LIMIT, check_readable, replacing
+from formats.files import SIZE_LIMIT, check_readable, write_bytes
 
 FAMILY, MAJOR = "flameport.checkpoint", 1
 KEEP = 2
@@ -96,10 +96,10 @@ def write(folder: Path, step: int, seconds: float, model: Any, optimizers: Mappi
     tensors |= {f"more/{name}": value for name, value in more.items()}
     about = {"format": f"{FAMILY}/{MAJOR}", "step": step, "seconds": seconds, "optimizers": layout, "notes": dict(notes)}
     path = folder / f"step_{step:08d}.safetensors"
-    with replacing(path) as temporary:
-        # Copies: tensors may share memory, which the format forbids.
-        save_file({name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}, temporary,
-                  {FAMILY: json.dumps(about, allow_nan=False)})
+    # Copies: tensors may share memory, which the format forbids. Bytes, not its own file writer: that leaves temporary
+    # files of its own naming, and its errors are not the system's.
+    write_bytes(path, save({name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()},
+                           {FAMILY: json.dumps(about, allow_nan=False)}))
     for old in every(folder)[:-KEEP]:
         old.unlink(missing_ok=True)
     return path
