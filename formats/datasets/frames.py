@@ -100,8 +100,9 @@ class Frames:
         if size is not None and size != image.width:
             camera = self.camera(index, size)
             # Colour under zero alpha is meaningless: weigh by alpha while scaling (Pillow does, for premultiplied RGBa).
+            # A kernel that overshoots (Lanczos) would brighten colours at the matte's edge, where alpha is clipped: 7 %.
             image = image.convert("RGBa").resize((camera.width, camera.height), Image.Resampling.BOX
-                                                 if image.width % size == 0 else Image.Resampling.LANCZOS).convert("RGBA")
+                                                 if image.width % size == 0 else Image.Resampling.HAMMING).convert("RGBA")
         return np.asarray(image, np.uint8)
 
 

@@ -2,9 +2,11 @@
 
 A sample of frames is posed with `formats.deform.deform_head`, FLAME's static landmarks and its eyes are projected with
 the frames' cameras, and compared with `Frames.points2d`. The jaw's outline is left out: it is another line on the head in
-every view. When the limit is broken, the usual mistakes are undone one by one, and the one that explains it is named.
+every view. The usual mistakes are then undone one by one: where one of them explains the points far better, it is named,
+also when the error alone would pass (a transposed rotation only mirrors the pitch of a frontal camera).
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,9 +28,14 @@ STATIC = 51
 """FLAME's landmarks that stay on one place of the skin: iBUG's 68 without the 17 of the jaw."""
 LIDS = (slice(25, 31), slice(19, 25))
 """Of the left and the right eye in the static landmarks."""
+EYES = ("left_eye", "right_eye")
 EYE_RADIUS = 0.012
 """Metres, of a person's eyeball."""
 SHIFTS = (-1, 1)
+BETTER = 3
+"""Times that a mistake undone must fit better before it is named."""
+SHAPE_BETTER = 1.25
+"""Times that the mean head must fit better than the person's: another person's shape fits 1.4 times worse on average."""
 MOVING = 0.001
 """Of the width: what stands stiller than this cannot show that frames are paired wrongly."""
 
@@ -55,7 +62,7 @@ class PointError:
 
 @dataclass(frozen=True)
 class ReprojectionReport:
-    """What `reprojection` found."""
+    """What `reprojection` found; as text, one line for people."""
 
     errors: tuple[PointError, ...]
     """One per kind of point; empty when there was nothing to compare."""
@@ -64,12 +71,12 @@ class ReprojectionReport:
     note: str = ""
     """Why there was nothing to compare."""
     cause: str = ""
-    """The mistake that would explain errors above the limit, where one does."""
+    """What is likely wrong; empty when everything fits."""
 
     @property
     def fits(self) -> bool:
-        """Whether every kind is within the limit and paired with its own frames."""
-        return all(error.share <= self.limit and not error.shift for error in self.errors)
+        """Whether every kind is within the limit, and no usual mistake explains it better."""
+        return not self.cause
 
     def __str__(self) -> str:
         if not self.errors:
@@ -89,6 +96,8 @@ class _Evidence:
     k: Float64[np.ndarray, "n 3 3"]
     world_to_camera: Float64[np.ndarray, "n 4 4"]
     size: Float64[np.ndarray, "n 2"]
+    crossed: Float64[np.ndarray, "n L 3"]
+    """`world` with each eye looking where the other should."""
 
 
 def reprojection(frames: Frames, head: HeadModel, limit: float = LIMIT) -> ReprojectionReport:
@@ -108,10 +117,7 @@ def reprojection(frames: Frames, head: HeadModel, limit: float = LIMIT) -> Repro
     if not evidence:
         return ReprojectionReport((), limit, note)
     errors = tuple(_error(one, frames.labels) for one in evidence)
-    report = ReprojectionReport(errors, limit)
-    if report.fits:
-        return report
-    return ReprojectionReport(errors, limit, cause=_cause(evidence, errors, limit))
+    return ReprojectionReport(errors, limit, cause=_cause(frames, head, evidence, errors, limit))
 
 
 def check_reprojection(frames: Frames, head: HeadModel, limit: float = LIMIT) -> ReprojectionReport:
@@ -125,16 +131,12 @@ def check_reprojection(frames: Frames, head: HeadModel, limit: float = LIMIT) ->
     if report.fits:
         return report
     worst = max(report.errors, key=lambda error: (error.share, abs(error.shift)))
-    pixels = worst.median * limit / worst.share if 0 < worst.share < np.inf else 0
-    where = f"{frames.images[0].parent}: '{frames.name}' {frames.split}"
-    if worst.share <= limit:
-        shifted = next(error for error in report.errors if error.shift)
-        raise FormatError(f"{where}: {shifted.kind} fit the motion of the {'next' if shifted.shift > 0 else 'previous'} frame "
-                          f"at least twice as well as their own ({shifted.mean:.1f} px): {report.cause}")
-    found = (f"{worst.kind} land {worst.median:.1f} px from where they were seen (median of {worst.frames} frames, limit "
-             f"{pixels:.1f} px, {100 * limit:g} % of the width; worst in frame {worst.worst_frame})"
-             if np.isfinite(worst.median) else f"{worst.kind} lie behind the camera (worst in frame {worst.worst_frame})")
-    raise FormatError(f"{where}: {found}: {report.cause}")
+    limits = f", more than {100 * limit:g} %"
+    found = (f"land {worst.median:.1f} px ({100 * worst.share:.2f} % of the width{'' if worst.share <= limit else limits}) from "
+             f"where they were seen, the median of {worst.frames} frames" if np.isfinite(worst.median)
+             else "lie behind the camera")
+    raise FormatError(f"{frames.images[0].parent}: '{frames.name}' {frames.split}: {worst.kind} {found}; worst in frame "
+                      f"{worst.worst_frame}: {report.cause}")
 
 
 def project(points: Float64[np.ndarray, "n L 3"], k: Float64[np.ndarray, "n 3 3"],
@@ -156,7 +158,7 @@ def _gather(frames: Frames, head: HeadModel) -> tuple[list[_Evidence], str]:
         return [], "the data holds no landmarks, irises or eyes to compare with"
     if "static_lmk_faces_idx" not in head.landmarks:
         points.pop("landmarks", None)
-    if not {"left_eye", "right_eye"} <= set(head.joint_roles):
+    if not set(EYES) <= set(head.joint_roles):
         points.pop("irises", None)
         points.pop("eyes", None)
     if not points:
@@ -171,10 +173,14 @@ def _gather(frames: Frames, head: HeadModel) -> tuple[list[_Evidence], str]:
     views = (np.stack([camera.K for camera in cameras]), np.stack([camera.world_to_camera for camera in cameras]),
              np.array([[camera.width, camera.height] for camera in cameras], np.float64))
     place: dict[str, Callable[[PosedHead], np.ndarray]] = {
-        "landmarks": lambda pose: _landmarks(person, pose), "irises": lambda pose: _eyes(person, pose, True),
-        "eyes": lambda pose: _eyes(person, pose, False)}
-    return [_Evidence(kind, picks, np.stack([place[kind](pose) for pose in posed]), seen, *views)
-            for kind, seen in points.items()], ""
+        "landmarks": lambda pose: _landmarks(person, pose), "irises": lambda pose: _irises(person, pose),
+        "eyes": lambda pose: _eyes(person, pose)}
+    evidence = []
+    for kind, seen in points.items():
+        world = np.stack([place[kind](pose) for pose in posed])
+        crossed = np.stack([_irises(person, pose, True) for pose in posed]) if kind == "irises" else world
+        evidence.append(_Evidence(kind, picks, world, seen, *views, crossed))
+    return evidence, ""
 
 
 def _static(kind: str, seen: np.ndarray) -> np.ndarray:
@@ -187,21 +193,31 @@ def _landmarks(head: HeadModel, posed: PosedHead) -> Float64[np.ndarray, "51 3"]
     return np.einsum("lc,lcx->lx", weights, posed.vertices[faces])
 
 
-def _eyes(head: HeadModel, posed: PosedHead, gazing: bool) -> Float64[np.ndarray, "2 3"]:
-    """Return the left and the right eye: the middle of the lids, or the iris, which follows the gaze."""
-    if not gazing and "static_lmk_faces_idx" in head.landmarks:
+def _eyes(head: HeadModel, posed: PosedHead) -> Float64[np.ndarray, "2 3"]:
+    """Return the middles of the left and the right eye's lids; without landmarks, of the eyes looking straight ahead."""
+    if "static_lmk_faces_idx" in head.landmarks:
         marks = _landmarks(head, posed)
         return np.stack([marks[lids].mean(axis=0) for lids in LIDS])
+    parents = [int(head.parents[head.joint_roles[role]]) for role in EYES]
+    return _eyeballs(head, posed, [max(parent, 0) for parent in parents])
+
+
+def _irises(head: HeadModel, posed: PosedHead, crossed: bool = False) -> Float64[np.ndarray, "2 3"]:
+    """Return the left and the right iris; `crossed` lets each eye look where the other should (they share a parent)."""
+    joints = [head.joint_roles[role] for role in EYES]
+    return _eyeballs(head, posed, joints[::-1] if crossed else joints)
+
+
+def _eyeballs(head: HeadModel, posed: PosedHead, turned: list[int]) -> Float64[np.ndarray, "2 3"]:
+    """Return the points of the left and the right eyeball that lie ahead by the rotation of the joints `turned`."""
     rest, motion = head.rest_joints()
     rest = rest + motion @ posed.expr
     points = []
-    for role in ("left_eye", "right_eye"):
-        joint = head.joint_roles[role]
-        turned = joint if gazing or head.parents[joint] < 0 else int(head.parents[joint])
-        transform = posed.joint_transforms[joint]
-        centre = transform[:3, :3] @ rest[joint] + transform[:3, 3]
+    for role, joint in zip(EYES, turned, strict=True):
+        own = posed.joint_transforms[head.joint_roles[role]]
+        centre = own[:3, :3] @ rest[head.joint_roles[role]] + own[:3, 3]
         # Rest axes are FLAME's: the face looks along +z.
-        points.append(centre + EYE_RADIUS * posed.joint_transforms[turned][:3, 2])
+        points.append(centre + EYE_RADIUS * posed.joint_transforms[joint][:3, 2])
     return np.stack(points)
 
 
@@ -242,19 +258,27 @@ def _error(one: _Evidence, labels: tuple[str, ...]) -> PointError:
 # --- Why --------------------------------------------------------------------------------------------------------------
 
 
-def _cause(evidence: list[_Evidence], errors: tuple[PointError, ...], limit: float) -> str:
-    """Return which mistake, undone, brings every kind of point within the limit."""
-    if all(error.share <= limit for error in errors) or any(error.shift for error in errors):
-        return ("pictures and parameters are paired one frame off; renumber one of them (trackers that count from 0 beside "
-                "pictures that count from 1)")
-    tried = []
-    for text, change in _MISTAKES:
-        share = max(_share(one, *change(one)) for one in evidence)
-        tried.append((share, text))
-    best, text = min(tried)
+def _cause(frames: Frames, head: HeadModel, evidence: list[_Evidence], errors: tuple[PointError, ...],
+           limit: float) -> str:
+    """Return what is likely wrong, empty when nothing seems to be."""
     now = max(error.share for error in errors)
-    if best <= limit and best < now / 3:
-        return f"it would be {100 * best:.2f} % of the width {text}"
+    if any(error.shift for error in errors):
+        return ("pictures and parameters are paired one frame off: the points fit a neighbour's motion better; renumber one "
+                "of them (trackers that count from 0 beside pictures that count from 1)")
+    if now > limit / 2:
+        best, text = min((max(_share(one, *change(one)) for one in evidence), text) for text, change in _MISTAKES)
+        if best < min(now / BETTER, limit):
+            return f"it would be {100 * best:.2f} % {text}"
+    for error in errors:
+        if error.kind == "landmarks" and error.share > limit / 5 and frames.sequence.shape is not None:
+            anybody = dataclasses.replace(frames, sequence=dataclasses.replace(frames.sequence, shape=None))
+            mean = [one for one in _gather(anybody, head)[0] if one.kind == error.kind]
+            share = _share(mean[0], mean[0].world, mean[0].k, mean[0].world_to_camera)
+            if share * SHAPE_BETTER < error.share:
+                return (f"the mean head fits better ({100 * share:.2f} %) than the data's shape: it is another person's, or "
+                        "for another head file")
+    if now <= limit:
+        return ""
     return ("likely causes: another layout than the one named (camera axes, scale), pictures cropped or resized after "
             "tracking, another person's shape, or another FLAME edition than the head's")
 
@@ -305,6 +329,10 @@ def _other_eyes(one: _Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return one.world if one.kind == "landmarks" else one.world[:, ::-1], one.k, one.world_to_camera
 
 
+def _other_gaze(one: _Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return one.crossed, one.k, one.world_to_camera
+
+
 _MISTAKES: tuple[tuple[str, _Change], ...] = (
     ("with the camera's y and z axes turned: the data mixes OpenGL's and OpenCV's cameras", _turned),
     ("with the world's y and z axes turned: the data mixes OpenGL's and OpenCV's axes", _turned_world),
@@ -313,6 +341,7 @@ _MISTAKES: tuple[tuple[str, _Change], ...] = (
     ("with the camera four times nearer: its positions are in units of a quarter of a metre", _nearer(0.25)),
     ("with the camera four times further away: its positions were divided by 4 twice", _nearer(4.0)),
     ("with cy counted from the other side: the principal point is flipped", _flipped_centre),
-    ("with left and right eye exchanged", _other_eyes),
+    ("with the points of left and right eye exchanged", _other_eyes),
+    ("with the rotations of left and right eye exchanged", _other_gaze),
 )
 """What undoing a mistake would do to points and cameras."""
