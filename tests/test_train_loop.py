@@ -87,7 +87,7 @@ class Model(torch.nn.Module):
         super().__init__()
         self.config, self.head = config, head
         n = config.gaussians
-        spots = torch.as_tensor(np.array(head.v_template))[torch.randint(len(head.v_template), (n,))]
+        spots = torch.tensor(head.v_template)[torch.randint(len(head.v_template), (n,))]
         self.means = torch.nn.Parameter(spots)
         self.quats = torch.nn.Parameter(torch.nn.functional.normalize(torch.randn(n, 4), dim=1))
         self.log_scales = torch.nn.Parameter(torch.full((n, 3), 0.012).log())
@@ -95,7 +95,9 @@ class Model(torch.nn.Module):
         self.color = torch.nn.Parameter(torch.full((n, 3), 0.5))
         self.light = torch.nn.Embedding(len(store), 3, sparse=True)
         torch.nn.init.zeros_(self.light.weight)
-        self.register_buffer("age", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("age_held", torch.zeros((), dtype=torch.int64))
+        self.age = 0
+        self.to(store.device)
         groups = [{"params": [getattr(self, name)], "lr": config.lr_color if name == "color" else 1e-3, "name": name}
                   for name in ("means", "quats", "log_scales", "logits", "color")]
         self._optimizers = {"splats": torch.optim.Adam(groups, betas=config.betas, eps=1e-15),
@@ -104,7 +106,7 @@ class Model(torch.nn.Module):
     def render(self, batch: Batch) -> Drawing:
         if self.config.trouble == "memory" and self.age == 6:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-        light = self.light(torch.tensor([batch.index]))
+        light = self.light(torch.tensor([batch.index], device=batch.rgb.device))
         drawing = rasterize(self.means, self.quats, self.log_scales.exp(), self.logits.sigmoid(),
                             (self.color + light).clamp_min(0), batch.view, batch.background)
         if drawing.means2d.requires_grad:
@@ -124,7 +126,8 @@ class Model(torch.nn.Module):
         return self._optimizers
 
     def after_step(self, step: int, drawing: Drawing) -> None:
-        self.age += 1
+        self.age = step
+        self.age_held.fill_(step)
         assert drawing.means2d.grad is not None
         if self.config.trouble == "stop" and step == 7:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -132,7 +135,8 @@ class Model(torch.nn.Module):
             self.logits.data[3] = float("inf")
         if step % 6 == 0:
             generator = torch.Generator().manual_seed(1000 * self.config.seed + step)
-            self._take(torch.cat([torch.arange(2, len(self.means)), torch.randint(len(self.means), (5,), generator=generator)]))
+            self._take(torch.cat([torch.arange(2, len(self.means)),
+                                   torch.randint(len(self.means), (5,), generator=generator)]).to(self.means.device))
 
     def _take(self, rows: Any) -> None:
         adam = self._optimizers["splats"]
@@ -150,12 +154,13 @@ class Model(torch.nn.Module):
             group["params"] = [new]
             setattr(self, group["name"], new)
         super().load_state_dict(state)
+        self.age = int(self.age_held)
 
     def to_avatar(self) -> Avatar:
         n = len(self.means)
-        cloud = GaussianCloud(*(v.detach().numpy() for v in (self.means, self.quats, self.log_scales.exp(),
-                                                             self.logits.sigmoid())),
-                              sh=rgb_to_sh(self.color.detach().numpy())[:, None])
+        learned = (self.means, self.quats, self.log_scales.exp(), self.logits.sigmoid(), self.color)
+        *splats, color = (v.detach().cpu().numpy() for v in learned)
+        cloud = GaussianCloud(*splats, sh=rgb_to_sh(color)[:, None])
         still = SkinBinding(lbs_weights=np.zeros((n, len(self.head.parents))))
         return Avatar(self.head, (SplatLayer(cloud, still),))
 
@@ -210,11 +215,11 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(data: Path | None, out: Path, **options: Any) -> loop.Summary:
-    """Train the test system on the CPU; settings of `Config` go in as overrides."""
+    """Train the test system, on the CPU unless told; settings of `Config` go in as overrides."""
     names = {f.name for f in dataclasses.fields(Config)} - {"steps"}
     overrides = {k: str(v) for k, v in options.items() if k in names}
-    rest = {k: v for k, v in options.items() if k not in names}
-    return loop.train("tiny", data, None if data is None else "tiny", out, device="cpu", overrides=overrides, **rest)
+    rest: dict[str, Any] = {"device": "cpu"} | {k: v for k, v in options.items() if k not in names}
+    return loop.train("tiny", data, None if data is None else "tiny", out, overrides=overrides, **rest)
 
 
 def log_of(run: Path) -> list[dict[str, str]]:
@@ -459,7 +464,7 @@ def test_a_parameter_that_is_not_finite_is_never_saved(data: Path, tmp_path: Pat
 
 
 def test_running_out_of_memory_says_what_to_do(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"no memory left \(CUDA out of memory\).*--set size=.*--set gaussians=.*00005"):
+    with pytest.raises(TrainingError, match=r"no memory left \(tried to allocate 20.00 GiB\).*size=.*gaussians=.*00005"):
         train(data, tmp_path / "run", trouble="memory")
 
 
@@ -580,7 +585,8 @@ def test_a_damaged_checkpoint_says_how_to_go_on(data: Path, tmp_path: Path) -> N
         train(None, tmp_path / "run", resume=True, steps=12)
     path.write_bytes(whole)
     held = checkpoint.read(path)
-    other = Model(dataclasses.replace(Config(), gaussians=3), tiny_head(), range(9))
+    store = Run.open(tmp_path / "run").store("test")
+    other = Model(Config(), tiny_head(), store)
     with pytest.raises(CheckpointMismatch, match="does not fit"):
         held.restore(other)
 
@@ -617,3 +623,59 @@ def test_the_order_and_backgrounds_depend_on_the_epoch() -> None:
     a, b = (loop.backgrounds(4, 3, epoch, device) for epoch in (0, 1))
     assert torch.equal(a, loop.backgrounds(4, 3, 0, device)) and not torch.equal(a, b)
     assert 0 <= float(a.min()) and float(a.max()) <= 1
+
+
+# --- On a GPU ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_on_cuda_stops_goes_on_and_moves_to_the_cpu(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path / "straight", device="cuda")
+    train(data, tmp_path / "run", device="cuda", steps=10)
+    train(None, tmp_path / "run", device="cuda", resume=True, steps=20)
+    for one, other in zip(log_of(tmp_path / "run"), log_of(tmp_path / "straight"), strict=True):
+        # Sums on a GPU come in no order.
+        assert float(one["psnr"]) == pytest.approx(float(other["psnr"]), abs=0.05)
+    train(None, tmp_path / "run", device="cpu", resume=True, steps=24)
+    assert read_avatar(tmp_path / "run" / "avatar.avatar").meta.system == "tiny"
+
+
+class Silent(torch.nn.Module):
+    """A model that does next to nothing, and forbids to wait for the device between two rows of the log."""
+
+    def __init__(self, store: Any, steps: int) -> None:
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.zeros((), device=store.device))
+        self.seen = torch.ones(1, dtype=torch.bool, device=store.device)
+        self.steps = steps
+        self._optimizers = {"level": torch.optim.Adam(self.parameters(), lr=1e-2)}
+
+    def render(self, batch: Batch) -> Drawing:
+        return Drawing(self.level + 0 * batch.rgb, batch.mask, batch.rgb, self.seen, {})
+
+    def losses(self, batch: Batch, drawing: Drawing) -> dict[str, Any]:
+        return {"rgb": (drawing.rgb - batch.rgb).abs().mean(), "size": self.level ** 2}
+
+    def optimizers(self) -> dict[str, Any]:
+        return self._optimizers
+
+    def after_step(self, step: int, drawing: Drawing) -> None:
+        torch.cuda.set_sync_debug_mode("error" if 1 < step < self.steps else "default")
+
+    def to_avatar(self) -> Avatar:
+        return Avatar(tiny_head())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_loop_never_waits_for_the_device_between_rows(data: Path, straight: Path, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Run.open(straight).about | {"config": settings.to_json(
+        dataclasses.replace(Config(), steps=5, log_every=5, save_every=5))}, tiny_head())
+    device = loop.pick_device("cuda")
+    store = run.store("train", device)
+    try:
+        loop.fit(run, Silent(store, 5), store, device, None, lambda text: None)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(log_of(run.path)) == 1

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib
 import importlib.util
+import re
 import signal
 import threading
 import time
@@ -375,7 +376,8 @@ def _running(config: Any, out: Path, device: torch.device) -> Iterator[None]:
             raise
         where = "GPU" if device.type == "cuda" else "machine"
         fewer = next((f" (--set {name}=...)" for name in settings.to_json(config) if "gaussians" in name), "")
-        said = " ".join(str(error).split()).split(". ")[0][:120] or type(error).__name__
+        found = re.search(r"tried to allocate [\d.]+ \w+", str(error), re.IGNORECASE)
+        said = found[0].replace("T", "t", 1) if found else " ".join(str(error).split())[:120] or type(error).__name__
         raise TrainingError(f"training: the {where} has no memory left ({said}); start another run with smaller pictures "
                             f"(--set size={(config.size or 512) // 2}) or fewer Gaussians{fewer}"
                             + _kept_text(checkpoint.newest(out / CHECKPOINTS))) from error
