@@ -91,7 +91,7 @@ def act(frames: int, seed: int) -> Action:
     parts = [_training(training, seed), _test(held, seed), *(_angle(each, seed, k) for k in range(len(ANGLES)))]
     camera = np.repeat([0, 0, *range(1, len(ANGLES) + 1)], [len(part[3]) for part in parts])
     weights = {name: np.concatenate([part[0][name] for part in parts]).clip(0, 1) for name in ARKIT_52}
-    turn, drift = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
+    turn, drift = np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])
     return Action(weights, turn, drift, camera, tuple(label for part in parts for label in part[3]), training)
 
 

@@ -13,6 +13,8 @@ from formats.spherical_harmonics import sh_basis
 from formats.standin.studio import LAMPS, sphere_directions
 
 DEGREE = 2
+DARKEST = 0.3
+"""Share of its colour that a shine which moves away may take from a Gaussian."""
 CONE = np.cos(np.radians(62))
 """Directions that a camera may look from, about the front; farther round the shine is drawn to nothing."""
 SAMPLES = 220
@@ -67,3 +69,12 @@ def _harmonics(values: np.ndarray, fit: np.ndarray) -> np.ndarray:
     front = sh_basis(np.array([[0, 0, -1.0]]), DEGREE)[0]
     sh[:, 0] -= (sh @ front) / front[0]
     return np.repeat(sh[:, :, None], 3, axis=2)
+
+
+def bounded(sh: Float64[np.ndarray, "N 9 3"], rgb: np.ndarray) -> Float64[np.ndarray, "N 9 3"]:
+    """Return shines weakened where they would take more than `DARKEST` of the display colours `rgb` [N, 3] anywhere."""
+    towards, _ = _sampling()
+    basis = sh_basis(-towards[towards[:, 2] > CONE], DEGREE)
+    least = (sh[:, :, 0] @ basis.T).min(axis=1)
+    allowed = np.minimum(DARKEST * rgb.mean(axis=1), 0.7 * rgb.min(axis=1))
+    return sh * np.minimum(1, allowed / np.maximum(-least, 1e-6))[:, None, None]

@@ -26,8 +26,9 @@ POROUS = (((0, -36, 106), (14, 14, 20), 1.0), ((24, -30, 76), (16, 14, 24), 0.8)
           ((0, -94, 88), (18, 12, 22), 0.6))
 BEARD = (((0, -96, 86), (26, 12, 26), 1.0), ((40, -86, 56), (20, 16, 28), 0.95), ((58, -66, 20), (14, 22, 26), 0.8),
          ((10, -56, 92), (14, 4.2, 18), 0.9), ((20, -60, 84), (8, 7, 18), 0.5), ((0, -118, 60), (30, 10, 30), 0.35))
-LIFT = 0.10
-"""How far a mark stands before the skin, so that it is drawn on top."""
+LIFT = 0.7
+"""How far a mark stands before the skin: pictures order Gaussians by their centres' depth, and a skin Gaussian 2 mm wide on
+a slope would cover it from nearer."""
 
 
 def marks(mesh: Assembly, who: Person, count: int, rgb_of: Callable[[Points], np.ndarray]) -> Pieces:
@@ -43,16 +44,16 @@ def marks(mesh: Assembly, who: Person, count: int, rgb_of: Callable[[Points], np
     parts = []
     at = _some(mesh, POROUS, round(PORES * count), rng)
     parts.append(_dots(at, rgb_of(at) * (0.80, 0.72, 0.70), rng.uniform(0.16, 0.30, len(at)),
-                       rng.uniform(0.25, 0.55, len(at))))
+                       rng.uniform(0.12, 0.35, len(at))))
     freckles = round(FRECKLES * who.freckles * count)
     if freckles:
         at = _some(mesh, FRECKLED, freckles, rng)
-        size = np.exp(rng.normal(np.log(0.46), 0.32, len(at))).clip(0.22, 0.95)
-        parts.append(_dots(at, rgb_of(at) * (0.74, 0.56, 0.46), size, rng.uniform(0.3, 0.8, len(at))))
+        size = np.exp(rng.normal(np.log(0.40), 0.36, len(at))).clip(0.2, 0.9)
+        parts.append(_dots(at, rgb_of(at) * (0.74, 0.56, 0.46), size, rng.uniform(0.2, 0.65, len(at))))
     at = _some(mesh, (((30, -30, 70), (30, 50, 40), 1.0),), MOLES, rng)
-    parts.append(_dots(at, rgb_of(at) * (0.42, 0.32, 0.30), rng.uniform(0.5, 1.0, len(at)), np.full(len(at), 0.85)))
+    parts.append(_dots(at, rgb_of(at) * (0.42, 0.32, 0.30), rng.uniform(0.4, 0.85, len(at)), np.full(len(at), 0.75)))
     if who.stubble:
-        parts.append(_stubble(mesh, who, round(STUBBLE * min(2 * who.stubble, 1) * count), rng))
+        parts.append(_stubble(mesh, who, round(STUBBLE * min(2 * who.stubble, 1) * count), rgb_of, rng))
     parts.append(_fibers(mesh, who, round(FIBERS * count), rng))
     return join(parts)
 
@@ -75,7 +76,8 @@ def _dots(points: Points, rgb: np.ndarray, size: np.ndarray, opacity: np.ndarray
                   rgb, opacity)
 
 
-def _stubble(mesh: Assembly, who: Person, count: int, rng: np.random.Generator) -> Pieces:
+def _stubble(mesh: Assembly, who: Person, count: int, rgb_of: Callable[[Points], np.ndarray],
+             rng: np.random.Generator) -> Pieces:
     points = _some(mesh, BEARD, count, rng)
     normal = points.normal.astype(np.float64)
     down = np.array([0, -1.0, 0.1]) + rng.normal(0, 0.35, (len(points), 3))
@@ -83,9 +85,13 @@ def _stubble(mesh: Assembly, who: Person, count: int, rng: np.random.Generator) 
     along = normalize(along)
     half = rng.uniform(0.35, 0.75, len(points)) * (0.7 + 0.5 * who.stubble)
     scales = np.stack([half, np.full(len(half), 0.11), np.full(len(half), 0.11)], axis=1)
+    # Fair hairs show little on fair skin.
+    own = rgb_of(points)
     rgb = tone(linear(who.brows) * rng.uniform(0.5, 1.1, (len(points), 1)))
-    return Pieces(points.face, points.weights.astype(np.float64), points.at + normal * 0.15 + along * (0.8 * half)[:, None],
-                  axes_from(along, normal), scales, rgb, np.full(len(points), 0.55))
+    fair = np.mean(who.brows) / 255
+    rgb = rgb + (own * 0.85 - rgb) * 0.8 * fair
+    return Pieces(points.face, points.weights.astype(np.float64), points.at + LIFT * normal + along * (0.8 * half)[:, None],
+                  axes_from(along, normal), scales, rgb, np.full(len(points), 0.5))
 
 
 def _fibers(mesh: Assembly, who: Person, count: int, rng: np.random.Generator) -> Pieces:
@@ -100,7 +106,7 @@ def _fibers(mesh: Assembly, who: Person, count: int, rng: np.random.Generator) -
         polar = rng.uniform(eyes.PUPIL + 0.05, eyes.IRIS - 0.07, n)
         out = np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=1)
         along = np.stack([np.cos(polar) * np.cos(around), np.cos(polar) * np.sin(around), -np.sin(polar)], axis=1)
-        at = center + out * 12.26
+        at = center + out * 12.45
         face = ball[np.argmin(np.sum(middle**2, axis=1) - 2 * at @ middle.T, axis=1)]
         bright = np.where(rng.random(n) < 0.5, rng.uniform(1.3, 2.1, n), rng.uniform(0.25, 0.6, n))
         # As the painted ball: darker under the upper lid, and outside.

@@ -42,17 +42,17 @@ CAST = (
            {"head width": -0.9, "head height": 0.5, "jaw width": -1.1, "chin forward": 0.3, "nose length": -0.9,
             "nose width": -0.7, "bridge": -0.5, "brow ridge": -0.9, "cheekbone": 0.9, "cheek fat": 0.3,
             "lip fullness": 0.9, "mouth width": -0.3, "neck width": -0.9, "size": -0.4},
-           hair_length=1.55, hair_volume=1.2, hair_share=0.34, freckles=1.0),
+           hair_length=1.35, hair_volume=1.2, hair_share=0.34, freckles=1.0),
     Person(1, (128, 84, 62), (128, 72, 68), (24, 20, 20), (22, 18, 18), (64, 38, 22), (150, 132, 104),
            {"head width": 0.5, "head height": -0.3, "head depth": 0.6, "jaw width": 1.2, "chin forward": 0.7,
             "chin length": 0.6, "nose width": 2.0, "bridge": -1.0, "brow ridge": 1.1, "cheekbone": 0.6,
             "lip fullness": 2.0, "mouth width": 1.1, "forehead slope": 0.6, "ear size": 0.4, "neck width": 0.5},
-           hair_length=0.42, hair_volume=0.85, brow_share=0.018, freckles=0.15, stubble=0.55, gloss=1.5),
+           hair_length=0.42, hair_volume=0.85, brow_share=0.018, freckles=0.1, stubble=0.45, gloss=1.5),
     Person(2, (242, 204, 186), (206, 138, 126), (186, 150, 100), (150, 116, 82), (96, 136, 172), (96, 52, 58),
            {"head width": 0.9, "head height": 0.4, "jaw width": 0.3, "chin length": 1.2, "nose length": 1.6,
             "nose width": 0.3, "bridge": 1.8, "brow ridge": 0.4, "cheekbone": -1.2, "cheek fat": 1.4,
             "eye spacing": -0.6, "lip fullness": -1.3, "mouth width": 0.4, "ear size": 1.6, "back of head": 0.8},
-           hair_length=0.85, hair_volume=0.75, hair_share=0.27, freckles=0.4, stubble=0.9, gloss=0.9),
+           hair_length=0.85, hair_volume=0.75, hair_share=0.27, freckles=0.12, stubble=0.5, gloss=0.9),
 )
 """The three who appear in tests and demos."""
 

@@ -92,9 +92,10 @@ def _shot(stage: _Stage, t: int) -> Shot:
     person = project(body, camera, None, turn)
     shirt = project(_carried(stage.who.cloth, stage.tracked.shoulders[t]), camera)
     bare, bare_through = splat_pass([person], camera)
-    whole, through = splat_pass([person, shirt], camera)
+    dressed = dataclasses.replace(person, visible=person.visible & ~stage.who.tucked)
+    whole, through = splat_pass([dressed, shirt], camera)
     kinds = [dataclasses.replace(p, rgb=rgb) for p, rgb in (
-        (person, stage.who.is_hair[:, None] * np.array([1.0, 0, 0])), (shirt, np.tile([0.0, 1, 0], (len(shirt.depths), 1))))]
+        (dressed, stage.who.is_hair[:, None] * np.array([1.0, 0, 0])), (shirt, np.tile([0.0, 1, 0], (len(shirt.depths), 1))))]
     shares, _ = splat_pass(kinds, camera)
     guess = deform_head(stage.head, found)
     true_open = deform_head(stage.head, truth)

@@ -30,6 +30,8 @@ GAUSSIANS = 65_000
 SHIRT_SHARE, LASH_SHARE = 0.06, 0.009
 SHIRT_END = 135.0
 """Millimetres below the collar where the shirt ends, outside the picture."""
+TUCK = 7.0
+"""Millimetres below the collar's edge where the clothed neck ends, hidden."""
 BARE = 1e4
 """A `tuck` of so many millimetres: no cloth is painted on the skin."""
 SKIN_SHINE, EYE_SHINE, HAIR_SHINE = 0.30, 0.30, 0.30
@@ -46,6 +48,8 @@ class Subject:
     """The closed head with teeth, its shape put in, and one layer: the person without clothing."""
     is_hair: np.ndarray
     """Which Gaussians of that layer are hair of the head [N]."""
+    tucked: np.ndarray
+    """Which ones the shirt hides [N]."""
     cloth: GaussianCloud
     """The shirt in rest space, metres; it follows the shoulders."""
     shape: np.ndarray
@@ -59,7 +63,7 @@ def subject(seed: int, shapes: int) -> Subject:
     mesh = assembly.assemble(False, True)
     neutral = standin_head(teeth=True).personalise()
     strands = hair.head_hair(int(GAUSSIANS * who.hair_share), seed & 0xFFFF, who.hair_length, who.hair_volume)
-    strands = dataclasses.replace(strands, rgb=paint.tone(strands.rgb * _hair_gain(who)))
+    strands = dataclasses.replace(strands, rgb=paint.tone(_dyed(strands.rgb, who)))
     own = marks(mesh, who, GAUSSIANS, lambda points: shown(mesh, who, points))
     others = [_browed(eyebrows(int(GAUSSIANS * who.brow_share), seed & 0xFFFF), who), lashes(int(GAUSSIANS * LASH_SHARE), 0),
               catch_lights(mesh), own]
@@ -76,14 +80,16 @@ def subject(seed: int, shapes: int) -> Subject:
         0.35 + 0.65 * strands.rgb[:, None, :])
     mine = slice(len(pieces) - len(own), None)
     sh[mine] = _shine(who, points_at(mesh, own.face, own.weights), own)
+    sh = gloss.bounded(sh, pieces.rgb)
     sh[:, 0] += layer.cloud.sh[:, 0]
     cloud = dataclasses.replace(layer.cloud, sh=sh.astype(np.float32))
     shape = shape_of(who, shapes)
     head = standin_head(teeth=True).personalise(shape)
     is_hair = np.zeros(len(pieces), bool)
     is_hair[len(flat):len(flat) + len(strands)] = True
+    tucked = shirt.coverage(points_at(mesh, pieces.face, pieces.weights), TUCK) > 0.5
     return Subject(who, Avatar(head=head, layers=(dataclasses.replace(layer, cloud=cloud, sh_frame="head"),)), is_hair,
-                   _cloth(who, mesh, head, seed & 0xFFFF), shape)
+                   tucked, _cloth(who, mesh, head, seed & 0xFFFF), shape)
 
 
 def shown(mesh: Assembly, who: Person, points: Points) -> np.ndarray:
@@ -100,17 +106,22 @@ def shown(mesh: Assembly, who: Person, points: Points) -> np.ndarray:
     # Rims of the lids and the line of the lashes stay as they are: dark enough in everyone.
     own = skin.mix(own, np.minimum(own, 0.9), 1 - smoothstep(on.eye_ring / 0.8))
     own = skin.mix(own, linear(who.brows) / skin.HAIR, 0.85 * skin.brow(on) * (on.part == assembly.SKIN))
-    gain[outer] = skin.mix(own, np.broadcast_to(_hair_gain(who), own.shape), hair.coverage(on))
+    gain[outer] = own
     ball = points.part == assembly.BALL
     polar = np.arccos(np.clip(eyes.from_center(points.take(ball))[:, 2], -1, 1))
     iris = smoothstep((polar - eyes.PUPIL) / 0.03) * (1 - smoothstep((polar - eyes.IRIS + 0.03) / 0.04))
     dull = 1 - smoothstep((rgb[ball].min(axis=1) - 0.35) / 0.2)
     gain[ball] = skin.mix(gain[ball], np.broadcast_to(linear(who.iris) / eyes.IRIS_MIDDLE, (ball.sum(), 3)), iris * dull)
-    return paint.tone(rgb * gain)
+    result = rgb * gain
+    result[outer] = skin.mix(result[outer], _dyed(rgb[outer], who), hair.coverage(on))
+    return paint.tone(result)
 
 
-def _hair_gain(who: Person) -> np.ndarray:
-    return linear(who.hair) / MEAN_HAIR
+def _dyed(rgb: np.ndarray, who: Person) -> np.ndarray:
+    """Return linear colours [N, 3] of the stand-in's hair in the person's: fair hair has less contrast than dark."""
+    light = np.mean(rgb / MEAN_HAIR, axis=1, keepdims=True)
+    fair = np.mean(who.hair) / 255
+    return linear(who.hair) * np.maximum(light, 1e-6) ** (1 - 0.6 * fair)
 
 
 def _browed(pieces: Pieces, who: Person) -> Pieces:
@@ -139,7 +150,7 @@ def _cloth(who: Person, mesh: Assembly, head: HeadModel, seed: int) -> GaussianC
     here = np.column_stack([mesh.points[neck], np.ones(neck.sum())])
     there = head.v_template[neck].astype(np.float64) * 1000 - ORIGIN
     fit, *_ = np.linalg.lstsq(here, there, rcond=None)
-    at = np.column_stack([made.at, np.ones(len(made.at))]) @ fit
+    at = np.column_stack([made.at + 0.8 * made.normal, np.ones(len(made.at))]) @ fit
     rgb = paint.tone(made.rgb * (linear(who.shirt) / shirt.CLOTH))
     scales = made.size[:, None] * np.array([1.7, 0.75, 0.12]) / 1000
     return GaussianCloud((at + ORIGIN) / 1000, matrix_to_quat(axes_flat(made.normal)), scales,
