@@ -20,13 +20,13 @@ from formats.head_model import ROLES, HeadModel
 from trainers.model import Motion
 from trainers.rotations import (
     axis_angle_to_matrix,
-    columns_to_quat,
     matrix_to_quat,
     normalize,
     polar_rotation,
     quat_multiply,
+    swap,
 )
-from trainers.triangles import corners_of, frames, surface_rotations, vertex_normals, vertex_rotations
+from trainers.triangles import corners_of, frames, surface_rotations, turned_frames, vertex_normals, vertex_rotations
 
 LocalSplats = tuple[Tensor, Tensor, Tensor]
 """means [N, 3], quats [N, 4] wxyz, scales [N, 3]."""
@@ -63,7 +63,8 @@ class TorchHead(nn.Module):
 
     faces: Tensor
     v_template: Tensor
-    lbs_weights: Tensor
+    weights: Tensor
+    """Of skinning, [J, V]."""
     rest_dirs: Tensor
     lid_dirs: Tensor
     J_rest: Tensor
@@ -90,7 +91,7 @@ class TorchHead(nn.Module):
         self._hold("lid_dirs", lids if posed_lids else no_lids)
         self._hold("v_template", head.v_template)
         # Files round weights; a head's rows mean exactly one, so that a translation never scales.
-        self._hold("lbs_weights", weights / weights.sum(axis=1, keepdims=True))
+        self._hold("weights", (weights / weights.sum(axis=1, keepdims=True)).T)
         self._hold("J_rest", rest)
         self._hold("J_exprdirs", motion)
         # Stored joints do not follow learned deltas, as in a HeadModel that holds both.
@@ -168,7 +169,7 @@ class TorchHead(nn.Module):
         if posedirs_offset is not None:
             rest = _add_linear(rest, posedirs_offset, feature)
         transforms = self._transforms(rotations.index_select(0, self.joint_drivers), joints, motion.translation)
-        vertices = skin(rest.view(-1, 3), self.lbs_weights, transforms)
+        vertices = skin(rest.view(-1, 3), self.weights, transforms)
         root = rotations[self.root_driver]
         if self.has_posed_lids:
             vertices = vertices + _add_linear(None, self.lid_dirs, eyelids).view(-1, 3) @ root.t()
@@ -218,13 +219,13 @@ def _add_linear(base: Tensor | None, table: Tensor, coefficients: Tensor) -> Ten
 
 
 def skin(rest: Tensor, weights: Tensor, transforms: Tensor) -> Tensor:
-    """Return points [N, 3] under linear blend skinning, by weights [N, J] that sum to 1 and transforms [J, 3, 4].
+    """Return points [N, 3] under linear blend skinning, by weights [J, N] that sum to 1 and transforms [J, 3, 4].
 
-    As one product: the points times their weights, [N, 3 J], against the joints' rotations; no matrix per point.
+    As one product: the joints' rotations, side by side, against the points times their weights; no matrix per point.
     """
-    spread = (weights[:, :, None] * rest[:, None]).flatten(1)
-    turns = transforms[:, :, :3].transpose(1, 2).reshape(-1, 3)
-    return torch.addmm(weights @ transforms[:, :, 3], spread, turns)
+    spread = (weights[:, None] * swap(rest)).flatten(0, 1)
+    turns = transforms[:, :, :3].transpose(0, 1).reshape(3, -1)
+    return swap(torch.addmm(transforms[:, :, 3].t() @ weights, turns, spread))
 
 
 class TorchFaceBinding(nn.Module):
@@ -291,32 +292,33 @@ class TorchFaceBinding(nn.Module):
             scales: Linear, [N, 3].
         """
         corners = corners_of(posed.vertices, self.corner_index)
-        axes, edge, height = frames(corners)
+        axes, turn, edge, height = turned_frames(corners) if self.frame == "face" else (None, None, *frames(corners)[1:])
         point = (corners * self.weights).sum(1)
         size, double_area = (edge + height) / 2, edge * height
-        local = means.t()
+        local = swap(means)
         if self.offset_scale != "none":
             local = local * (size if self.offset_scale == "edge_height" else double_area)
-        if self.frame == "face":
-            means = point + (axes * local[:, None]).sum(0)
-            quats = quat_multiply(columns_to_quat(axes), quats.t(), 0).t()
+        if axes is not None:
+            point = point + (axes * local[:, None]).sum(0)
         elif self.frame == "none":
-            means = point + local
+            point = point + local
         else:
-            means = point + local[1] * normalize(self._blend(vertex_normals(posed.vertices, self.faces)), 0)
+            point = point + local[1] * normalize(self._blend(vertex_normals(posed.vertices, self.faces)), 0)
             turn = self._blend(vertex_rotations(self.canonical_vertices, posed.vertices, self.faces))
-            quats = quat_multiply(normalize(turn, 0), quats.t(), 0).t()
+            turn = normalize(turn, 0)
+        if turn is not None:
+            quats = swap(quat_multiply(turn, swap(quats), 0))
         if self.splat_scale == "edge_height":
             scales = scales * size[:, None]
         elif self.splat_scale == "log_area_ratio":
             floor = 1e-4 / 16
             ratio = (double_area / 2 + floor) / (self.canonical_area + floor)
             scales = torch.exp(torch.log(scales.clamp(min=1e-30)) * ratio[:, None])
-        return means.t().contiguous(), quats.contiguous(), scales
+        return swap(point), quats, scales
 
     def _blend(self, values: Tensor) -> Tensor:
         """Return [C, N] blends of values [V, C] over the corners."""
-        gathered = values.t().contiguous().index_select(1, self.corner_index)
+        gathered = swap(values).index_select(1, self.corner_index)
         return (gathered.view(len(gathered), 3, -1) * self.weights).sum(1)
 
 
@@ -351,7 +353,8 @@ class TorchSkinBinding(nn.Module):
         # What rows lack stays with the identity: a joint more, which never moves.
         missing = 1 - weights.sum(axis=1, keepdims=True)
         weights = np.concatenate([weights, np.where(np.abs(missing) < 1e-5, 0, missing)], axis=1)
-        self.register_buffer("weights", torch.tensor(weights, dtype=dtype, device=device), persistent=False)
+        self.register_buffer("weights", torch.tensor(weights.T, dtype=dtype, device=device).contiguous(),
+                             persistent=False)
         self.register_buffer("vertex_index", None if index is None else torch.tensor(index.astype(np.int64), device=device),
                              persistent=False)
         turning = binding.rotation == "surface"
@@ -359,7 +362,7 @@ class TorchSkinBinding(nn.Module):
         self.register_buffer("v_template", head.v_template if turning else None, persistent=False)
 
     def __len__(self) -> int:
-        return len(self.weights)
+        return self.weights.shape[1]
 
     def bind(self, posed: PosedTorchHead, means: Tensor, quats: Tensor, scales: Tensor) -> LocalSplats:
         """Return splats deformed like vertices, as `formats.deform.bind_to_skin` defines them; learned offsets of the
@@ -384,7 +387,7 @@ class TorchSkinBinding(nn.Module):
         if self.eyeliddirs is not None and self.posed_lids:
             means = means + _add_linear(None, self.eyeliddirs, posed.eyelids).view(-1, 3) @ posed.root_rotation.t()
         if self.rotation == "skin":
-            blended = (self.weights @ transforms[:, :, :3].reshape(-1, 9)).view(-1, 3, 3)
+            blended = (self.weights.t() @ transforms[:, :, :3].reshape(-1, 9)).view(-1, 3, 3)
             quats = quat_multiply(matrix_to_quat(polar_rotation(blended)), quats)
         elif self.rotation == "surface":
             turn = matrix_to_quat(surface_rotations(self.v_template, posed.vertices, self.faces))

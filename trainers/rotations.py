@@ -1,6 +1,7 @@
 """Rotations in torch, with gradients that are right or zero and never NaN: the twin of `formats.rotations`.
 
-Quaternions are wxyz. Nothing here branches on values or leaves the device, so all of it fits into a CUDA graph.
+Quaternions are wxyz. Nothing here branches on values or leaves the device, so all of it fits into a CUDA graph (`where`
+with a number would not: it copies the number to the device; `masked_fill` does not).
 Loops over components instead of small matrix products: on a CPU they are several times faster.
 """
 
@@ -23,8 +24,7 @@ def cross(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:
 def normalize(v: Tensor, dim: int = -1, floor: float = 1e-15) -> Tensor:
     """Return `v` at unit length over the axis `dim`; what is shorter than `floor` is left as it is."""
     square = (v * v).sum(dim, keepdim=True)
-    long = square > floor * floor
-    return v / torch.where(long, square, 1).sqrt()
+    return v / square.masked_fill(square <= floor * floor, 1).sqrt()
 
 
 def axis_angle_to_matrix(r: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def axis_angle_to_matrix(r: Tensor) -> Tensor:
     """
     square = (r * r).sum(-1)
     small = square < 1e-2
-    angle = torch.where(small, 1, square).sqrt()
+    angle = square.masked_fill(small, 1).sqrt()
     half = torch.sin(angle / 2) / angle
     a = torch.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), torch.sin(angle) / angle)
     b = torch.where(small, 0.5 - square / 24 * (1 - square / 30 * (1 - square / 56)), 2 * half * half)
@@ -74,6 +74,29 @@ def columns_to_quat(columns: Tensor) -> Tensor:
     return _ColumnsToQuat.apply(columns)
 
 
+def shepperd(columns: Tensor) -> Tensor:
+    """Return `columns_to_quat` without a gradient: of Shepperd's four candidates the one with the largest component."""
+    (m00, m10, m20), (m01, m11, m21), (m02, m12, m22) = (c.unbind(0) for c in columns.unbind(0))
+    trace = m00 + m11 + m22
+    xy, xz, yz, wx, wy, wz = m10 + m01, m20 + m02, m21 + m12, m21 - m12, m02 - m20, m10 - m01
+    w, x, y, z = trace + 1, 1 + 2 * m00 - trace, 1 + 2 * m11 - trace, 1 + 2 * m22 - trace
+    largest = torch.maximum(torch.maximum(w, x), torch.maximum(y, z))
+    by_z, by_y, by_x = z == largest, y == largest, x == largest
+    q = torch.stack([w, wx, wy, wz])
+    for chosen, candidate in ((by_x, (wx, x, xy, xz)), (by_y, (wy, xy, y, yz)), (by_z, (wz, xz, yz, z))):
+        q = torch.where(chosen, torch.stack(candidate), q)
+    length = (q * q).sum(0).sqrt()
+    return q / torch.where(q[0] < 0, -length, length)
+
+
+def torque_of(q: Tensor, gradient: Tensor) -> Tensor:
+    """Return t [3, N] such that a turn w of unit quaternions [4, N] changes a loss of that gradient by t.w.
+
+    dq = (0, w) q / 2, so t is half the vector part of gradient conj(q).
+    """
+    return (q[:1] * gradient[1:] - gradient[:1] * q[1:] - cross(gradient[1:], q[1:], 0)) / 2
+
+
 def polar_rotation(m: Tensor) -> Tensor:
     """Return the rotation R of the polar decomposition m = R S, [N, 3, 3]; for matrices of positive determinant.
 
@@ -89,8 +112,26 @@ def inverse_and_determinant(m: Tensor) -> tuple[Tensor, Tensor]:
     a, b, c = m.unbind(-2)
     rows = torch.stack([cross(b, c), cross(c, a), cross(a, b)], -1)
     determinant = (a * rows[..., 0]).sum(-1)
-    determinant = torch.where(determinant.abs() > 1e-12, determinant, 1e-12)
+    determinant = determinant.masked_fill(determinant.abs() <= 1e-12, 1e-12)
     return rows / determinant[..., None, None], determinant
+
+
+def swap(x: Tensor) -> Tensor:
+    """Return the transpose of [N, C], or [C, N], in memory of its own, as its gradient is too.
+
+    Views would leave every later step on a CPU to stride through memory.
+    """
+    return _Swap.apply(x)
+
+
+class _Swap(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.t().contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0].t().contiguous()
 
 
 class _QuatMultiply(torch.autograd.Function):
@@ -119,28 +160,15 @@ def _product(a: Tensor, b: Tensor, dim: int) -> Tensor:
 class _ColumnsToQuat(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, columns: Tensor) -> Tensor:
-        # Shepperd's branches as four candidates, of which the one with the largest diagonal term is taken.
-        (m00, m10, m20), (m01, m11, m21), (m02, m12, m22) = (c.unbind(0) for c in columns.unbind(0))
-        trace = m00 + m11 + m22
-        xy, xz, yz, wx, wy, wz = m10 + m01, m20 + m02, m21 + m12, m21 - m12, m02 - m20, m10 - m01
-        w, x, y, z = trace + 1, 1 + 2 * m00 - trace, 1 + 2 * m11 - trace, 1 + 2 * m22 - trace
-        low, high = torch.maximum(w, x) >= torch.maximum(y, z), (w >= x, y >= z)
-        pick = []
-        for first, second, third, fourth in ((w, wx, wy, wz), (wx, x, xy, xz), (wy, xy, y, yz), (wz, xz, yz, z)):
-            pick.append(torch.where(low, torch.where(high[0], first, second), torch.where(high[1], third, fourth)))
-        q = torch.stack(pick)
-        length = (q * q).sum(0, keepdim=True).sqrt()
-        q = q / torch.where(q[:1] < 0, -length, length)
+        q = shepperd(columns)
         ctx.save_for_backward(columns, q)
         return q
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        # dR = [w] R gives dq = (0, w) q / 2, so the torque is vec(g conj(q)) / 2, and as a gradient of R half [torque] R.
+        # The gradient along rotations, as one of matrices: half [torque] R.
         columns, q = ctx.saved_tensors
-        (g,) = grads
-        torque = (q[:1] * g[1:] - g[:1] * q[1:] - cross(g[1:], q[1:], 0)) / 4
-        return cross(torque.expand_as(columns), columns, 1)
+        return cross((torque_of(q, grads[0]) / 2).expand_as(columns), columns, 1)
 
 
 class _PolarRotation(torch.autograd.Function):

@@ -9,7 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.rotations import columns_to_quat, cross, normalize, polar_rotation, quat_conjugate, quat_multiply
+from trainers.rotations import (
+    cross,
+    normalize,
+    polar_rotation,
+    quat_conjugate,
+    quat_multiply,
+    shepperd,
+    swap,
+    torque_of,
+)
 
 DEGENERATE = 1e-12
 """Metres. Edges and heights below it take a spare axis, as in `formats.deform`."""
@@ -20,7 +29,7 @@ STILL = 1e-7
 
 def corners_of(vertices: Tensor, corner_index: Tensor) -> Tensor:
     """Return corners of N triangles as [component, corner, N], of vertices [V, 3] and indices [3 N], first corners first."""
-    return vertices.t().contiguous().index_select(1, corner_index).view(3, 3, -1)
+    return swap(vertices).index_select(1, corner_index).view(3, 3, -1)
 
 
 def frames(corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -29,7 +38,13 @@ def frames(corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Axes are unit first edge a0, unit normal a1, and a2 = a0 x a1. The size of `formats.deform.triangle_frames` is (edge +
     height) / 2 and the double area their product.
     """
-    return _Frames.apply(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    axes, _, edge, height = _Frames.apply(corners, False)
+    return axes, edge, height
+
+
+def turned_frames(corners: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return axes, their quaternions [4, N] with w >= 0, first edge and height, as `frames`."""
+    return _Frames.apply(corners, True)
 
 
 def triangle_frames(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -54,9 +69,9 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
 def vertex_rotations(canonical: Tensor, posed: Tensor, faces: Tensor) -> Tensor:
     """Return quaternions [V, 4] turning each vertex's surroundings from the canonical to the posed mesh, both [V, 3]."""
     index = faces.t().reshape(-1)
-    there, edge, height = frames(corners_of(canonical, index))
-    here, _, _ = frames(corners_of(posed, index))
-    q = quat_multiply(columns_to_quat(here), quat_conjugate(columns_to_quat(there), 0), 0)
+    _, there, edge, height = turned_frames(corners_of(canonical, index))
+    _, here, _, _ = turned_frames(corners_of(posed, index))
+    q = quat_multiply(here, quat_conjugate(there, 0), 0)
     q = torch.where(q[:1] < 0, -q, q) * (edge * height)
     return normalize(_gather_to_vertices(q, index, len(canonical)), 0).t()
 
@@ -79,7 +94,7 @@ def surface_rotations(canonical: Tensor, posed: Tensor, faces: Tensor) -> Tensor
     spread = gathered[:9] + 0.5 * square * outer.t()
     eye = torch.eye(3, dtype=posed.dtype, device=posed.device).reshape(9, 1)
     # Unit size, so that float32 carries the determinant.
-    spread = torch.where(square > 0, spread / torch.where(square > 0, square, 1), eye)
+    spread = torch.where(square > 0, spread / square.masked_fill(square <= 0, 1), eye)
     return polar_rotation(spread.t().reshape(-1, 3, 3))
 
 
@@ -93,7 +108,9 @@ class _Frames(torch.autograd.Function):
     #   w2 = a1.de / l,  w1 = -a2.de / l,  w0 = (a1.ds - x w2) / h,  dl = a0.de,  dh = -a2.ds - x w1,
     # which has no difference of large numbers and shows where to stop: where l or h is too small to divide by.
     @staticmethod
-    def forward(ctx: Any, edge: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, corners: Tensor, with_quats: bool) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        v0, v1, v2 = corners.unbind(1)
+        edge, side = v1 - v0, v2 - v0
         axis = torch.eye(3, dtype=edge.dtype, device=edge.device)[:, :, None]
         length = (edge * edge).sum(0).sqrt()
         a0 = torch.where(length > DEGENERATE, edge / length.clamp(min=DEGENERATE), axis[0])
@@ -104,21 +121,30 @@ class _Frames(torch.autograd.Function):
         spare = spare * (spare * spare).sum(0).rsqrt()
         a1 = torch.where(height > DEGENERATE, normal / height.clamp(min=DEGENERATE), spare)
         axes = torch.stack([a0, a1, cross(a0, a1, 0)])
-        ctx.save_for_backward(axes, side, length, height)
-        return axes, length, height
+        quats = shepperd(axes) if with_quats else None
+        ctx.save_for_backward(axes, quats, side, length, height)
+        ctx.set_materialize_grads(False)
+        return axes, quats, length, height
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        axes, side, length, height = ctx.saved_tensors
-        g_axes, g_length, g_height = grads
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, None]:
+        axes, quats, side, length, height = ctx.saved_tensors
+        g_axes, g_quats, g_length, g_height = grads
         a0, a1, a2 = axes.unbind(0)
-        # Torque in the frame's own axes: sum of a_i x g_i, against a_k.
-        own = (axes[:, None] * g_axes[None]).sum(2)
-        t0, t1, t2 = own[2, 1] - own[1, 2], own[0, 2] - own[2, 0], own[1, 0] - own[0, 1]
-        still = torch.where(length > STILL, 1 / length.clamp(min=STILL), 0)
-        thin = torch.where(height > STILL, 1 / height.clamp(min=STILL), 0)
+        still = length.clamp(min=STILL).reciprocal().masked_fill(length <= STILL, 0)
+        g_edge, g_side = torch.zeros_like(side), torch.zeros_like(side)
         x = (a0 * side).sum(0) * still
-        t0 = t0 * thin
-        g_side = a1 * t0 - a2 * g_height
-        g_edge = a0 * g_length + a1 * (t2 * still - t0 * x) + a2 * (g_height * x - t1 * still)
-        return g_edge, g_side
+        torque = None if g_axes is None else cross(axes, g_axes, 1).sum(0)
+        if g_quats is not None:
+            torque = torque_of(quats, g_quats) + (0 if torque is None else torque)
+        if torque is not None:
+            t0, t1, t2 = (axes * torque).sum(1).unbind(0)
+            t0 = t0 * height.clamp(min=STILL).reciprocal().masked_fill(height <= STILL, 0)
+            g_side = a1 * t0
+            g_edge = a1 * (t2 * still - t0 * x) - a2 * (t1 * still)
+        if g_length is not None:
+            g_edge = g_edge + a0 * g_length
+        if g_height is not None:
+            g_side = g_side - a2 * g_height
+            g_edge = g_edge + a2 * (g_height * x)
+        return torch.stack([-(g_edge + g_side), g_edge, g_side], 1), None
