@@ -302,7 +302,7 @@ def test_eval_and_bake_get_model_frames_and_avatar(data: Path, straight: Path) -
         drawn = model.render(dataclasses.replace(batch, index=0)).rgb
     assert len(run.frames("test")) == 2 and run.frames("test").split == "test"
     avatar = read_avatar(run.avatar)
-    assert avatar.meta.system == "tiny" and avatar.meta.name == data.name
+    assert avatar.meta.system == "tiny" and avatar.meta.name == "somebody"
     assert isinstance(avatar.layers[0], SplatLayer) and len(avatar.layers[0].cloud) == len(model.means)
     assert drawn.shape == batch.rgb.shape
 

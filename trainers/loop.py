@@ -114,8 +114,8 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
     with _running(config, out, place):
         store = store_of(frames, config, place, progress)
         model = _make(module, config, model_head, store)
-        run = Run.create(out, describe(system, preset or "paper", config, dataset, data, edition, model_head, counts, place),
-                         model_head)
+        about = describe(system, preset or "paper", config, dataset, data, edition, model_head, frames.name, counts, place)
+        run = Run.create(out, about, model_head)
         return fit(run, model, store, place, None, progress)
 
 
@@ -148,7 +148,7 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
              + (f"steps {first + 1} to {config.steps}" if first else f"{config.steps} steps"))
     started = marked = time.perf_counter()
     marked_step, epoch, frame_order, grounds, reading, drawing = first, -1, [], None, None, None
-    with _stopping() as stop:
+    with stopping() as stop:
         for step in range(first + 1, config.steps + 1):
             seed_step(config.seed, step, device)
             if (step - 1) // count != epoch:
@@ -341,7 +341,7 @@ def _newest(run: Run) -> Checkpoint | None:
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[list[int]]:
+def stopping() -> Iterator[list[int]]:
     """Collect the first SIGINT or SIGTERM in a list; a second one takes its usual course."""
     got: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -418,7 +418,7 @@ def _finish(run: Run, model: Any, steps: int, seconds: float, psnr: float, gauss
     meta = avatar.meta
     meta = dataclasses.replace(meta, system=meta.system or run.system, source=meta.source or run.path.name,
                                tool=meta.tool or f"flameport {versions().get('flameport', '')}".strip(),
-                               name=run.data.name if meta.name == "avatar" else meta.name)
+                               name=run.about["subject"] if meta.name == "avatar" else meta.name)
     bundle.write(dataclasses.replace(avatar, meta=meta), run.avatar)
     run.note_finished(seconds)
     return Summary(steps, seconds, psnr, gaussians, run.path, run.avatar, run.log, run.preview)

@@ -78,7 +78,7 @@ class Run:
             raise MissingAsset(f"{path}: holds no {ABOUT}; give the folder that `flameport train --out` wrote")
         about = Fields(read_json(path / ABOUT), str(path / ABOUT))
         check_version(about, "format", FAMILY, MAJOR)
-        for name in ("system", "preset", "dataset", "data"):
+        for name in ("system", "preset", "dataset", "data", "subject"):
             about.text(name)
         about.fields("config")
         for count in about.fields("frames").values.values():
@@ -196,7 +196,7 @@ class Run:
     def note_resumed(self, step: int, device: torch.device) -> None:
         """Write into `run.json` that training goes on from `step`, where, and with which settings."""
         self.about |= {"device": device_name(device), "versions": versions(), "finished": None,
-                       "resumed": [*self.about.get("resumed", []), {"step": step, "at": now()}]}
+                       "seconds": None, "resumed": [*self.about.get("resumed", []), {"step": step, "at": now()}]}
         write_json(self.about, self.path / ABOUT)
 
     def note_finished(self, seconds: float) -> None:
@@ -214,14 +214,15 @@ def store_of(frames: Frames, config: Any, device: torch.device | str, progress: 
 
 
 def describe(system: str, preset: str, config: Any, dataset: str, data: Path, edition: str | None, head: HeadModel,
-             frames: dict[str, int], device: torch.device) -> dict[str, Any]:
-    """Return what a new run's `run.json` holds."""
+             subject: str, frames: dict[str, int], device: torch.device) -> dict[str, Any]:
+    """Return what a new run's `run.json` holds; `subject` is the person's name, `frames` how many each split has."""
     return {
         "format": f"{FAMILY}/{MAJOR}",
         "system": system,
         "preset": preset,
         "dataset": dataset,
         "data": str(Path(data).absolute()),
+        "subject": subject,
         "edition": edition,
         "head": {"edition": head.edition, "content_hash": head.content_hash},
         "seed": config.seed,
@@ -231,6 +232,7 @@ def describe(system: str, preset: str, config: Any, dataset: str, data: Path, ed
         "commit": commit(),
         "started": now(),
         "finished": None,
+        "seconds": None,
         "config": settings.to_json(config),
     }
 
