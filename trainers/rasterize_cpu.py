@@ -63,6 +63,11 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
+def _array_or_zeros(grad: Tensor | None, shape: tuple[int, ...]) -> np.ndarray:
+    # NumPy's zeros: torch would fill in parallel, and its threads, waiting for more to do, then keep a core from ours.
+    return np.zeros(shape, np.float32) if grad is None else _array(grad)
+
+
 class Projection(torch.autograd.Function):
     """means, quats, scales -> means2d [N, 2], shapes [N, 3], depths [N] float64, visible [N], how many are not finite."""
 
@@ -78,13 +83,15 @@ class Projection(torch.autograd.Function):
         ctx.save_for_backward(means, quats, scales, visible, shapes)
         ctx.camera = camera
         ctx.mark_non_differentiable(depths, visible)
+        ctx.set_materialize_grads(False)
         return means2d, shapes, depths, visible, broken
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         means, quats, scales, visible, shapes = (_array(t) for t in ctx.saved_tensors)
         made = [torch.empty(len(means), k) for k in (3, 4, 3)]
-        arrays = [_array(g) for g in grads[:2]] + [t.numpy() for t in made]
+        arrays = [_array_or_zeros(grads[0], (len(means), 2)), _array_or_zeros(grads[1], (len(means), 3)),
+                  *(t.numpy() for t in made)]
         _spread_rows(len(means), lambda a, b: projection.project_back(
             a, b, means, quats, scales, *ctx.camera, visible, shapes, *arrays))
         return *made, None, None, None, None, None
@@ -97,37 +104,39 @@ class Painting(torch.autograd.Function):
     def forward(ctx: Any, means2d: Tensor, shapes: Tensor, opacities: Tensor, rgb: Tensor, depths: Tensor,
                 visible: Tensor, background: np.ndarray, width: int, height: int) -> Any:
         ids = kernels.order_by_depth(depths.numpy(), visible.numpy())
-        rows = kernels.pack(ids, *(_array(t) for t in (means2d, shapes, opacities, rgb)))
-        slots, firsts, entries, starts = kernels.bins(rows, width, height)
+        rows, bands = np.empty((len(ids), kernels.ROW), np.float32), np.empty((len(ids), 2), np.int32)
+        given = [_array(t) for t in (means2d, shapes, opacities, rgb)]
+        _spread_rows(len(ids), lambda a, b: kernels.pack(a, b, ids, *given, height, rows, bands))
+        firsts = np.zeros(len(ids) + 1, np.int64)
+        np.cumsum(bands[:, 1] - bands[:, 0], out=firsts[1:])
+        spans = np.empty((firsts[-1], 2), np.int32)
+        _spread_rows(len(ids), lambda a, b: kernels.cross(a, b, rows, bands, firsts, width, spans))
+        across, down = -(-width // kernels.TILE), -(-height // kernels.TILE)
+        slots, owners, entries, starts = kernels.sort_into_tiles(firsts, bands, spans, across, down)
         picture, alpha = torch.empty(height, width, 3), torch.empty(height, width)
-        tiles = len(starts) - 1
-        through, last = np.empty((2, tiles, kernels.TILE, kernels.TILE), np.float32)
-        bands = _busiest_first(starts, height)
-        arrays = (rows, slots, entries, starts, background)
+        through, last = np.empty((2, across * down, kernels.TILE, kernels.TILE), np.float32)
+        # The busiest bands first, so that no thread is left with one at the end.
+        order = np.argsort(-np.diff(starts[::across]), kind="stable").tolist()
+        arrays = (rows, owners, entries, starts, background)
         made = (picture.numpy(), alpha.numpy(), through, last)
-        spread(len(bands), lambda i: kernels.draw_band(bands[i], *arrays, *made))
+        spread(down, lambda i: kernels.draw_band(order[i], *arrays, *made))
         ctx.save_for_backward(opacities)
-        ctx.kept = ids, firsts, bands, arrays, through, last
+        ctx.set_materialize_grads(False)
+        ctx.shape = height, width
+        ctx.kept = ids, firsts, slots, order, arrays, through, last
         return picture, alpha
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        ids, firsts, bands, arrays, through, last = ctx.kept
-        rows, slots = arrays[:2]
+        ids, firsts, slots, order, arrays, through, last = ctx.kept
         opacities = _array(ctx.saved_tensors[0])
-        given = [_array(g) for g in grads]
+        given = [_array_or_zeros(grads[0], (*ctx.shape, 3)), _array_or_zeros(grads[1], ctx.shape)]
         moments = np.zeros((len(slots), kernels.MOMENTS), np.float32)
-        spread(len(bands), lambda i: kernels.grade_band(bands[i], *arrays, through, last, *given, moments))
-        made = [torch.zeros(len(opacities), *k) for k in ((2,), (3,), (), (3,))]
-        kernels.gather(ids, rows, firsts, moments, opacities, *(t.numpy() for t in made))
-        return *made, None, None, None, None, None
-
-
-def _busiest_first(starts: np.ndarray, height: int) -> list[int]:
-    """Return the bands in the order in which threads should take them."""
-    down = -(-height // kernels.TILE)
-    edges = starts[::(len(starts) - 1) // down]
-    return np.argsort(-np.diff(edges), kind="stable").tolist()
+        spread(len(order), lambda i: kernels.grade_band(order[i], *arrays, through, last, *given, moments))
+        made = [np.zeros((len(opacities), *k), np.float32) for k in ((2,), (3,), (), (3,))]
+        _spread_rows(len(ids), lambda a, b: kernels.gather(
+            a, b, ids, arrays[0], firsts, slots, moments, opacities, *made))
+        return *(torch.from_numpy(a) for a in made), None, None, None, None, None
 
 
 def draw(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, rgb: Tensor, view: View, background: Tensor,

@@ -96,10 +96,12 @@ def order_by_depth(depths: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 
 @compiled()
-def pack(ids: np.ndarray, means2d: np.ndarray, shapes: np.ndarray, opacities: np.ndarray, rgb: np.ndarray) -> np.ndarray:
-    """Return the Gaussians `ids` as rows of ROW floats, in that order: float32 [V, ROW]."""
-    rows = np.empty((len(ids), ROW), np.float32)
-    for k in range(len(ids)):
+def pack(first: int, end: int, ids: np.ndarray, means2d: np.ndarray, shapes: np.ndarray, opacities: np.ndarray,
+         rgb: np.ndarray, height: int, rows: np.ndarray, bands: np.ndarray) -> None:
+    """Fill places first..end-1 of `rows` [V, ROW] with the Gaussians `ids`, and `bands` [V, 2] with the first band each
+    meets and the one after the last."""
+    down = (height + TILE - 1) // TILE
+    for k in range(first, end):
         g = ids[k]
         level = math.log2(opacities[g])
         rows[k, 0], rows[k, 1] = means2d[g, 0], means2d[g, 1]
@@ -110,13 +112,8 @@ def pack(ids: np.ndarray, means2d: np.ndarray, shapes: np.ndarray, opacities: np
         rows[k, 6] = math.sqrt(max(level - _LEVEL_MIN, 0.0) / rows[k, 4])
         rows[k, 7] = 0
         rows[k, 8], rows[k, 9], rows[k, 10], rows[k, 11] = rgb[g, 0], rgb[g, 1], rgb[g, 2], 0
-    return rows
-
-
-@compiled()
-def _half_width(row: np.ndarray, dy: float) -> float:
-    """Return how far from its middle, at -b dy, the ellipse reaches on the line dy."""
-    return math.sqrt(max(row[5] - _LEVEL_MIN - row[4] * dy * dy, 0.0) / row[2])
+        top = max(0, _tile(rows[k, 1] - rows[k, 6] - 0.5, down))
+        bands[k, 0], bands[k, 1] = top, max(top, min(down, _tile(rows[k, 1] + rows[k, 6] - 0.5, down) + 1))
 
 
 @compiled()
@@ -126,58 +123,78 @@ def _tile(place: float, count: int) -> int:
 
 
 @compiled()
-def bins(rows: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _half_width(reach: float, a: float, c: float, dy: float) -> float:
+    """Return how far from its middle, at -b dy, the ellipse reaches on the line dy."""
+    return math.sqrt(max(reach - c * dy * dy, 0.0) / a)
+
+
+@compiled()
+def cross(first: int, end: int, rows: np.ndarray, bands: np.ndarray, firsts: np.ndarray, width: int,
+          spans: np.ndarray) -> None:
+    """Fill `spans` [S, 2], for each band that Gaussians first..end-1 meet, with the first tile met and the one after
+    the last; Gaussian k's lie from `firsts[k]` on.
+
+    The test is exact: a tile is met when the ellipse where alpha is 1/255 crosses the rows of its pixel centres, so
+    corners of a bounding box cost nothing.
+    """
+    across = (width + TILE - 1) // TILE
+    for k in range(first, end):
+        mean_x, mean_y = float(rows[k, 0]), float(rows[k, 1])
+        a, b, c, reach = float(rows[k, 2]), float(rows[k, 3]), float(rows[k, 4]), rows[k, 5] - _LEVEL_MIN
+        # The ellipse reaches furthest right, by half_x, on the line dy = widest, and left on the opposite one.
+        stretch = 1 / a + b * b / c
+        half_x = math.sqrt(max(reach, 0.0) * stretch)
+        widest = -b / c * math.sqrt(max(reach, 0.0) / stretch)
+        for band in range(bands[k, 0], bands[k, 1]):
+            low, high = band * TILE + 0.5 - mean_y, band * TILE + TILE - 0.5 - mean_y
+            right = left = half_x
+            if not low <= widest <= high:
+                dy = min(max(widest, low), high)
+                right = _half_width(reach, a, c, dy) - b * dy
+            if not low <= -widest <= high:
+                dy = min(max(-widest, low), high)
+                left = _half_width(reach, a, c, dy) + b * dy
+            pair = firsts[k] + band - bands[k, 0]
+            spans[pair, 0] = band * across + max(0, _tile(mean_x - left - 0.51, across))
+            spans[pair, 1] = band * across + min(across, _tile(mean_x + right - 0.49, across) + 1)
+
+
+@compiled()
+def sort_into_tiles(firsts: np.ndarray, bands: np.ndarray, spans: np.ndarray, across: int,
+                    down: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return which Gaussians meet which tiles.
 
-    The test is exact: a tile is met when the ellipse where alpha is 1/255 crosses the square of its pixel centres'
-    rows, so corners of a bounding box cost nothing.
+    Each (Gaussian, band) pair gets a *slot*, where its gradient will be summed up. Slots of a band lie together: two
+    threads never write to one cache line, but where two bands meet.
 
     Returns:
-        Slots: int32 [S], the row of each (Gaussian, band) pair; a Gaussian's own lie together, top to bottom.
-        First slot of each Gaussian: int64 [V + 1].
+        Slot of each pair: int32 [S], pairs in the order of `spans`.
+        Place of each slot's Gaussian in the order by depth: int32 [S].
         Entries: int32 [M], slots by tile (row by row of tiles), nearest first.
         First entry of each tile: int64 [tiles + 1].
     """
-    across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    firsts = np.zeros(len(rows) + 1, np.int64)
-    pairs = 0
-    for k in range(len(rows)):
-        row = rows[k]
-        top = max(0, _tile(row[1] - row[6] - 0.5, down))
-        firsts[k + 1] = firsts[k] + max(0, min(down, _tile(row[1] + row[6] - 0.5, down) + 1) - top)
-    slots = np.empty(firsts[-1], np.int32)
-    spans = np.empty((firsts[-1], 2), np.int32)
-    starts = np.zeros(across * down + 1, np.int64)
-    for k in range(len(rows)):
-        row = rows[k]
-        if firsts[k] == firsts[k + 1]:
-            continue
-        top = max(0, _tile(row[1] - row[6] - 0.5, down))
-        # The ellipse is widest to the right, half_x away, on the line dy = widest.
-        half_x = math.sqrt((row[5] - _LEVEL_MIN) * (1 / row[2] + row[3] * row[3] / row[4]))
-        widest = -row[3] / row[4] * math.sqrt(max(row[5] - _LEVEL_MIN, 0.0) / (1 / row[2] + row[3] * row[3] / row[4]))
-        for slot in range(firsts[k], firsts[k + 1]):
-            band = top + slot - firsts[k]
-            low, high = band * TILE + 0.5 - row[1], band * TILE + TILE - 0.5 - row[1]
-            dy = min(max(widest, low), high)
-            right = half_x if dy == widest else _half_width(row, dy) - row[3] * dy
-            dy = min(max(-widest, low), high)
-            left = -half_x if dy == -widest else -_half_width(row, dy) - row[3] * dy
-            first = max(0, _tile(row[0] + left - 0.51, across))
-            end = min(across, _tile(row[0] + right - 0.49, across) + 1)
-            slots[slot], spans[slot, 0], spans[slot, 1] = k, band * across + first, band * across + end
-            for tile in range(band * across + first, band * across + end):
+    slots, owners = np.empty(len(spans), np.int32), np.empty(len(spans), np.int32)
+    free, starts = np.zeros(down + 1, np.int64), np.zeros(across * down + 1, np.int64)
+    for k in range(len(bands)):
+        for band in range(bands[k, 0], bands[k, 1]):
+            free[band + 1] += 1
+            pair = firsts[k] + band - bands[k, 0]
+            for tile in range(spans[pair, 0], spans[pair, 1]):
                 starts[tile + 1] += 1
-                pairs += 1
+    for band in range(down):
+        free[band + 1] += free[band]
     for tile in range(across * down):
         starts[tile + 1] += starts[tile]
-    entries = np.empty(pairs, np.int32)
-    places = starts[:-1].copy()
-    for slot in range(len(slots)):
-        for tile in range(spans[slot, 0], spans[slot, 1]):
-            entries[places[tile]] = slot
-            places[tile] += 1
-    return slots, firsts, entries, starts
+    entries, places = np.empty(starts[-1], np.int32), starts[:-1].copy()
+    for k in range(len(bands)):
+        for band in range(bands[k, 0], bands[k, 1]):
+            slot, pair = free[band], firsts[k] + band - bands[k, 0]
+            free[band] = slot + 1
+            slots[pair], owners[slot] = slot, k
+            for tile in range(spans[pair, 0], spans[pair, 1]):
+                entries[places[tile]] = slot
+                places[tile] += 1
+    return slots, owners, entries, starts
 
 
 # --- The picture ------------------------------------------------------------------------------------------------------
@@ -193,8 +210,26 @@ def _exp2(p):
     return fraction * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
+@compiled()
+def _longest(band: int, starts: np.ndarray, across: int) -> int:
+    """Return the length of the longest of a band's lists."""
+    longest = 0
+    for tile in range(band * across, band * across + across):
+        longest = max(longest, starts[tile + 1] - starts[tile])
+    return longest
+
+
+@compiled()
+def _fetch(near: np.ndarray, begin: int, end: int, rows: np.ndarray, owners: np.ndarray, entries: np.ndarray) -> None:
+    """Copy the rows of a tile's list side by side, so that waiting for memory overlaps."""
+    for n in range(begin, end):
+        k = owners[entries[n]]
+        for i in range(ROW):
+            near[n - begin, i] = rows[k, i]
+
+
 @compiled(_FAST)
-def draw_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarray, starts: np.ndarray,
+def draw_band(band: int, rows: np.ndarray, owners: np.ndarray, entries: np.ndarray, starts: np.ndarray,
               background: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, through: np.ndarray, last: np.ndarray) -> None:
     """Draw one band of `rgb` [H, W, 3] and `alpha` [H, W], and keep what `grade_band` needs.
 
@@ -204,6 +239,7 @@ def draw_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarra
     height, width = alpha.shape
     across = (width + TILE - 1) // TILE
     pix = np.empty((TILE, 5, TILE), np.float32)
+    near = np.empty((_longest(band, starts, across), ROW), np.float32)
     open_ = np.empty(TILE, np.bool_)
     for column in range(across):
         tile = band * across + column
@@ -214,6 +250,7 @@ def draw_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarra
             for i in range(TILE):
                 pix[j, 0, i] = _ONE
                 pix[j, 1, i] = pix[j, 2, i] = pix[j, 3, i] = pix[j, 4, i] = _ZERO
+        _fetch(near, begin, end, rows, owners, entries)
         for n in range(begin, end):
             if (n - begin) % CHECK == CHECK - 1:
                 left = False
@@ -226,13 +263,14 @@ def draw_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarra
                         left |= open_[j]
                 if not left:
                     break
-            row = rows[slots[entries[n]]]
+            row = near[n - begin]
             a, b, c, level = row[2], row[3], row[4], row[5]
             red, green, blue = row[8], row[9], row[10]
             place = _F(n - begin + 1)
             middle_x, middle_y = centre_x - row[0], centre_y - row[1]
-            first = max(0, int(math.ceil(max(_CENTRE - middle_y - row[6] - _F(0.001), _ZERO))))
-            past = min(TILE, int(math.floor(min(_CENTRE - middle_y + row[6] + _F(0.001), _F(TILE)))) + 1)
+            # From the first to the last row that the ellipse reaches, give or take a hundredth: the exact test follows.
+            first = int(max(_CENTRE - middle_y - row[6] + _F(0.99), _ZERO))
+            past = int(min(_CENTRE - middle_y + row[6] + _F(1.01), _F(TILE)))
             for j in range(first, past):
                 if not open_[j]:
                     continue
@@ -270,7 +308,7 @@ def draw_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarra
 
 
 @compiled(_SUMS)
-def _moments(sums: np.ndarray, slot: np.ndarray, u0: float, b: float, dy0: float) -> None:
+def _moments(sums: np.ndarray, moments: np.ndarray, slot: int, u0: float, b: float, dy0: float) -> None:
     """Add a tile's lane sums to a gradient slot; u = u0 + i + b j and dy = dy0 + j, from the tile's centre."""
     s = si = sii = sj = sij = sjj = red = green = blue = 0.0
     for lane in range(TILE):
@@ -285,19 +323,19 @@ def _moments(sums: np.ndarray, slot: np.ndarray, u0: float, b: float, dy0: float
         green += sums[4, lane]
         blue += sums[5, lane]
     su = u0 * s + si + b * sj
-    slot[0] += s
-    slot[1] += su
-    slot[2] += u0 * (u0 * s + 2 * (si + b * sj)) + sii + b * (b * sjj + 2 * sij)
-    slot[3] += dy0 * su + u0 * sj + sij + b * sjj
-    slot[4] += dy0 * s + sj
-    slot[5] += dy0 * (dy0 * s + 2 * sj) + sjj
-    slot[6] += red
-    slot[7] += green
-    slot[8] += blue
+    moments[slot, 0] += s
+    moments[slot, 1] += su
+    moments[slot, 2] += u0 * (u0 * s + 2 * (si + b * sj)) + sii + b * (b * sjj + 2 * sij)
+    moments[slot, 3] += dy0 * su + u0 * sj + sij + b * sjj
+    moments[slot, 4] += dy0 * s + sj
+    moments[slot, 5] += dy0 * (dy0 * s + 2 * sj) + sjj
+    moments[slot, 6] += red
+    moments[slot, 7] += green
+    moments[slot, 8] += blue
 
 
 @compiled(_FAST)
-def grade_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarray, starts: np.ndarray,
+def grade_band(band: int, rows: np.ndarray, owners: np.ndarray, entries: np.ndarray, starts: np.ndarray,
                background: np.ndarray, through: np.ndarray, last: np.ndarray, rgb_grad: np.ndarray,
                alpha_grad: np.ndarray, moments: np.ndarray) -> None:
     """Add one band's part of the gradients to the slots of that band, `moments` [S, MOMENTS], back to front.
@@ -308,6 +346,7 @@ def grade_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarr
     height, width = alpha_grad.shape
     across = (width + TILE - 1) // TILE
     pix = np.empty((TILE, 6, TILE), np.float32)
+    near = np.empty((_longest(band, starts, across), ROW), np.float32)
     sums = np.empty((6, TILE), np.float32)
     furthest = np.empty(TILE, np.float32)
     for column in range(across):
@@ -332,15 +371,17 @@ def grade_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarr
                 most = max(most, pix[j, 2, i])
             furthest[j] = most
             longest = max(longest, most)
+        _fetch(near, begin, begin + int(longest), rows, owners, entries)
         for n in range(begin + int(longest) - 1, begin - 1, -1):
             slot = entries[n]
-            row = rows[slots[slot]]
+            row = near[n - begin]
             a, b, c, level = row[2], row[3], row[4], row[5]
             red, green, blue = row[8], row[9], row[10]
             place = _F(n - begin + 1)
             middle_x, middle_y = centre_x - row[0], centre_y - row[1]
-            first = max(0, int(math.ceil(max(_CENTRE - middle_y - row[6] - _F(0.001), _ZERO))))
-            past = min(TILE, int(math.floor(min(_CENTRE - middle_y + row[6] + _F(0.001), _F(TILE)))) + 1)
+            # From the first to the last row that the ellipse reaches, give or take a hundredth: the exact test follows.
+            first = int(max(_CENTRE - middle_y - row[6] + _F(0.99), _ZERO))
+            past = int(min(_CENTRE - middle_y + row[6] + _F(1.01), _F(TILE)))
             touched = False
             for j in range(first, past):
                 if place > furthest[j]:
@@ -375,20 +416,22 @@ def grade_band(band: int, rows: np.ndarray, slots: np.ndarray, entries: np.ndarr
                     sums[4, i] += weight * pix[j, 4, i]
                     sums[5, i] += weight * pix[j, 5, i]
             if touched:
-                _moments(sums, moments[slot], middle_x + b * middle_y, b, middle_y)
+                _moments(sums, moments, slot, middle_x + b * middle_y, b, middle_y)
 
 
 @compiled()
-def gather(ids: np.ndarray, rows: np.ndarray, firsts: np.ndarray, moments: np.ndarray, opacities: np.ndarray,
-           means2d_grad: np.ndarray, shapes_grad: np.ndarray, opacities_grad: np.ndarray, rgb_grad: np.ndarray) -> None:
-    """Turn the slots' sums into gradients, each Gaussian's slots from top to bottom; what is not drawn keeps its zeros."""
+def gather(first: int, end: int, ids: np.ndarray, rows: np.ndarray, firsts: np.ndarray, slots: np.ndarray,
+           moments: np.ndarray, opacities: np.ndarray, means2d_grad: np.ndarray, shapes_grad: np.ndarray,
+           opacities_grad: np.ndarray, rgb_grad: np.ndarray) -> None:
+    """Turn the slots' sums into gradients of the Gaussians at places first..end-1 of the order by depth, each one's
+    slots from top to bottom; what is not drawn keeps its zeros."""
     total = np.empty(MOMENTS, np.float64)
-    for k in range(len(ids)):
+    for k in range(first, end):
         g = ids[k]
         total[:] = 0
-        for slot in range(firsts[k], firsts[k + 1]):
+        for pair in range(firsts[k], firsts[k + 1]):
             for m in range(MOMENTS):
-                total[m] += moments[slot, m]
+                total[m] += moments[slots[pair], m]
         a, b, c = rows[k, 2] / _HALF_LOG2E, float(rows[k, 3]), rows[k, 4] / _HALF_LOG2E
         means2d_grad[g, 0] = a * total[1]
         means2d_grad[g, 1] = a * b * total[1] + c * total[4]
