@@ -24,12 +24,16 @@ SHINES = 4
 
 @functools.cache
 def _sampling() -> tuple[np.ndarray, np.ndarray]:
-    """Return view directions [D, 3] (from the head to the camera) and the matrix [9, D] that fits harmonics to values."""
+    """Return view directions in the cone [D, 3] (from the head to the camera) and the matrix [9, D] that fits harmonics.
+
+    Values outside the cone are wanted to be zero, so only those inside are needed.
+    """
     towards = sphere_directions(SAMPLES)
-    weight = np.where(towards[:, 2] > CONE, 1.0, 0.25)
+    inside = towards[:, 2] > CONE
+    weight = np.where(inside, 1.0, 0.25)
     # Harmonics meet the direction from the camera to the Gaussian.
     basis = sh_basis(-towards, DEGREE)
-    return towards, np.linalg.pinv(basis * weight[:, None]) * weight[None]
+    return towards[inside], (np.linalg.pinv(basis * weight[:, None]) * weight[None])[:, inside]
 
 
 def surface(normals: Float64[np.ndarray, "N 3"], strength: np.ndarray, tightness: float) -> Float64[np.ndarray, "N 9 3"]:
@@ -46,7 +50,7 @@ def surface(normals: Float64[np.ndarray, "N 3"], strength: np.ndarray, tightness
         half_way = normalize(towards + normalize(np.array(direction)))
         power = np.mean(rgb) / np.sqrt(tight)
         total += power * np.maximum(normals @ half_way.T, 0) ** tightness
-    total *= (towards[:, 2] > CONE) * np.maximum(normals @ towards.T, 0) ** 0.5
+    total *= np.maximum(normals @ towards.T, 0) ** 0.5
     return _harmonics(total * strength[:, None], fit)
 
 
@@ -60,7 +64,7 @@ def fibers(along: Float64[np.ndarray, "N 3"], outward: Float64[np.ndarray, "N 3"
         half_way = normalize(towards + lamp)
         sine = np.maximum(1 - (along @ half_way.T) ** 2, 0)
         total += np.mean(rgb) / np.sqrt(tight) * sine**14 * np.maximum(outward @ lamp + 0.2, 0)[:, None]
-    total *= (towards[:, 2] > CONE) * np.maximum(outward @ towards.T + 0.2, 0)
+    total *= np.maximum(outward @ towards.T + 0.2, 0)
     return _harmonics(total * strength[:, None], fit)
 
 
@@ -74,7 +78,7 @@ def _harmonics(values: np.ndarray, fit: np.ndarray) -> np.ndarray:
 def bounded(sh: Float64[np.ndarray, "N 9 3"], rgb: np.ndarray) -> Float64[np.ndarray, "N 9 3"]:
     """Return shines weakened where they would take more than `DARKEST` of the display colours `rgb` [N, 3] anywhere."""
     towards, _ = _sampling()
-    basis = sh_basis(-towards[towards[:, 2] > CONE], DEGREE)
+    basis = sh_basis(-towards, DEGREE)
     least = (sh[:, :, 0] @ basis.T).min(axis=1)
     allowed = np.minimum(DARKEST * rgb.mean(axis=1), 0.7 * rgb.min(axis=1))
     return sh * np.minimum(1, allowed / np.maximum(-least, 1e-6))[:, None, None]

@@ -12,7 +12,7 @@ from formats.captures.action import act
 from formats.captures.landmarks import landmarks, on_picture
 from formats.captures.regions import face_labels, sealed_faces
 from formats.captures.shots import LABELS, Film, Shot, Take
-from formats.captures.subject import Subject, subject
+from formats.captures.subject import Subject, settled, subject
 from formats.captures.tracking import FORMS, Tracked, track
 from formats.deform import PosedHead, deform_head, deform_splats
 from formats.errors import UnsupportedFeature
@@ -55,7 +55,7 @@ def film(frames: int, size: int, seed: int, layout: str) -> Film:
     action = act(frames, seed)
     head = standin_head("open-mouth")
     tracked = track(action, head, who.shape, layout, size, seed)
-    stage = _Stage(who, tracked, head.personalise(who.shape), face_labels(who.avatar.head), sealed_faces(head))
+    stage = _Stage(who, tracked, settled(head.personalise(who.shape)), face_labels(who.avatar.head), sealed_faces(head))
     cut = action.training
     takes = tuple(
         Take(split, tracked.found.take(np.arange(first, end)), action.labels[first:end], partial(_shot_after, stage, first))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from formats.avatar import Avatar
+from formats.avatar import Avatar, SplatLayer
 from formats.captures import gloss
 from formats.captures.marks import marks
 from formats.captures.people import Person, linear, person, shape_of
@@ -56,9 +56,24 @@ class Subject:
     """Identity coefficients."""
 
 
-@functools.lru_cache(maxsize=4)
 def subject(seed: int, shapes: int) -> Subject:
     """Return the person of a seed with `shapes` identity coefficients; the same arguments give the same numbers."""
+    who, layer, is_hair, tucked = body(seed)
+    shape = shape_of(who, shapes)
+    head = settled(standin_head(teeth=True).personalise(shape))
+    return Subject(who, Avatar(head=head, layers=(layer,)), is_hair, tucked, _cloth(who, head), shape)
+
+
+def settled(head: HeadModel) -> HeadModel:
+    """Return a head that stores its rest joints instead of how to find them: the same to a hundredth of a micrometre,
+    and posed in half the time."""
+    joints, motion = head.rest_joints()
+    return dataclasses.replace(head, J_regressor=None, J_template=joints, J_exprdirs=motion)
+
+
+@functools.lru_cache(maxsize=4)
+def body(seed: int) -> tuple[Person, SplatLayer, np.ndarray, np.ndarray]:
+    """Return who a seed is, the person's Gaussians, and which ones are hair and which the shirt hides."""
     who = person(seed)
     mesh = assembly.assemble(False, True)
     neutral = standin_head(teeth=True).personalise()
@@ -83,13 +98,10 @@ def subject(seed: int, shapes: int) -> Subject:
     sh = gloss.bounded(sh, pieces.rgb)
     sh[:, 0] += layer.cloud.sh[:, 0]
     cloud = dataclasses.replace(layer.cloud, sh=sh.astype(np.float32))
-    shape = shape_of(who, shapes)
-    head = standin_head(teeth=True).personalise(shape)
     is_hair = np.zeros(len(pieces), bool)
     is_hair[len(flat):len(flat) + len(strands)] = True
     tucked = shirt.coverage(points_at(mesh, pieces.face, pieces.weights), TUCK) > 0.5
-    return Subject(who, Avatar(head=head, layers=(dataclasses.replace(layer, cloud=cloud, sh_frame="head"),)), is_hair,
-                   tucked, _cloth(who, mesh, head, seed & 0xFFFF), shape)
+    return who, dataclasses.replace(layer, cloud=cloud, sh_frame="head"), is_hair, tucked
 
 
 def shown(mesh: Assembly, who: Person, points: Points) -> np.ndarray:
@@ -138,14 +150,17 @@ def _shine(who: Person, points: Points, pieces: Pieces) -> np.ndarray:
                                                       ((36, -20, 68), (14, 9, 20), 0.9), ((0, -96, 88), (10, 8, 16), 0.5)))
     strength = strength * (1 - hair.coverage(points)) * np.isin(points.part, (assembly.SKIN, assembly.EAR))
     normals = np.where(ball[:, None], eyes.from_center(points), points.normal).astype(np.float64)
-    sh = gloss.surface(normals, SKIN_SHINE * who.gloss * strength, 9)
+    sh = np.zeros((len(points), (gloss.DEGREE + 1) ** 2, 3))
+    some = strength > 0
+    sh[some] = gloss.surface(normals[some], SKIN_SHINE * who.gloss * strength[some], 9)
     sh[ball] = gloss.surface(normals[ball], np.full(ball.sum(), EYE_SHINE), 14)
     return sh
 
 
-def _cloth(who: Person, mesh: Assembly, head: HeadModel, seed: int) -> GaussianCloud:
+def _cloth(who: Person, head: HeadModel) -> GaussianCloud:
     """Return the shirt, fitted to the person's neck by the affine map that carries the neck there."""
-    made = shirt.cloth(int(GAUSSIANS * SHIRT_SHARE), seed, SHIRT_END)
+    mesh = assembly.assemble(False, True)
+    made = shirt.cloth(int(GAUSSIANS * SHIRT_SHARE), who.seed & 0xFFFF, SHIRT_END)
     neck = (mesh.part == assembly.SKIN) & (mesh.points[:, 1] < -128)
     here = np.column_stack([mesh.points[neck], np.ones(neck.sum())])
     there = head.v_template[neck].astype(np.float64) * 1000 - ORIGIN
