@@ -42,7 +42,7 @@ from formats.gaussians import GaussianCloud  # noqa: E402
 from formats.render import render_avatar  # noqa: E402
 from formats.sequence import Sequence  # noqa: E402
 from tests.builders import assert_same, tiny_avatar, tiny_camera, tiny_head, tiny_sequence  # noqa: E402
-from trainers import checkpoint, loop, settings  # noqa: E402
+from trainers import checkpoint, device, loop, settings  # noqa: E402
 from trainers.model import Batch, Drawing  # noqa: E402
 from trainers.progress import Log, Meter  # noqa: E402
 from trainers.rasterize import rasterize  # noqa: E402
@@ -72,7 +72,7 @@ class Config:
     bad_step: int | None = None
     """Where a term becomes NaN."""
     trouble: str = ""
-    """What goes wrong at step 7: `memory`, `stop` or `gradient`."""
+    """What goes wrong at step 7: `memory`, `stop`, `gradient` or `crash`."""
     refine: bool = True
 
 
@@ -131,6 +131,8 @@ class Model(torch.nn.Module):
         assert drawing.means2d.grad is not None
         if self.config.trouble == "stop" and step == 7:
             os.kill(os.getpid(), signal.SIGTERM)
+        if self.config.trouble == "crash" and step == 7:
+            raise ValueError("probabilities are not numbers")
         if self.config.trouble == "gradient" and step == 7:
             self.logits.data[3] = float("inf")
         if step % 6 == 0:
@@ -457,6 +459,13 @@ def test_a_term_that_is_not_finite_is_named_and_the_last_checkpoint_stays(data: 
     assert loop.checkpoint_step(Run.open(tmp_path / "run")) == 5
 
 
+def test_a_model_that_breaks_is_told_from_one_that_diverged(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="probabilities"):
+        train(data, tmp_path / "sound", trouble="crash")
+    with pytest.raises(TrainingError, match="step 6: 'size' was not finite"):
+        train(data, tmp_path / "diverged", trouble="crash", bad_step=6, log_every=100)
+
+
 def test_a_parameter_that_is_not_finite_is_never_saved(data: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"after step 7 'model/logits' is not finite.*no checkpoint yet"):
         train(data, tmp_path / "run", trouble="gradient", save_every=7)
@@ -519,7 +528,7 @@ def test_cuda_that_is_not_there(data: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(MissingAsset, match="--device cpu"):
         loop.train("tiny", data, "tiny", tmp_path / "run", device="cuda")
-    assert loop.pick_device(None) == torch.device("cpu")
+    assert device.pick_device(None) == torch.device("cpu")
 
 
 def test_data_without_a_head_say_how_to_get_one(data: Path, tmp_path: Path) -> None:
@@ -601,15 +610,15 @@ def test_the_meter_names_the_first_bad_step_and_survives_a_checkpoint() -> None:
         values = torch.tensor([1.0, step, 3.0][:len(names)])
         if step >= 400:
             values[1] = float("inf")
-        meter.add(names, values, torch.tensor(0.01))
-    copy = Meter()
+        meter.add(step + 1, names, values, torch.tensor(0.01))
+    copy = Meter(last=600)
     copy.restore(*meter.state(), torch.device("cpu"))
     for held in (meter, copy):
         reading = held.read()
-        assert len(held) == 600 and reading.bad == (400, ["b"]) and reading.psnr == pytest.approx(20)
+        assert len(held) == 600 and reading.bad == (401, ["b"]) and reading.psnr == pytest.approx(20)
         assert reading.terms["a"] == 1 and reading.terms["c"] == 3
     meter.clear()
-    meter.add(("a",), torch.tensor([2.0]), torch.tensor(0.0))
+    meter.add(601, ("a",), torch.tensor([2.0]), torch.tensor(0.0))
     assert meter.read().psnr == float("inf") and meter.read().loss == 2
 
 
@@ -619,9 +628,9 @@ def test_settings_survive_json() -> None:
 
 
 def test_the_order_and_backgrounds_depend_on_the_epoch() -> None:
-    device = torch.device("cpu")
-    a, b = (loop.backgrounds(4, 3, epoch, device) for epoch in (0, 1))
-    assert torch.equal(a, loop.backgrounds(4, 3, 0, device)) and not torch.equal(a, b)
+    cpu = torch.device("cpu")
+    a, b = (loop.backgrounds(4, 3, epoch, cpu) for epoch in (0, 1))
+    assert torch.equal(a, loop.backgrounds(4, 3, 0, cpu)) and not torch.equal(a, b)
     assert 0 <= float(a.min()) and float(a.max()) <= 1
 
 
@@ -672,10 +681,10 @@ class Silent(torch.nn.Module):
 def test_the_loop_never_waits_for_the_device_between_rows(data: Path, straight: Path, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", Run.open(straight).about | {"config": settings.to_json(
         dataclasses.replace(Config(), steps=5, log_every=5, save_every=5))}, tiny_head())
-    device = loop.pick_device("cuda")
-    store = run.store("train", device)
+    gpu = device.pick_device("cuda")
+    store = run.store("train", gpu)
     try:
-        loop.fit(run, Silent(store, 5), store, device, None, lambda text: None)
+        loop.fit(run, Silent(store, 5), store, gpu, None, lambda text: None)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert len(log_of(run.path)) == 1

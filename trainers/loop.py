@@ -5,15 +5,11 @@ torch's generators seeded by (seed, k): a run that was stopped goes on as if it 
 loop asks nothing of the device between two rows of the log.
 """
 
-import contextlib
 import dataclasses
 import importlib
 import importlib.util
-import re
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +23,11 @@ from formats.errors import AvatarError, CheckpointMismatch, FormatError, Missing
 from formats.head_model import HeadModel
 from trainers import checkpoint, settings, trainer
 from trainers.checkpoint import Checkpoint
-from trainers.progress import Log, Meter, duration, line, peak_memory
-from trainers.run import ABOUT, CHECKPOINTS, HEAD, Run, describe, device_name, store_of, versions
+from trainers.device import device_name, peak_memory, pick_device, seed_step
+from trainers.failures import diverged, running, stopping
+from trainers.model import Batch, Drawing
+from trainers.progress import Log, Meter, Reading, duration, line
+from trainers.run import ABOUT, CHECKPOINTS, HEAD, Run, describe, store_of, versions
 
 Progress = Callable[[str], None]
 MAY_CHANGE = ("steps", "log_every", "save_every")
@@ -95,7 +94,7 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
         held = _newest(run)
         if held is not None and held.step >= run.config().steps:
             return _end(run, held, place, progress)
-        with _running(run.config(), out, place):
+        with running(run.config(), run.checkpoints, place):
             store = store_of(run.frames("train"), run.config(), place, progress)
             model = _make(module, run.config(), run.head(), store)
             run.note_resumed(0 if held is None else held.step, place)
@@ -111,7 +110,7 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
     importlib.import_module("formats.datasets.check").check(frames, model_head)
     model_head = model_head.personalise(frames.sequence.shape)
     counts = {"train": len(frames)} | _count_test(dataset, data, edition, progress)
-    with _running(config, out, place):
+    with running(config, out / CHECKPOINTS, place):
         store = store_of(frames, config, place, progress)
         model = _make(module, config, model_head, store)
         about = describe(system, preset or "paper", config, dataset, data, edition, model_head, frames.name, counts, place)
@@ -143,7 +142,6 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
         first, before = held.step, held.seconds
     # A row at the step itself closed its interval unless the meter was still collecting: then it was the run's last.
     log.cut(first, bool(len(meter)))
-    kept = None if held is None else held.path
     progress(f"training {run.system} on {device_name(device)}: {count} frames, "
              + (f"steps {first + 1} to {config.steps}" if first else f"{config.steps} steps"))
     started = marked = time.perf_counter()
@@ -157,26 +155,18 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
                 grounds = backgrounds(count, config.seed, epoch, device) if config.background == "random" else None
             row = (step - 1) % count
             batch = store.batch(frame_order[row]) if grounds is None else store.batch(frame_order[row], grounds[row])
-            for optimizer in optimizers.values():
-                optimizer.zero_grad(set_to_none=True)
-            drawing = model.render(batch)
-            terms = model.losses(batch, drawing)
-            stacked = torch.stack(tuple(terms.values()))
-            stacked.sum().backward()
-            meter.add(tuple(terms), stacked.detach(), squared_error(drawing.rgb, batch.rgb))
-            for optimizer in optimizers.values():
-                optimizer.step()
-            model.after_step(step, drawing)
-
+            try:
+                drawing = advance(model, batch, optimizers, meter, step)
+            except (RuntimeError, ValueError) as error:
+                # What no longer is a number may break a model before the next row of the log is due.
+                _check_finite(run, config, meter, error)
+                raise
             last = step == config.steps
             stopped = bool(stop)
             closes, saves = step % config.log_every == 0, step % config.save_every == 0 or last or stopped
             if not (closes or saves):
                 continue
-            reading = meter.read()
-            if reading.bad is not None:
-                raise _diverged(config, kept, step - len(meter) + 1 + reading.bad[0], f"{_listed(reading.bad[1])} "
-                                f"{'was' if len(reading.bad[1]) == 1 else 'were'} not finite")
+            reading = _check_finite(run, config, meter)
             time_now = time.perf_counter()
             seconds, gaussians = before + time_now - started, len(drawing.visible)
             if closes or last:
@@ -189,7 +179,7 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
             if closes:
                 meter.clear()
             if saves:
-                kept = _save(run, config, step, seconds, model, optimizers, meter, kept)
+                _save(run, config, step, seconds, model, optimizers, meter)
             if step % config.save_every == 0 or last:
                 write_preview(model, store, run.preview)
             if stopped and not last:
@@ -201,12 +191,19 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
                    progress)
 
 
-def seed_step(seed: int, step: int, device: torch.device) -> None:
-    """Seed torch's generators for one step; a hundred times faster than `torch.manual_seed`."""
-    value = (seed * 0x9E3779B97F4A7C15 + step) & (2**63 - 1)
-    torch.default_generator.manual_seed(value)
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(value)
+def advance(model: Any, batch: Batch, optimizers: Mapping[str, Any], meter: Meter, step: int) -> Drawing:
+    """Take one step on one frame, and return what was drawn."""
+    for optimizer in optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+    drawing = model.render(batch)
+    terms = model.losses(batch, drawing)
+    stacked = torch.stack(tuple(terms.values()))
+    meter.add(step, tuple(terms), stacked.detach(), squared_error(drawing.rgb, batch.rgb))
+    stacked.sum().backward()
+    for optimizer in optimizers.values():
+        optimizer.step()
+    model.after_step(step, drawing)
+    return drawing
 
 
 def backgrounds(count: int, seed: int, epoch: int, device: torch.device) -> Tensor:
@@ -237,25 +234,6 @@ def write_preview(model: Any, store: Any, path: Path, frames: int = PREVIEWS) ->
         part = pair[:height, :width]
         cell[:part.shape[0], :part.shape[1]] = part
     video.write_png(np.concatenate([np.concatenate(alike[i:i + 2], 1) for i in range(0, len(alike), 2)]), path)
-
-
-def pick_device(name: str | None) -> torch.device:
-    """Return the device called `name`, CUDA where there is one when None.
-
-    Raises:
-        MissingAsset: CUDA was asked for and is not there, or the package that draws on it.
-        FormatError: There is no such device.
-    """
-    if name not in (None, "cuda", "cpu"):
-        raise FormatError(f"--device {name}: expected cuda or cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise MissingAsset("--device cuda: torch finds no CUDA device here; take --device cpu, or install a driver and a "
-                           "CUDA build of torch")
-    if name == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    if importlib.util.find_spec("gsplat") is None:
-        raise MissingAsset("training on CUDA needs gsplat: pip install 'flameport[train]'; or take --device cpu")
-    return torch.device("cuda", torch.cuda.current_device())
 
 
 # --- Before -----------------------------------------------------------------------------------------------------------
@@ -340,73 +318,22 @@ def _newest(run: Run) -> Checkpoint | None:
 # --- During -----------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def stopping() -> Iterator[list[int]]:
-    """Collect the first SIGINT or SIGTERM in a list; a second one takes its usual course."""
-    got: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield got  # only the main thread may set handlers
-        return
-    before = {}
-
-    def note(number: int, frame: Any) -> None:
-        got.append(number)
-        for each, old in before.items():
-            signal.signal(each, old)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
-    try:
-        yield got
-    finally:
-        for each, old in before.items():
-            signal.signal(each, old)
+def _check_finite(run: Run, config: Any, meter: Meter, cause: Exception | None = None) -> Reading:
+    """Return what the meter collected; raise when a term of a step was not finite."""
+    reading = meter.read()
+    if reading.bad is not None:
+        step, names = reading.bad
+        listed = ", ".join(f"'{name}'" for name in names)
+        raise diverged(config, step, f"{listed} {'was' if len(names) == 1 else 'were'} not finite", run.checkpoints) from cause
+    return reading
 
 
-@contextlib.contextmanager
-def _running(config: Any, out: Path, device: torch.device) -> Iterator[None]:
-    """Set up torch for steps of equal size, and say what to do when the memory is used up."""
-    before = torch.backends.cudnn.benchmark
-    # Chooses the fastest of cuDNN's algorithms; precision (TF32) stays as the caller set it.
-    torch.backends.cudnn.benchmark = True
-    try:
-        yield
-    except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
-            raise
-        where = "GPU" if device.type == "cuda" else "machine"
-        fewer = next((f" (--set {name}=...)" for name in settings.to_json(config) if "gaussians" in name), "")
-        found = re.search(r"tried to allocate [\d.]+ \w+", str(error), re.IGNORECASE)
-        said = found[0].replace("T", "t", 1) if found else " ".join(str(error).split())[:120] or type(error).__name__
-        raise TrainingError(f"training: the {where} has no memory left ({said}); start another run with smaller pictures "
-                            f"(--set size={(config.size or 512) // 2}) or fewer Gaussians{fewer}"
-                            + _kept_text(checkpoint.newest(out / CHECKPOINTS))) from error
-    finally:
-        torch.backends.cudnn.benchmark = before
-
-
-def _save(run: Run, config: Any, step: int, seconds: float, model: Any, optimizers: Mapping[str, Any], meter: Meter,
-          kept: Path | None) -> Path:
+def _save(run: Run, config: Any, step: int, seconds: float, model: Any, optimizers: Mapping[str, Any], meter: Meter) -> None:
     tensors, names = meter.state()
     try:
-        return checkpoint.write(run.checkpoints, step, seconds, model, optimizers, tensors, {"meter": names})
+        checkpoint.write(run.checkpoints, step, seconds, model, optimizers, tensors, {"meter": names})
     except TrainingError as error:
-        raise _diverged(config, kept, step, f"{error}, and every term was") from error
-
-
-def _diverged(config: Any, kept: Path | None, step: int, what: str) -> TrainingError:
-    rates = [name for name in settings.to_json(config) if {"lr", "rate", "rates"} & set(name.split("_"))]
-    example = f"--set {rates[0]}={getattr(config, rates[0])!r} and lower" if rates else "--set"
-    return TrainingError(f"training diverged at step {step}: {what}; start another run with lower learning rates ({example})"
-                         + _kept_text(kept))
-
-
-def _kept_text(kept: Path | None) -> str:
-    return "; there is no checkpoint yet" if kept is None else f"; the last good checkpoint is {kept}"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+        raise diverged(config, step, f"{error}, and every term was", run.checkpoints) from error
 
 
 # --- After ------------------------------------------------------------------------------------------------------------
@@ -431,7 +358,7 @@ def _end(run: Run, held: Checkpoint, device: torch.device, progress: Progress) -
     if run.finished:
         progress(f"{run.path}: finished already, at step {held.step}; --steps N goes on from there")
         return Summary(held.step, held.seconds, psnr, gaussians, run.path, run.avatar, run.log, run.preview)
-    with _running(run.config(), run.path, device):
+    with running(run.config(), run.checkpoints, device):
         store = store_of(run.frames("train"), run.config(), device, progress)
         model = _make(trainer(run.system), run.config(), run.head(), store)
         held.restore(model, device=device)

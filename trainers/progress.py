@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +26,13 @@ class Reading:
     """What the terms did since the last row of the log."""
 
     loss: float
-    """Mean over steps of the sum of terms."""
+    """Mean over steps of the sum of terms; NaN when there were no steps."""
     terms: dict[str, float]
     """Mean of each over the steps that had it."""
     psnr: float
     """dB, from the mean squared error of the clipped pictures over these steps."""
     bad: tuple[int, list[str]] | None
-    """The first of these steps, counted from 0, with a term that was not finite, and those terms."""
+    """The first of these steps with a term that was not finite, and those terms."""
 
 
 @dataclass
@@ -44,9 +43,12 @@ class Meter:
     """Joined steps: names, and [n, K + 1] of the terms and the squared error."""
     names: tuple[str, ...] = ()
     pending: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    last: int = 0
+    """The step that was added last."""
 
-    def add(self, names: tuple[str, ...], terms: Tensor, mse: Tensor) -> None:
+    def add(self, step: int, names: tuple[str, ...], terms: Tensor, mse: Tensor) -> None:
         """Take one step's terms [K] and squared error []; no kernel runs."""
+        self.last = step
         if names != self.names or len(self.pending) >= COMPACT:
             self._join()
             self.names = names
@@ -65,7 +67,7 @@ class Meter:
         """Return what was collected, and keep it; waits for the device."""
         self._join()
         every = [(names, rows.cpu().numpy().astype(np.float64)) for names, rows in self.blocks]
-        before, bad = 0, None
+        before, bad = self.last - len(self) + 1, None
         for names, rows in every:
             wrong = ~np.isfinite(rows)
             if wrong.any() and bad is None:
@@ -76,6 +78,8 @@ class Meter:
         for names, rows in every:
             for column, name in enumerate(names):
                 terms.setdefault(name, []).append(rows[:, column])
+        if not every:
+            return Reading(math.nan, {}, math.nan, None)
         loss = float(np.concatenate([rows[:, :-1].sum(1) for _, rows in every]).mean())
         mse = float(np.concatenate([rows[:, -1] for _, rows in every]).mean())
         return Reading(loss, {name: float(np.concatenate(parts).mean()) for name, parts in terms.items()},
@@ -164,18 +168,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def peak_memory(device: torch.device) -> float:
-    """Return the most memory used so far, MB: of the device's tensors on CUDA, else of the process (0 where unknown)."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def _cell(value: Any) -> str:

@@ -27,6 +27,7 @@ from formats.errors import CheckpointMismatch, FormatError, MissingAsset
 from formats.head_model import HeadModel
 from trainers import checkpoint, settings, trainer
 from trainers.checkpoint import Checkpoint
+from trainers.device import device_name
 
 if TYPE_CHECKING:
     from trainers.frame_store import FrameStore
@@ -263,11 +264,6 @@ def commit() -> str | None:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def device_name(device: torch.device) -> str:
-    """Return a device's name for people."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def now() -> str:
