@@ -332,3 +332,22 @@ def test_skew_is_refused() -> None:
     view.K[0, 1] = 3
     with pytest.raises(UnsupportedFeature, match="skew"):
         rasterize(*head_tensors(3), view=view, background=torch.ones(3), backend="cpu")
+
+
+def test_wrong_shapes_are_refused() -> None:
+    """Compiled loops check nothing, so the door does."""
+    means, quats, scales, opacities, rgb = head_tensors(5)
+    with pytest.raises(ValueError, match=r"opacities must be \[5\], got \[5, 1\]"):
+        drawn([means, quats, scales, opacities[:, None], rgb], FRONT)
+    with pytest.raises(ValueError, match="rgb must be"):
+        drawn([means, quats, scales, opacities, rgb[:4]], FRONT)
+
+
+def test_layout_and_precision_of_the_inputs_do_not_matter() -> None:
+    """Views, transposed memory and float64 are drawn as their contiguous float32 selves."""
+    tensors = head_tensors(500)
+    odd = [t.detach().double() for t in tensors]
+    odd[0], odd[3] = odd[0].T.contiguous().T, torch.stack([odd[3], odd[3]], 1)[:, 0]
+    odd = [t.requires_grad_() for t in odd]
+    for a, b in zip(results(tensors, FRONT), results(odd, FRONT), strict=True):
+        assert torch.equal(a, b.float())

@@ -146,8 +146,14 @@ def draw(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, rgb: T
     A Gaussian with a number that is not finite turns the whole picture into NaN, so that no loss can overlook it.
 
     Raises:
+        ValueError: A tensor has another shape than it should; the loops below would not notice.
         UnsupportedFeature: The camera has skew.
     """
+    n = len(means)
+    for name, tensor, shape in (("means", means, (n, 3)), ("quats", quats, (n, 4)), ("scales", scales, (n, 3)),
+                                ("opacities", opacities, (n,)), ("rgb", rgb, (n, 3)), ("background", background, (3,))):
+        if tensor.shape != shape:
+            raise ValueError(f"rasterize: {name} must be {list(shape)}, got {list(tensor.shape)}")
     k = view.K.detach().double().numpy()
     if abs(k[0, 1]) > 1e-6 * k[0, 0]:
         raise UnsupportedFeature(f"View.K: skew {k[0, 1]:.4g} cannot be drawn; undistort the frames to square axes")

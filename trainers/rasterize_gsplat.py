@@ -41,8 +41,9 @@ def draw(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, rgb: T
     width, height = view.width, view.height
     if not len(means):
         # The graph stays whole: a loss of nothing has gradients of no rows.
-        nothing = means.sum() + quats.sum() + scales.sum() + opacities.sum() + rgb.sum()
-        return Drawing(background.expand(height, width, 3) + nothing, nothing.expand(height, width), means[:, :2] * 1,
+        means2d = means[:, :2] * 1
+        nothing = means2d.sum() + quats.sum() + scales.sum() + opacities.sum() + rgb.sum()
+        return Drawing(background.expand(height, width, 3) + nothing, nothing.expand(height, width), means2d,
                        torch.zeros(0, dtype=torch.bool, device=means.device), {})
     means, quats, scales, opacities, rgb = (t.float() for t in (means, quats, scales, opacities, rgb))
     radii, centres, depths, conics, _ = gsplat.fully_fused_projection(
