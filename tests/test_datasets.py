@@ -306,6 +306,7 @@ BAD: list[tuple[str, str, Callable[[Path], None], type[AvatarError], str]] = [
     ("half pixels", "insta", top(w=95.5), FormatError, "expected whole pixels"),
     ("scale", "insta", frame(3, transform_matrix=(2 * np.eye(4)).tolist()), FormatError,
      "frame 3: 'transform_matrix': expected a rotation"),
+    ("far", "insta", frame(3, transform_matrix=(1e200 * np.eye(4)).tolist()), FormatError, "frame 3: .*expected a rotation"),
     ("3 x 4", "insta", frame(3, transform_matrix=np.eye(4)[:3].tolist()), FormatError, "frame 3: .* expected 4 x 4"),
     ("escape", "insta", frame(1, file_path="../00000.png"), FormatError, "frame 1: 'file_path': '../00000.png' leads out of"),
     ("exp", "insta", frame(1, exp_path="../../00000.txt"), FormatError, "frame 1: 'exp_path': .* leads out of"),

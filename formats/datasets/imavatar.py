@@ -27,6 +27,7 @@ LIDS = {"left": slice(42, 48), "right": slice(36, 42)}
 """Of iBUG's 68 landmarks; the subject's left and right eye."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by name when the nouns are built
 def read(root: Path, split: str, edition: str | None = None) -> Frames:
     """Return one split of the subject in `root`, or of the video folder `root` and its sibling.
 

@@ -26,6 +26,7 @@ EYE_CODES = (210, 200)
 """Of the left and the right eye in a seg_mask's red channel."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by name when the nouns are built
 def read(root: Path, split: str, edition: str | None = None) -> Frames:
     """Return one split of the subject in `root`, in the order of the frames' numbers; holes in the list are left out.
 
@@ -92,8 +93,9 @@ def _world_to_camera(entry: Fields) -> np.ndarray:
     if value.shape != (4, 4):
         raise FormatError(f"{entry.where}: 'transform_matrix': expected 4 x 4 numbers, got shape {list(value.shape)}")
     rotation = value[:3, :3]
-    if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0 or np.abs(
-            value[3] - [0, 0, 0, 1]).max() > 1e-6:
+    # NaN, from numbers that overflow, must fail too.
+    if not (np.abs(rotation @ rotation.T - np.eye(3)).max() <= 1e-3 and np.linalg.det(rotation) > 0
+            and np.abs(value[3] - [0, 0, 0, 1]).max() <= 1e-6):
         raise FormatError(f"{entry.where}: 'transform_matrix': expected a rotation and a position in metres above the row "
                           "0 0 0 1; the matrix mirrors, scales or shears")
     # Named after NeRF's files, but the axes are OpenCV's already: no flip.

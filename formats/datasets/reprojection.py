@@ -74,6 +74,7 @@ class ReprojectionReport:
                          f"{e.worst:.1f} in frame {e.worst_frame}; {e.frames} frames)" for e in self.errors)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # points as far away as a file can say are far, not a surprise
 def reprojection(frames: Frames, head: HeadModel, limit: float = LIMIT) -> ReprojectionReport:
     """Return how far the head's points land from the seen ones.
 
