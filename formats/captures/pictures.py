@@ -7,7 +7,7 @@ from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
 COMPRESSION = 1
-"""zlib's level. At 256 px level 1 writes a frame's pictures in half the time of level 6, in files a tenth larger."""
+"""zlib's level. A frame of 256 px takes half the time of level 6 (10 ms, seven pictures), in files 15 % larger."""
 QUALITY = 95
 """Of JPEG files, which some layouts ask for."""
 
