@@ -92,8 +92,8 @@ class ScreenGradients:
 
     def add(self, gradient: Tensor, visible: Tensor, width: int, height: int) -> None:
         """Take in one picture's gradient [N, 2] in pixels."""
-        per_half = gradient * gradient.new_tensor([width / 2, height / 2])
-        self.total += torch.where(visible, per_half.norm(dim=1), torch.zeros_like(self.total))
+        pull = torch.hypot(gradient[:, 0] * (width / 2), gradient[:, 1] * (height / 2))
+        self.total += torch.where(visible, pull, torch.zeros_like(pull))
         self.seen += visible
 
     def keep(self, rows: Tensor) -> None:

@@ -54,7 +54,7 @@ class Config:
     """Of the distance of pictures."""
     vgg_weights: str = ""
     """A file with VGG-16's ImageNet weights, as torchvision names them, for the perceptual loss; without one `substitute`
-    stands in, and the run says so."""
+    stands in, under its own name in the log."""
     perceptual_weight: float = 0.1
     """Of the perceptual loss: L1 of VGG-16's features after layers 4, 9, 16 and 23."""
     substitute: Literal["gradient", "dssim", "none"] = "dssim"

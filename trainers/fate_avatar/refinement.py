@@ -19,16 +19,20 @@ class Refinement(nn.Module):
     themselves; a sum with zeros is the same.
     """
 
+    rows: Tensor
+
     def __init__(self, frames: int, expressions: int, eyelids: bool, device: torch.device | str = "cpu") -> None:
         super().__init__()
         self.eyelids = eyelids
 
-        def rows(width: int) -> nn.Embedding:
+        def zeros(width: int) -> nn.Embedding:
             return nn.Embedding.from_pretrained(torch.zeros(frames, width, device=device), freeze=False, sparse=True)
 
-        self.expr = rows(expressions)
-        self.pose = rows(sum(width for _, width in ROTATIONS) + 2 * eyelids)
-        self.camera = rows(3)
+        self.expr = zeros(expressions)
+        self.pose = zeros(sum(width for _, width in ROTATIONS) + 2 * eyelids)
+        self.camera = zeros(3)
+        # An index that lies on the device already: no copy to wait for.
+        self.register_buffer("rows", torch.arange(frames, device=device), persistent=False)
 
     def __len__(self) -> int:
         return self.camera.num_embeddings
@@ -41,7 +45,7 @@ class Refinement(nn.Module):
 
     def correct(self, index: int, motion: Motion) -> tuple[Motion, Tensor]:
         """Return one frame's motion with its corrections, and what is added to its camera's translation, [3] metres."""
-        row = torch.tensor([index], device=self.camera.weight.device)
+        row = self.rows[index:index + 1]
         expr, pose, camera = self.expr(row)[0], self.pose(row)[0], self.camera(row)[0]
         return self._add(motion, expr, pose), camera
 
