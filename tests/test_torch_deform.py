@@ -308,6 +308,15 @@ def test_triangles_without_area_give_no_nan(frame: str, dtype: torch.dtype) -> N
     assert float(offset.grad[-3:].abs().sum()) > 0
 
 
+def test_second_derivatives_are_refused_not_wrong() -> None:
+    head = tiny_head()
+    v = torch.tensor(head.v_template, requires_grad=True)
+    axes, size, _ = triangles.triangle_frames(v, torch.tensor(head.faces.astype(np.int64)))
+    (first,) = torch.autograd.grad((axes.square().sum() + size.square().sum()), v, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 def test_skin_binding_knows_its_size() -> None:
     head = TorchHead(tiny_head())
     assert len(TorchSkinBinding(head, SkinBinding(np.arange(7)))) == 7

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 POLAR_STEPS = 12
 """Newton steps of `polar_rotation`: singular values that differ by a factor of 1000 still converge to 1e-7."""
@@ -201,6 +202,7 @@ class _ColumnsToQuat(torch.autograd.Function):
         return q
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         # The gradient along rotations, as one of matrices: half [torque] R.
         columns, q = ctx.saved_tensors
@@ -219,6 +221,7 @@ class _PolarRotation(torch.autograd.Function):
         return rotation
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         m, rotation = ctx.saved_tensors
         a = rotation.transpose(1, 2) @ grads[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from trainers.rotations import (
     cross,
@@ -127,6 +128,7 @@ class _Frames(torch.autograd.Function):
         return axes, quats, length, height
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, None]:
         axes, quats, side, length, height = ctx.saved_tensors
         g_axes, g_quats, g_length, g_height = grads
