@@ -61,9 +61,10 @@ def marks(mesh: Assembly, who: Person, count: int, rgb_of: Callable[[Points], np
 def _some(mesh: Assembly, where: tuple[skin.Blob, ...], count: int, rng: np.random.Generator) -> Points:
     """Return `count` points of bare skin, as dense as `where` says."""
     skins = face_parts(mesh) == assembly.SKIN
-    face, weights = scatter(mesh.points, mesh.faces, double_areas(mesh.points, mesh.faces) * skins
-                            * (mesh.points[mesh.faces].mean(axis=1)[:, 2] > -5), 14 * count, rng)
-    points = points_at(mesh, face, weights)
+    face, _ = scatter(mesh.points, mesh.faces, double_areas(mesh.points, mesh.faces) * skins
+                      * (mesh.points[mesh.faces].mean(axis=1)[:, 2] > -5), 14 * count, rng)
+    # By chance within a triangle: an even pattern of dots shows its rows.
+    points = points_at(mesh, face, rng.dirichlet((1, 1, 1), len(face)))
     density = skin.blobs(points, where) * (points.eye_ring > 1.5) * (1 - skin.lips(points)[0])
     rank = rng.random(len(points)) / np.maximum(density, 1e-9)
     return points.take(np.sort(np.argsort(rank, kind="stable")[:count]))

@@ -42,7 +42,7 @@ CAST = (
            {"head width": -0.9, "head height": 0.5, "jaw width": -1.1, "chin forward": 0.3, "nose length": -0.9,
             "nose width": -0.7, "bridge": -0.5, "brow ridge": -0.9, "cheekbone": 0.9, "cheek fat": 0.3,
             "lip fullness": 0.9, "mouth width": -0.3, "neck width": -0.9, "size": -0.4},
-           hair_length=1.35, hair_volume=1.2, hair_share=0.34, freckles=1.0),
+           hair_length=1.8, hair_volume=1.25, hair_share=0.36, freckles=1.0),
     Person(1, (128, 84, 62), (128, 72, 68), (24, 20, 20), (22, 18, 18), (64, 38, 22), (150, 132, 104),
            {"head width": 0.5, "head height": -0.3, "head depth": 0.6, "jaw width": 1.2, "chin forward": 0.7,
             "chin length": 0.6, "nose width": 2.0, "bridge": -1.0, "brow ridge": 1.1, "cheekbone": 0.6,

@@ -99,7 +99,7 @@ def _shot(stage: _Stage, t: int) -> Shot:
     shares, _ = splat_pass(kinds, camera)
     guess = deform_head(stage.head, found)
     true_open = deform_head(stage.head, truth)
-    irises = np.stack([avatar_iris(avatar.head, posed, side) for side in ("left", "right")])
+    irises = np.stack([pupil_middle(avatar.head, posed, side) for side in ("left", "right")])
     return Shot(
         rgb=_levels(whole + through[..., None] * room(camera.width, camera.height)),
         matte=_levels(1 - through),
@@ -124,8 +124,8 @@ def _carried(cloud: GaussianCloud, matrix: Float64[np.ndarray, "4 4"]) -> Gaussi
                                quats=quat_multiply(matrix_to_quat(turn), cloud.quats.astype(np.float64)))
 
 
-def avatar_iris(head: HeadModel, posed: PosedHead, side: str) -> Float64[np.ndarray, " 3"]:
-    """Return the middle of the iris's outline of the `left` or `right` eye, metres, world space."""
+def pupil_middle(head: HeadModel, posed: PosedHead, side: str) -> Float64[np.ndarray, " 3"]:
+    """Return the middle of the pupil of the `left` or `right` eye, metres, world space."""
     return posed.vertices[head.regions[f"{side}_pupil"]].mean(axis=0)
 
 
