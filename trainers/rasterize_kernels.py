@@ -310,9 +310,9 @@ def draw_band(band: int, rows: np.ndarray, owners: np.ndarray, entries: np.ndarr
 @compiled(_SUMS)
 def _moments(sums: np.ndarray, moments: np.ndarray, slot: int, u0: float, b: float, dy0: float) -> None:
     """Add a tile's lane sums to a gradient slot; u = u0 + i + b j and dy = dy0 + j, from the tile's centre."""
-    s = si = sii = sj = sij = sjj = red = green = blue = 0.0
+    s = si = sii = sj = sij = sjj = red = green = blue = _ZERO
     for lane in range(TILE):
-        i = lane - (TILE / 2 - 0.5)
+        i = _F(lane) - _CENTRE
         s += sums[0, lane]
         si += i * sums[0, lane]
         sii += i * i * sums[0, lane]
@@ -322,6 +322,8 @@ def _moments(sums: np.ndarray, moments: np.ndarray, slot: int, u0: float, b: flo
         red += sums[3, lane]
         green += sums[4, lane]
         blue += sums[5, lane]
+    # Single precision is enough for sums over the few pixels of a tile, not for moving them to the ellipse's centre.
+    u0, b, dy0, s = float(u0), float(b), float(dy0), float(s)
     su = u0 * s + si + b * sj
     moments[slot, 0] += s
     moments[slot, 1] += su
