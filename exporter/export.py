@@ -17,11 +17,12 @@ TARGETS = {
     "glb": "exporter.targets.glb",
     "ply": "exporter.targets.ply",
     "sequence": "exporter.targets.sequence",
+    "textures": "exporter.targets.textures",
     "web": "exporter.targets.web",
 }
 """Name to module: one file with `Options`, `CAPABILITIES` and `write(avatar, out, options) -> list[Path]`."""
 
-PLANNED = ("spz", "onnx", "textures", "unity", "lam", "baked-avatar-web")
+PLANNED = ("spz", "onnx", "unity", "lam", "baked-avatar-web")
 """Names that are reserved; they say so instead of pretending."""
 
 

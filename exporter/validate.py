@@ -10,7 +10,7 @@ from exporter import glb_check, khronos
 from exporter.capabilities import fit
 from exporter.ops.limit_influences import limit_influences
 from exporter.plain_player import PlainPlayer
-from exporter.targets import glb, ply
+from exporter.targets import glb, ply, textures
 from exporter.validation_report import Measure, ValidationReport, decibels
 from formats import codecs
 from formats.avatar import Avatar, check_driver
@@ -45,7 +45,7 @@ def validate(path: Path, avatar: Avatar, frames: int = 10, progress: Progress | 
     """Return how far the export at `path` is from `avatar`.
 
     Args:
-        path: A GLB, a PLY, a sequence, or a folder that `export web` wrote.
+        path: A GLB, a PLY, a sequence, or a folder that `export web` or `export textures` wrote.
         avatar: The bundle it was made from.
         frames: How many frames of the clip to pose, spread over it.
         progress: Told what is going on.
@@ -57,6 +57,8 @@ def validate(path: Path, avatar: Avatar, frames: int = 10, progress: Progress | 
     path, tell = Path(path), progress or (lambda _: None)
     if path.is_dir() and (path / "manifest.json").is_file():
         return _validate_web(path, avatar, frames, tell)
+    if path.is_dir() and (path / textures.ABOUT).is_file():
+        return _validate_textures(path, avatar)
     kind = codecs.sniff(path)
     if kind == "glb":
         return _validate_glb(path, avatar, frames, tell)
@@ -64,7 +66,8 @@ def validate(path: Path, avatar: Avatar, frames: int = 10, progress: Progress | 
         return _validate_ply(path, avatar)
     if kind in ("sequence_json", "sequence_binary"):
         return _validate_sequence(path, avatar)
-    raise FormatError(f"{path}: is {kind}; expected a GLB, a PLY, a sequence, or a folder that `export web` wrote")
+    raise FormatError(f"{path}: is {kind}; expected a GLB, a PLY, a sequence, or a folder that `export web` or `export "
+                      "textures` wrote")
 
 
 # --- GLB --------------------------------------------------------------------------------------------------------------
@@ -262,6 +265,27 @@ def _validate_sequence(path: Path, avatar: Avatar) -> ValidationReport:
     clip_measure = _clip_measure(avatar, clip, METRES["full"])
     measures = [Measure("numbers", largest, "", 1e-6), Measure("frame rate", abs(clip.fps - own.fps), "fps", 1e-6)]
     return ValidationReport("sequence", tuple(measures + ([clip_measure] if clip_measure else [])))
+
+
+def _validate_textures(path: Path, avatar: Avatar) -> ValidationReport:
+    back, own = textures.read(path), avatar.maps
+    if own is None or set(own.images) != set(back.images):
+        raise CheckpointMismatch(f"{path}: holds maps {', '.join(back.images)}, the bundle "
+                                 f"{', '.join(own.images) if own else 'none'}; validate it against the bundle it was made from")
+    measures = [Measure("mask: texels that differ", float(np.sum(back.mask != own.mask)), "", 0)]
+    for name, image in own.images.items():
+        if image.shape != back.images[name].shape:
+            raise CheckpointMismatch(f"{path}: '{name}' is {list(back.images[name].shape)}, the bundle's {list(image.shape)}")
+        seen = np.ones(image.shape[:2], bool)
+        if own.mask is not None and own.mask.shape == seen.shape:
+            seen = own.mask
+        step = 255 if own.color_spaces[name] == "srgb" else textures.STEPS
+        span = 1.0 if step == 255 else max(float(np.ptp(image[seen], axis=0).max(initial=0)), 1e-6)
+        error = float(np.abs(np.clip(image, 0, 1) - back.images[name] if step == 255 else image - back.images[name])[seen].max(
+            initial=0))
+        # The range also covers the gutter, so a step may be larger than the masked texels alone say.
+        measures.append(Measure(f"{name}: largest error, of its range", error / span, "", 2 / step))
+    return ValidationReport("textures", tuple(measures))
 
 
 def _validate_web(path: Path, avatar: Avatar, frames: int, tell: Progress) -> ValidationReport:
