@@ -23,6 +23,11 @@ TRAINERS = {
 }
 """The command line's SYSTEM to module."""
 
+STAGES = {
+    "fate-bake": "trainers.fate_avatar.baking",
+}
+"""What follows a training in a run of its own, to module; the same exports, but no command starts it by this name."""
+
 PLANNED = ("gaussian-avatars", "flash-avatar", "splatting-avatar", "mono-gaussian-avatar", "gaussian-head-avatar", "osgap",
            "baked-avatar")
 """Systems that are reserved; they say so instead of pretending."""
@@ -38,10 +43,10 @@ def trainer(system: str) -> ModuleType:
     if system in PLANNED:
         raise UnsupportedFeature(f"training '{system}' is planned and not available in this version; available are "
                                  f"{', '.join(TRAINERS)}")
-    if system not in TRAINERS:
+    if system not in TRAINERS and system not in STAGES:
         raise UnsupportedFeature(f"unknown system '{system}'; available are {', '.join(TRAINERS)}")
     require_torch()
-    return importlib.import_module(TRAINERS[system])
+    return importlib.import_module((TRAINERS | STAGES)[system])
 
 
 def require_torch() -> None:

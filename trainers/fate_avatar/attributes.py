@@ -1,0 +1,80 @@
+"""What the eleven channels of FATE's maps mean: raw network output to Gaussian attributes, and back.
+
+Channels 0-2 colour (SH DC), 3 opacity (logit), 4-6 size (log metres at the canonical pose), 7-9 rotation (axis-angle in the
+triangle's frame), 10 offset along the normal. Source: FATE, section 3.3, and its released trainer, with one difference: that
+stores quaternions as (z, w, x, y) by mistake, ours are (w, x, y, z).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from formats.conventions import SH_C0
+
+CHANNELS = 11
+PARTS = {"color": 3, "opacity": 1, "scaling": 3, "rotation": 3, "offset": 1}
+"""Order and widths of the raw channels."""
+MARGIN = 1e-3
+"""How near to its bounds an attribute may come when it is turned back into raw numbers."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the sizes of a run's Gaussians say about those that are baked; log metres."""
+
+    mean: float
+    most: float
+    """mean + one standard deviation: no baked Gaussian is larger along any axis."""
+
+    @classmethod
+    def of(cls, scaling: Tensor) -> "Bounds":
+        """Return those of log sizes [N, 3], over all 3 N numbers, with the unbiased deviation."""
+        mean = float(scaling.mean())
+        return cls(mean, mean + max(float(scaling.std()), MARGIN))
+
+
+def activate(raw: Tensor, bounds: Bounds) -> dict[str, Tensor]:
+    """Return attributes by the names of `FateAvatar`'s parameters from raw channels [11, ...]; channels first.
+
+    colour tanh(x) 0.5 / C0; opacity x; size M - softplus(M - x - m), with m and M of `bounds`; rotation the quaternion of
+    the axis-angle 2 pi tanh(x), four channels; offset tanh(x), of which the avatar takes the tanh once more.
+    """
+    color, opacity, scaling, rotation, offset = raw.split(tuple(PARTS.values()))
+    return {
+        "color": torch.tanh(color) * (0.5 / SH_C0),
+        "opacity": opacity,
+        "scaling": bounds.most - functional.softplus(bounds.most - scaling - bounds.mean),
+        "rotation": _quat(torch.tanh(rotation) * (2 * math.pi)),
+        "offset": torch.tanh(offset),
+    }
+
+
+def raw_of(attributes: dict[str, Tensor], bounds: Bounds) -> Tensor:
+    """Return raw channels [N, 11] whose `activate` is `attributes` [N, ...], as near as its bounds allow."""
+
+    def atanh(x: Tensor) -> Tensor:
+        return torch.atanh(x.clamp(-1 + MARGIN, 1 - MARGIN))
+
+    room = (bounds.most - attributes["scaling"]).clamp_min(MARGIN)
+    scaling = bounds.most - bounds.mean - (room + torch.log(-torch.expm1(-room)))
+    return torch.cat([atanh(attributes["color"] * (SH_C0 / 0.5)), attributes["opacity"].reshape(-1, 1), scaling,
+                      atanh(_axis_angle(attributes["rotation"]) / (2 * math.pi)),
+                      atanh(attributes["offset"].reshape(-1, 1))], dim=1)
+
+
+def _quat(axis_angle: Tensor) -> Tensor:
+    """Return quaternions wxyz [4, ...] of rotation vectors [3, ...]."""
+    angle = (axis_angle.square().sum(dim=0, keepdim=True) + 1e-12).sqrt()
+    return torch.cat([torch.cos(angle / 2), axis_angle * (torch.sin(angle / 2) / angle)])
+
+
+def _axis_angle(quats: Tensor) -> Tensor:
+    """Return rotation vectors [N, 3] of quaternions [N, 4] wxyz, not unit, the shorter way round."""
+    q = functional.normalize(quats, dim=1)
+    q = torch.where(q[:, :1] < 0, -q, q)
+    sine = q[:, 1:].norm(dim=1, keepdim=True)
+    angle = 2 * torch.atan2(sine, q[:, :1])
+    return q[:, 1:] * torch.where(sine > 1e-6, angle / sine.clamp_min(1e-6), torch.full_like(sine, 2.0))

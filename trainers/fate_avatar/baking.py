@@ -1,0 +1,235 @@
+"""Neural baking: a trained FATE run becomes continuous UV attribute maps, and an avatar made of them.
+
+Zhang et al. 2025, section 3.3: a U-Net turns fixed noise into maps, Gaussians look their attributes up where they lie on the
+layout, and the pictures train the network; head, places and canonical sizes are the run's and stay.
+
+Maps follow `UVMaps` (row 0 at the top, texel centres at half texels, lookups bilinear, held at the border), where the
+authors' are upside down and put the first texel's centre on the border: half a texel apart, and nothing else.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from formats.albedo import albedo_of
+from formats.avatar import Avatar
+from formats.head_model import HeadModel
+from formats.texels import texels
+from formats.uv_maps import UVMaps
+from trainers import losses
+from trainers.fate_avatar import avatar as leaving
+from trainers.fate_avatar.attributes import CHANNELS, Bounds, activate, raw_of
+from trainers.fate_avatar.bake_config import PRESETS, Config
+from trainers.fate_avatar.model import FateAvatar
+from trainers.fate_avatar.sampling import sample
+from trainers.fate_avatar.unet import UNet
+from trainers.model import Batch, Drawing
+from trainers.run import Run
+
+__all__ = ["MAPS", "PRESETS", "Config", "Model"]
+
+MAPS = {"offset": "local_position_uv", "rotation": "rot_delta_uv", "scaling": "local_scaling_uv",
+        "opacity": "gs_opacity_uv", "color": "gs_features_uv"}
+"""The trainer's names to those of the maps in a bundle, which are OSGAP's."""
+WARMUP_RATE = 1e-2
+"""Learning rate before pictures are drawn."""
+
+
+class Model(nn.Module):
+    """The bake as a `trainers.model.Model`, so that the one loop trains, saves, stops and resumes it.
+
+    `source` is the trained `FateAvatar`, frozen but for its tracking where `config.refine`; `network` and the buffer `noise`
+    make the maps; `uv` [N, 2] is where Gaussians look them up.
+    """
+
+    noise: Tensor
+    uv: Tensor
+    warm: Tensor
+
+    def __init__(self, config: Config, head: HeadModel, store: Any) -> None:
+        """Make the bake of the run in the folder `config.source`.
+
+        Args:
+            config: Numbers.
+            head: The run's head.
+            store: The training frames.
+
+        Raises:
+            MissingAsset: The run or its checkpoint is gone.
+            UnsupportedFeature: The head has no texture coordinates.
+        """
+        super().__init__()
+        self.config, self.store = config, store
+        run = Run.open(Path(config.source))
+        self.source = FateAvatar(run.config(), head, store)
+        device = store.device
+        run.restore(self.source, device)
+        for name, parameter in self.source.named_parameters():
+            parameter.requires_grad_(config.refine and name.startswith("train_rows."))
+        own = len(self.source)
+        with torch.no_grad():
+            # What maps should be where the run's own Gaussians are.
+            self.bounds = Bounds.of(self.source.scaling)
+            parts = {name: getattr(self.source, name).detach().clone() for name in MAPS}
+            self.target = raw_of(parts, self.bounds)
+        self._add_raster()
+        uvs, uv_faces = self.source.head_model.uvs, self.source.head_model.uv_faces
+        assert uvs is not None and uv_faces is not None, "FateAvatar refuses such a head"
+        face = self.source.face_index.cpu().numpy()
+        corners = torch.from_numpy(uvs[uv_faces[face]]).to(device)
+        self.register_buffer("uv", torch.einsum("nk,nkc->nc", self.source.barycentric, corners))
+        self.own = own
+
+        noise = torch.from_numpy(np.random.default_rng(config.seed).uniform(-1, 1, (1, CHANNELS, config.map_size,
+                                                                                   config.map_size)).astype(np.float32))
+        self.register_buffer("noise", noise.to(device))
+        self.register_buffer("warm", torch.zeros((), device=device))
+        torch.manual_seed(config.seed)
+        self.network = UNet(CHANNELS, config.width).to(device)
+        with torch.no_grad():
+            assert self.network.last.bias is not None
+            self.network.last.bias.copy_(self.target.mean(dim=0))
+        self._optimizers: dict[str, torch.optim.Optimizer] = {
+            "network": torch.optim.Adam([{"params": list(self.network.parameters()), "lr": config.lr, "name": "network"}])}
+        if config.refine and "frames" in self.source.optimizers():
+            self._optimizers["frames"] = self.source.optimizers()["frames"]
+
+    def _add_raster(self) -> None:
+        """Give the source a further Gaussian for each texel of a fresh layout; what they are like, the maps say."""
+        if not self.config.raster_size:
+            return
+        source = self.source
+        fresh = sample(source.head_model, self.config.raster_size, True, self.config.seed)
+        device = source.face_index.device
+        source.face_index = torch.cat([source.face_index, torch.from_numpy(fresh.face_index.astype(np.int64)).to(device)])
+        source.barycentric = torch.cat([source.barycentric, torch.from_numpy(fresh.barycentric).to(device)])
+        source._riding()
+
+    def __len__(self) -> int:
+        return len(self.uv)
+
+    # --- Maps ---------------------------------------------------------------------------------------------------------
+
+    def maps(self) -> dict[str, Tensor]:
+        """Return the attribute maps [C, H, W] by the trainer's names."""
+        return activate(self.network(self.noise)[0], self.bounds)
+
+    def look_up(self, maps: Tensor) -> Tensor:
+        """Return what maps [C, H, W] hold for the Gaussians, [N, C]."""
+        grid = (2 * self.uv - 1)[None, None]
+        return functional.grid_sample(maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0, :, 0].t()
+
+    def attributes(self) -> dict[str, Tensor]:
+        """Return the Gaussians' attributes [N, C], looked up."""
+        maps = self.maps()
+        values = self.look_up(torch.cat(list(maps.values())))
+        return dict(zip(maps, values.split([len(m) for m in maps.values()], dim=1), strict=True))
+
+    def _fill(self, attributes: Mapping[str, Tensor]) -> None:
+        """Let the source draw with `attributes` in place of its own."""
+        for name, value in attributes.items():
+            self.source._parameters.pop(name, None)
+            setattr(self.source, name, value[:, 0] if name in ("opacity", "offset") else value)
+
+    def _warm_up(self) -> None:
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=WARMUP_RATE)
+        for step in range(self.config.warmup):
+            for group in optimizer.param_groups:
+                group["lr"] = WARMUP_RATE * 0.1 ** (step / self.config.warmup)
+            optimizer.zero_grad(set_to_none=True)
+            self._distance().backward()
+            optimizer.step()
+        self.warm.fill_(1)
+
+    def _distance(self) -> Tensor:
+        """Return how far raw maps are from the run's own attributes, where its Gaussians are; mean of Huber distances."""
+        return functional.smooth_l1_loss(self.look_up(self.network(self.noise)[0])[:self.own], self.target, beta=0.1)
+
+    # --- Model --------------------------------------------------------------------------------------------------------
+
+    def render(self, batch: Batch) -> Drawing:
+        """Return the picture of the baked avatar."""
+        if torch.is_grad_enabled() and self.config.warmup and not bool(self.warm):
+            self._warm_up()
+        self._fill(self.attributes())
+        return self.source.render(batch)
+
+    def losses(self, batch: Batch, drawing: Drawing) -> dict[str, Tensor]:
+        """Return the weighted terms: the picture's, and those that keep Gaussians round and flat on the skin."""
+        c, source = self.config, self.source
+        terms = source.picture_losses(batch, drawing)
+        if c.scale_weight:
+            terms["scale"] = c.scale_weight * losses.ratio_hinge(source.scaling, c.scale_ratio)
+        if c.rotation_weight:
+            terms["rotation"] = c.rotation_weight * losses.tilt(source.rotation)
+        if c.keep_weight:
+            terms["keep"] = c.keep_weight * self._distance()
+        return terms
+
+    def optimizers(self) -> Mapping[str, Any]:
+        """Return Adam for the network and, where tracking is refined, SparseAdam for it."""
+        return self._optimizers
+
+    def after_step(self, step: int, drawing: Drawing) -> None:
+        """Lower the network's rate."""
+        c = self.config
+        if c.lr_final != 1:
+            for group in self._optimizers["network"].param_groups:
+                group["lr"] = c.lr * c.lr_final ** min(step / c.steps, 1.0)
+
+    def refit(self, *args: Any, **kwargs: Any) -> None:
+        """Fit the tracking of other frames, as `FateAvatar.refit`."""
+        with torch.no_grad():
+            held = {name: value.detach() for name, value in self.attributes().items()}
+        self._fill(held)
+        self.source.refit(*args, **kwargs)
+
+    def to_avatar(self) -> Avatar:
+        """Return the baked avatar: its maps, and the Gaussians that lie on them."""
+        with torch.no_grad():
+            maps = self.maps()
+            self._fill(self.attributes())
+        source = self.source
+        images = {MAPS[name]: value.permute(1, 2, 0).cpu().numpy() for name, value in maps.items()}
+        # The offset is one number along the normal; the name stands for a position in the triangle's frame.
+        along = source.config.offset_limit * np.tanh(images[MAPS["offset"]].astype(np.float64))
+        images[MAPS["offset"]] = np.concatenate([0 * along, along, 0 * along], axis=2).astype(np.float32)
+        size = self.config.map_size
+        mask = np.zeros(size * size, bool)
+        mask[texels(source.head_model, size)[0]] = True
+        bare = leaving.avatar_of(source)
+        albedo = albedo_of(bare, max(size, 512))
+        return Avatar(head=bare.head, layers=bare.layers, sequence=bare.sequence, meta=bare.meta,
+                      maps=UVMaps({**images, "albedo": albedo}, mask.reshape(size, size)))
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Return the network, its noise, and the tracking."""
+        held = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        held |= {"noise": self.noise, "warm": self.warm}
+        if self.source.train_rows is not None:
+            held |= {f"train_rows.{k}": v for k, v in self.source.train_rows.state_dict().items()}
+        return held
+
+    def load_state_dict(self, state: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Take back what `state_dict` gave.
+
+        Raises:
+            RuntimeError: Names or shapes are not this model's.
+        """
+        def part(name: str) -> dict[str, Tensor]:
+            return {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+
+        if state["noise"].shape != self.noise.shape:
+            raise RuntimeError(f"'noise' is {list(state['noise'].shape)}, expected {list(self.noise.shape)}")
+        self.network.load_state_dict(part("network"))
+        with torch.no_grad():
+            self.noise.copy_(state["noise"])
+            self.warm.copy_(state["warm"])
+        if self.source.train_rows is not None:
+            self.source.train_rows.load_state_dict(part("train_rows"))
+        return None
