@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["__version__", "AvatarError", "export", "import_avatar", "load", "load_sequence", "pose", "render", "save"]
 
-PLANNED = ("capture", "train", "eval", "bake", "edit")
+PLANNED = ("edit",)
 """Commands whose names are reserved; they say so instead of pretending."""
 
 log = logging.getLogger("flameport")
@@ -187,6 +187,141 @@ class Head:
 
 
 @dataclasses.dataclass(frozen=True)
+class Capture:
+    """Film the stand-in with a virtual camera and write a tracked video, as real trackers lay theirs out."""
+
+    out: Path
+    """Folder to write: what `train --data` takes."""
+    layout: Literal["imavatar", "insta", "vhap", "metrical-tracker", "nersemble"] = "insta"
+    """How the folder is laid out; vhap, metrical-tracker and nersemble come with later versions."""
+    frames: int = 144
+    """Of the take; the last 15 % are held out, and so are two camera angles that come on top."""
+    size: int = 512
+    """Pixels of the square pictures."""
+    seed: int = 0
+    """Who is filmed: 0, 1 and 2 are three different people, and so is any other number."""
+
+    def run(self) -> None:
+        """Film and write."""
+        from formats.captures import capture
+
+        capture(self.out, self.layout, self.frames, self.size, self.seed, _progress)
+        _wrote(self.out, f"flameport train fate --data {self.out} --dataset {self.layout} --out run")
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train an avatar from a tracked video."""
+
+    system: Positional[str]
+    """Which system: fate. More come with later versions."""
+    out: Path
+    """Run folder to write: settings, log, checkpoints, preview pictures, and at the end avatar.avatar."""
+    data: Path | None = None
+    """The subject's folder; known already with --resume."""
+    dataset: str | None = None
+    """How that folder is laid out: imavatar or insta; known already with --resume."""
+    preset: str | None = None
+    """Named settings of the system: paper (the default), or demo for a quick one on the CPU."""
+    head: str | None = None
+    """HEAD.safetensors from `flameport head`, or the word `standin`; head.safetensors in the data folder when absent."""
+    edition: Literal["flame2019", "flame2020", "flame2023", "flame2023-no-jaw", "flame2023-open", "standin"] | None = None
+    """FLAME edition the video was tracked with, where it is not the layout's usual one."""
+    steps: int | None = None
+    """How long to train; the preset's when absent."""
+    device: Literal["cuda", "cpu"] | None = None
+    """CUDA where there is one when absent."""
+    resume: bool = False
+    """Go on from the newest checkpoint in --out."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """Any one setting as NAME=VALUE; may be repeated. A wrong name lists them all."""
+
+    def run(self) -> None:
+        """Check, train, save."""
+        import trainers
+
+        trainers.require_torch()
+        from trainers.loop import train
+
+        overrides = dict(_pair("--set", entry) for entry in self.set)
+        summary = train(self.system, self.data, self.dataset, self.out, preset=self.preset, head=self.head,
+                        steps=self.steps, device=self.device, resume=self.resume, edition=self.edition,
+                        overrides=overrides, progress=_progress)
+        _table(f"{self.system}: {self.out.name}", summary.rows(), to=sys.stderr)
+        _wrote(self.out, f"flameport eval {self.out}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Measure a trained run on pictures it has not seen: PSNR, SSIM, LPIPS; a table, a CSV and a contact sheet."""
+
+    path: Positional[Path]
+    """The run folder, RUN."""
+    split: Literal["train", "test"] = "test"
+    """Which pictures."""
+    refit: int = 0
+    """Also measure after fitting each held-out frame's FLAME parameters for this many steps, as several papers do (50); the
+    numbers say which is which."""
+    baseline: bool = True
+    """Also measure the textured mesh alone."""
+    lpips: tuple[Path, Path] | None = None
+    """Weights for LPIPS: a VGG16 or AlexNet backbone, then the published linear layers."""
+    data: Path | None = None
+    """The subject's folder, if it has moved since."""
+    device: Literal["cuda", "cpu"] | None = None
+    """CUDA where there is one when absent."""
+    json: bool = False
+    """One JSON object on stdout and nothing else."""
+
+    def run(self) -> None:
+        """Draw, compare, tell."""
+        import trainers
+
+        trainers.require_torch()
+        from trainers.evaluate import evaluate
+
+        found = evaluate(self.path, self.split, refit=self.refit, baseline=self.baseline, lpips=self.lpips, data=self.data,
+                         device=self.device, progress=_progress)
+        if self.json:
+            _print_json(found.as_dict())
+        else:
+            _table(f"{self.path.name} on its {self.split} pictures", found.rows())
+            _wrote(self.path / "eval" / f"{self.split}.png", f"flameport bake {self.path} --out {self.path.name}.avatar")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bake:
+    """Bake a trained run to continuous UV attribute maps, and the avatar they make."""
+
+    path: Positional[Path]
+    """The run folder, RUN."""
+    out: Path
+    """Bundle to write, X.avatar."""
+    preset: str | None = None
+    """Named settings: the run's own preset when absent."""
+    steps: int | None = None
+    """How long to train the baking network; the preset's when absent."""
+    data: Path | None = None
+    """The subject's folder, if it has moved since."""
+    device: Literal["cuda", "cpu"] | None = None
+    """CUDA where there is one when absent."""
+    resume: bool = False
+    """Go on from where an interrupted bake stopped."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """Any one setting as NAME=VALUE; may be repeated."""
+
+    def run(self) -> None:
+        """Bake and save."""
+        import trainers
+
+        overrides = dict(_pair("--set", entry) for entry in self.set)
+        summary = trainers.bake(self.path, self.out, preset=self.preset, steps=self.steps, data=self.data,
+                                device=self.device, resume=self.resume, overrides=overrides, progress=_progress)
+        _table(f"baked {self.path.name}", summary.rows(), to=sys.stderr)
+        _wrote(self.out, f"flameport export {self.out} textures --out maps")
+
+
+@dataclasses.dataclass(frozen=True)
 class Import:
     """Turn another system's files into a bundle."""
 
@@ -209,12 +344,7 @@ class Import:
         from formats import importers
         from formats.codecs import head_file
 
-        sides = {}
-        for entry in self.side:
-            name, equals, path = entry.partition("=")
-            if not equals or not name or not path:
-                raise FormatError(f"--side {entry}: expected NAME=PATH")
-            sides[name] = Path(path)
+        sides = {name: Path(path) for name, path in (_pair("--side", entry) for entry in self.side)}
         head = None if self.head is None else head_file.read(self.head)
         _progress(f"reading {self.path.name} as {self.system}")
         avatar = importers.read(self.system, self.path, head=head, sides=sides, as_original=self.as_original)
@@ -450,7 +580,8 @@ class _Export:
 
 
 COMMANDS: dict[str, type] = {
-    "demo": Demo, "standin": StandIn, "head": Head, "import": Import, "sequence": MakeSequence, "pose": Pose,
+    "demo": Demo, "standin": StandIn, "capture": Capture, "head": Head, "train": Train, "eval": Evaluate, "bake": Bake,
+    "import": Import, "sequence": MakeSequence, "pose": Pose,
     "render": Render, "export": _Export, "inspect": Inspect, "validate": Validate, "view": View,
 }
 
@@ -527,6 +658,13 @@ def _frames(text: str | None, count: int) -> list[float]:
     if not all(0 <= t <= count - 1 for t in frames):
         raise FormatError(f"--frames {text}: the sequence has frames 0..{count - 1}")
     return frames
+
+
+def _pair(flag: str, entry: str) -> tuple[str, str]:
+    name, equals, value = entry.partition("=")
+    if not equals or not name or not value:
+        raise FormatError(f"{flag} {entry}: expected NAME={'PATH' if flag == '--side' else 'VALUE'}")
+    return name, value
 
 
 def _serve(folder: Path, port: int, open_browser: bool) -> None:
