@@ -8,7 +8,9 @@ import dataclasses
 import functools
 import itertools
 import json
-from collections.abc import Callable
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 from PIL import Image
 
 from formats.captures import LAYOUTS, PLANNED, capture, imavatar, insta
+from formats.captures.shooting import shoot
 from formats.captures.shots import LABELS, Film, Shot, Take
 from formats.codecs import head_file
 from formats.datasets import read
@@ -105,6 +108,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for layout, write in WRITERS.items():
         write(film(layout), root / layout / "anna", silent)
     return {layout: root / layout / "anna" for layout in WRITERS}
+
+
+@pytest.fixture(autouse=True)
+def tidy(tmp_path: Path) -> Iterator[None]:
+    """Remove what a test wrote: a head file is 25 MB, and pytest keeps three runs."""
+    yield
+    shutil.rmtree(tmp_path)
 
 
 def tree(root: Path) -> Tree:
@@ -207,6 +217,22 @@ def test_an_interrupted_capture_leaves_the_previous_folder(tmp_path: Path, layou
     assert tree(out) == {"precious.txt": b"kept"}
     WRITERS[layout](made, out, silent)
     assert not (out / "precious.txt").exists() and (out / "capture.json").exists()
+
+
+def test_a_failure_does_not_wait_for_the_rest_of_the_film() -> None:
+    made, drawn = film("insta"), []
+    long = dataclasses.replace(made.takes[0], sequence=made.takes[0].sequence.take([0] * 1000))
+
+    def keep(take: Take, index: int, shot: Shot) -> None:
+        drawn.append(index)
+        time.sleep(0.002)
+        if index == 0:
+            raise RuntimeError("no room")
+
+    first = long.shoot(0)
+    with pytest.raises(RuntimeError, match="no room"):
+        shoot(dataclasses.replace(made, takes=(dataclasses.replace(long, shoot=lambda _: first),)), keep, silent)
+    assert len(drawn) < 1000
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
