@@ -241,6 +241,8 @@ def test_hair_stands_off_the_head() -> None:
     hair = made.labels == LABELS.index("hair")
     beyond = hair & (made.depth == 0)
     assert beyond.sum() > 0.15 * hair.sum()
+    top = made.head_rgba[:SIZE // 6, :, 3] > 250
+    assert hair[:SIZE // 6][top].all()
 
 
 def test_labels_depth_and_irises_lie_where_the_face_is() -> None:

@@ -76,9 +76,10 @@ def person(seed: int) -> Person:
     lips = tuple(int(v) for v in np.clip(pick * (0.86, 0.64, 0.66), 0, 255))
     shape = {name: float(v) for name, v in zip(identity.NAMES, rng.normal(0, 0.75, len(identity.NAMES)).clip(-1.6, 1.6),
                                                strict=True)}
-    return Person(seed, skin, lips, hair, brows, IRISES[int(rng.integers(2 if tone >= 3 else len(IRISES)))],  # type: ignore[arg-type]
-                  SHIRTS[int(rng.integers(len(SHIRTS)))], shape, float(rng.uniform(0.45, 1.5)),
-                  float(rng.uniform(0.75, 1.25)), freckles=float(rng.random() ** 2),
+    iris = IRISES[int(rng.integers(2 if tone >= 3 else len(IRISES)))]
+    cloth = SHIRTS[int(rng.integers(len(SHIRTS)))]
+    return Person(seed, skin, lips, hair, brows, iris, cloth, shape,  # type: ignore[arg-type]
+                  float(rng.uniform(0.45, 1.5)), float(rng.uniform(0.75, 1.25)), freckles=float(rng.random() ** 2),
                   stubble=float(rng.random() * (rng.random() < 0.5)), gloss=float(rng.uniform(0.8, 1.5)))
 
 

@@ -47,7 +47,7 @@ class Subject:
     avatar: Avatar
     """The closed head with teeth, its shape put in, and one layer: the person without clothing."""
     is_hair: np.ndarray
-    """Which Gaussians of that layer are hair of the head [N]."""
+    """Which Gaussians of that layer are hair of the head, strands or painted on the scalp [N]."""
     tucked: np.ndarray
     """Which ones the shirt hides [N]."""
     cloth: GaussianCloud
@@ -99,6 +99,7 @@ def body(seed: int) -> tuple[Person, SplatLayer, np.ndarray, np.ndarray]:
     sh[:, 0] += layer.cloud.sh[:, 0]
     cloud = dataclasses.replace(layer.cloud, sh=sh.astype(np.float32))
     is_hair = np.zeros(len(pieces), bool)
+    is_hair[:len(flat)] = hair.coverage(points) > 0.5
     is_hair[len(flat):len(flat) + len(strands)] = True
     tucked = shirt.coverage(points_at(mesh, pieces.face, pieces.weights), TUCK) > 0.5
     return who, dataclasses.replace(layer, cloud=cloud, sh_frame="head"), is_hair, tucked
