@@ -203,7 +203,7 @@ def test_gradients_are_finite_differences(name: str) -> None:
     rng = np.random.default_rng(6)
     loss = loss_of((torch.tensor(rng.normal(size=(camera.height, camera.width, 3))),
                     torch.tensor(rng.normal(size=(camera.height, camera.width)))))
-    tensors, background = [t[:6].detach().requires_grad_() for t in tiny_tensors(4)], torch.tensor([0.2, 0.5, 0.9])
+    tensors, background = [t[:4].detach().requires_grad_() for t in tiny_tensors(4)], torch.tensor([0.2, 0.5, 0.9])
     ours = rasterize(*tensors, view=view_of(camera), background=background, backend="cpu")
     loss(ours.rgb, ours.alpha).backward()
     exact = [t.detach().double() for t in tensors]

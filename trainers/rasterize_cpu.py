@@ -1,8 +1,8 @@
 """Our own rasteriser on the processor: `formats.render`'s picture of Gaussians, with gradients. Needs numba.
 
 Two differentiable steps, so that the ellipses' centres lie in the graph between them: `Projection` (compiled in
-`trainers.rasterize_projection`) and `Painting` (`trainers.rasterize_kernels`). Gradients are the exact derivatives of
-what is drawn: none through the order, the 1/255 edge or a capped alpha.
+`trainers.rasterize_projection`) and `Painting` (in `trainers.rasterize_bins` and `trainers.rasterize_kernels`).
+Gradients are the exact derivatives of what is drawn: none through the order, the 1/255 edge or a capped alpha.
 
 As many threads as torch has (`torch.set_num_threads`); the result does not depend on it, not in one bit.
 """
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from formats.errors import UnsupportedFeature
+from trainers import rasterize_bins as bins
 from trainers import rasterize_kernels as kernels
 from trainers import rasterize_projection as projection
 from trainers.model import Drawing, View
@@ -103,16 +104,16 @@ class Painting(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, means2d: Tensor, shapes: Tensor, opacities: Tensor, rgb: Tensor, depths: Tensor,
                 visible: Tensor, background: np.ndarray, width: int, height: int) -> Any:
-        ids = kernels.order_by_depth(depths.numpy(), visible.numpy())
+        ids = bins.order_by_depth(depths.numpy(), visible.numpy())
         rows, bands = np.empty((len(ids), kernels.ROW), np.float32), np.empty((len(ids), 2), np.int32)
         given = [_array(t) for t in (means2d, shapes, opacities, rgb)]
-        _spread_rows(len(ids), lambda a, b: kernels.pack(a, b, ids, *given, height, rows, bands))
+        _spread_rows(len(ids), lambda a, b: bins.pack(a, b, ids, *given, height, rows, bands))
         firsts = np.zeros(len(ids) + 1, np.int64)
         np.cumsum(bands[:, 1] - bands[:, 0], out=firsts[1:])
         spans = np.empty((firsts[-1], 2), np.int32)
-        _spread_rows(len(ids), lambda a, b: kernels.cross(a, b, rows, bands, firsts, width, spans))
+        _spread_rows(len(ids), lambda a, b: bins.cross(a, b, rows, bands, firsts, width, spans))
         across, down = -(-width // kernels.TILE), -(-height // kernels.TILE)
-        slots, owners, entries, starts = kernels.sort_into_tiles(firsts, bands, spans, across, down)
+        slots, owners, entries, starts = bins.sort_into_tiles(firsts, bands, spans, across, down)
         picture, alpha = torch.empty(height, width, 3), torch.empty(height, width)
         through, last = np.empty((2, across * down, kernels.TILE, kernels.TILE), np.float32)
         # The busiest bands first, so that no thread is left with one at the end.
