@@ -6,6 +6,8 @@ parallelizing convolutional neural networks", 2014.
 """
 
 import pickle
+import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,9 +223,11 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if safetensors_file.sniff(head):
         return {name: torch.from_numpy(np.array(value)) for name, value in safetensors_file.read(path).items()}
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError,
-            IndexError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols it may not know; then it fails below, or it does not
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, OSError, AttributeError, TypeError,
+            AssertionError, OverflowError, struct.error) as error:
         reason = (str(error).splitlines() or [""])[0][:120]
         raise FormatError(f"{path}: neither safetensors nor a torch file with tensors alone ({reason}); give a state dict, "
                           "as torchvision's weights are") from error
