@@ -193,18 +193,20 @@ class TorchHead(nn.Module):
 
     def _transforms(self, local: Tensor, joints: Tensor, translation: Tensor) -> Tensor:
         """Return rest-to-world transforms [J, 3, 4]: R = R_parent R_local, t = t_parent + (R_parent - R) joint."""
-        levels: list[Tensor] = []
+        turns, shifts = [], []
         for depth in range(self.level_count):
             index = self.get_buffer(f"level{depth}")
             turn, joint = local.index_select(0, index), joints.index_select(0, index)[:, :, None]
             if depth:
-                above = levels[-1].index_select(0, self.get_buffer(f"parents{depth}"))
-                turn = above[:, :, :3] @ turn
-                shift = above[:, :, 3:] + (above[:, :, :3] - turn) @ joint
+                parents = self.get_buffer(f"parents{depth}")
+                above = turns[-1].index_select(0, parents)
+                turn = above @ turn
+                shift = shifts[-1].index_select(0, parents) + (above - turn) @ joint
             else:
                 shift = joint - turn @ joint + translation[:, None]
-            levels.append(torch.cat([turn, shift], 2))
-        return torch.cat(levels).index_select(0, self.unsort)
+            turns.append(turn)
+            shifts.append(shift)
+        return torch.cat([torch.cat(turns), torch.cat(shifts)], 2).index_select(0, self.unsort)
 
 
 def _add_linear(base: Tensor | None, table: Tensor, coefficients: Tensor) -> Tensor:

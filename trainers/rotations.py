@@ -36,23 +36,10 @@ def normalize(v: Tensor, dim: int = -1, floor: float = 1e-15) -> Tensor:
 def axis_angle_to_matrix(r: Tensor) -> Tensor:
     """Return rotation matrices [..., 3, 3] of axis-angle vectors [..., 3], radians (Rodrigues).
 
-    R = I + a [r] + b [r]^2 with a = sin t / t, b = (1 - cos t) / t^2, t = |r|; series below 0.1 rad, so that the gradient
-    at zero is the generators.
+    R = I + a [r] + b [r]^2 with a = sin t / t, b = (1 - cos t) / t^2, t = |r|; series below 0.3 rad, so that the gradient
+    at zero is the generators. The gradient comes from dR = [J dr] R with J = I + b [r] + c [r]^2, c = (1 - a) / t^2.
     """
-    square = (r * r).sum(-1)
-    small = square < 1e-2
-    angle = square.masked_fill(small, 1).sqrt()
-    half = torch.sin(angle / 2) / angle
-    a = torch.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), torch.sin(angle) / angle)
-    b = torch.where(small, 0.5 - square / 24 * (1 - square / 30 * (1 - square / 56)), 2 * half * half)
-    x, y, z = r.unbind(-1)
-    zero = torch.zeros_like(x)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    # [r]^2 = r r^T - t^2 I
-    outer = r.unsqueeze(-1) * r.unsqueeze(-2)
-    eye = torch.eye(3, dtype=r.dtype, device=r.device)
-    b, square = b[..., None, None], square[..., None, None]
-    return (1 - b * square) * eye + a[..., None, None] * skew + b * outer
+    return _AxisAngleToMatrix.apply(r.reshape(-1, 3)).view(*r.shape, 3)
 
 
 def quat_multiply(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:
@@ -138,6 +125,42 @@ class _Swap(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         return grads[0].t().contiguous()
+
+
+class _AxisAngleToMatrix(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, r: Tensor) -> Tensor:
+        square = (r * r).sum(1)[:, None, None]
+        small = square < 0.09
+        angle = square.masked_fill(small, 1).sqrt()
+        half = torch.sin(angle / 2) / angle
+        a = torch.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42 * (1 - square / 72))),
+                        torch.sin(angle) / angle)
+        b = torch.where(small, 0.5 - square / 24 * (1 - square / 30 * (1 - square / 56 * (1 - square / 90))), 2 * half * half)
+        c = torch.where(small, 1 / 6 - square / 120 * (1 - square / 42 * (1 - square / 72 * (1 - square / 110))),
+                        (1 - a) / square)
+        skew = (r @ _skew_table(r.device, r.dtype)).view(-1, 3, 3)
+        twice = skew @ skew
+        eye = torch.eye(3, dtype=r.dtype, device=r.device)
+        matrix = eye + a * skew + b * twice
+        ctx.save_for_backward(matrix, eye - b * skew + c * twice)
+        return matrix
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        matrix, transposed = ctx.saved_tensors
+        torque = (grads[0] @ matrix.transpose(1, 2)).flatten(1) @ _skew_table(matrix.device, matrix.dtype).t()
+        return (transposed @ torque[:, :, None])[:, :, 0]
+
+
+@functools.cache
+def _skew_table(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return [3, 9]: the matrices [e_k], row by row."""
+    table = np.zeros((3, 3, 3))
+    for axis, (row, column) in enumerate(((2, 1), (0, 2), (1, 0))):
+        table[axis, row, column], table[axis, column, row] = 1, -1
+    return _constant(table.reshape(3, 9), device, dtype)
 
 
 class _QuatMultiply(torch.autograd.Function):
