@@ -75,9 +75,10 @@ def shepperd(columns: Tensor) -> Tensor:
     table = _shepperd_table(columns.device, columns.dtype)
     candidates = (table[:, :9] @ columns.reshape(9, -1)).add_(table[:, 9:]).view(4, 4, -1)
     w, x, y, z = (candidates[i, i] for i in range(4))
-    # Not argmax and gather: over the first axis they take ten times as long on a CPU.
-    pairs, xs, zs = torch.maximum(w, x) >= torch.maximum(y, z), w >= x, y >= z
-    q = torch.where(pairs, torch.where(xs, candidates[0], candidates[1]), torch.where(zs, candidates[2], candidates[3]))
+    # Interpolated by 0 or 1: on a CPU where takes a third longer in all, argmax and gather four times as long.
+    pairs, xs, zs = ((low >= high).to(w.dtype) for low, high in
+                     ((torch.maximum(w, x), torch.maximum(y, z)), (w, x), (y, z)))
+    q = torch.lerp(torch.lerp(candidates[3], candidates[2], zs), torch.lerp(candidates[1], candidates[0], xs), pairs)
     length = (q * q).sum(0).sqrt()
     return q / torch.where(q[0] < 0, -length, length)
 
