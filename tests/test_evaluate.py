@@ -277,3 +277,23 @@ def test_a_frame_without_a_person_has_no_masked_number() -> None:
     assert found.mean("model", "psnr_masked") == 22.0 and found.mean("model", "psnr") == 31.0
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["per_frame"][1]["model"]["psnr_masked"] is None
     assert found.csv().decode().splitlines()[2] == "1,1,,31,,0.9,0.01"
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # gsplat builds itself on first use
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_measures_what_a_cpu_does(trained: Path, found: Evaluation, tmp_path: Path) -> None:
+    from tests.test_perceptual import ALEX_SHAPES, linear, state
+
+    pytest.importorskip("gsplat")
+    torch.save(state(ALEX_SHAPES), tmp_path / "alexnet.pth")
+    torch.save(linear((64, 192, 384, 256, 256)), tmp_path / "alex.pth")
+    judged = evaluate(copy(trained, tmp_path / "run"), refit=2, device="cuda",
+                      lpips=(tmp_path / "alexnet.pth", tmp_path / "alex.pth"))
+    for subject in ("model", "baseline"):
+        for frame, other in zip(judged.frames, found.frames, strict=True):
+            assert frame.scores[subject]["psnr"] == pytest.approx(other.scores[subject]["psnr"], abs=0.05)
+            assert frame.scores[subject]["ssim"] == pytest.approx(other.scores[subject]["ssim"], abs=2e-3)
+    better, plain = judged.mean("refitted", "l1"), judged.mean("model", "l1")
+    assert better is not None and plain is not None and better < plain and judged.device != "cpu"
