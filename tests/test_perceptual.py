@@ -117,15 +117,22 @@ def test_lpips_by_hand(files: Path) -> None:
         assert float(Lpips(files / "alexnet.pth", files / "alex.pth")(a, b)) == pytest.approx(total, rel=1e-4)
 
 
-def test_perceptual_loss(files: Path) -> None:
+def test_perceptual_loss(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loss = Perceptual(files / "vgg16.safetensors")
     a, b = pictures(48)
+    assert loss._input(a).shape == (1, 3, 224, 224)
+    white = loss._input(torch.ones(9, 5, 3))[0].mean(dim=(1, 2))
+    torch.testing.assert_close(white, (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225]))
+    monkeypatch.setattr("trainers.perceptual.FATE_SIZE", 64)  # a twelfth of the work
     assert not list(loss.parameters()) and not loss.state_dict()
     a.requires_grad_(True)
     value = loss(a, b)
     value.backward()
     assert value.shape == () and float(value.detach()) > 0.01
     assert a.grad is not None and torch.isfinite(a.grad).all() and (a.grad != 0).float().mean() > 0.9
+    by_hand = sum((x - y).abs().mean() for x, y in zip(loss.features(loss._input(a.detach())), loss.features(loss._input(b)),
+                                                     strict=True))
+    assert float(value.detach()) == pytest.approx(float(by_hand), rel=1e-5)
     with torch.no_grad():
         assert float(loss(b, b)) == 0
         assert float(loss(b, a)) == pytest.approx(float(value), rel=1e-4)
