@@ -28,3 +28,24 @@ def lam_zip() -> Path:
     if not path.is_file():
         pytest.skip(f"{path}: the LAM sample avatar is not here; set FLAMEPORT_DATA to the folder that holds it")
     return path
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `flameport demo` leaves: films, trains, bakes and exports, some minutes on two cores, once for all tests.
+
+    FLAMEPORT_DEMO names a folder to keep it in, and to take it from when it is there.
+    """
+    pytest.importorskip("torch")
+    import flameport
+    import web_viewer
+    from formats.errors import MissingAsset
+
+    try:
+        web_viewer.dist_folder()
+    except MissingAsset as error:
+        pytest.skip(str(error))
+    kept = os.environ.get("FLAMEPORT_DEMO")
+    out = Path(kept) if kept else tmp_path_factory.mktemp("demo") / "out"
+    assert flameport.main(["demo", "--out", str(out), "--no-open"]) == 0
+    return out

@@ -11,12 +11,16 @@ To add one: write it, add a line to `TRAINERS`, a row to the README's table and 
 """
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from formats.errors import MissingAsset, UnsupportedFeature
+
+# Read when torch is first imported: its idle threads otherwise spin on the core that our compiled loops need.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TRAINERS = {
     "fate": "trainers.fate_avatar",

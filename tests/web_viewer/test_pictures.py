@@ -13,12 +13,13 @@ import pytest
 from exporter.targets import glb
 from formats.avatar import Avatar
 from formats.camera import Camera
-from formats.codecs import camera_json, sequence_json
+from formats.codecs import bundle, camera_json, sequence_json
 from formats.importers import lam
 from formats.picture import psnr
 from formats.render import default_camera, render_avatar
 from formats.sequence import Sequence
 from formats.standin.avatar import standin_avatar
+from formats.standin.clip import standin_clip
 from tests.builders import tiny_avatar, tiny_camera
 from tests.web_viewer.browser import DRIVERS, run
 
@@ -107,6 +108,17 @@ def _compare(driver: str, name: str, kit: tuple[Path, Show, list[np.ndarray]], o
 def test_pictures_match_the_reference(driver, name, shows, tmp_path):
     make = {"synthetic": _synthetic, "standin": _standin, "standin_full": lambda: _standin(65_000, 512)}[name]
     _compare(driver, name, shows(name, make), tmp_path)
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_trained_and_baked_avatar_matches_the_reference(driver, shows, demo, tmp_path):
+    def make() -> Show:
+        avatar = bundle.read(demo / "avatar.avatar")
+        moments = (0, 20.5, 45, 60.25, 80, 118, 140, 170, 185.75, 230)
+        return Show(avatar, standin_clip(avatar.head), default_camera(avatar, 256, 256), moments)
+
+    _compare(driver, "trained", shows("trained", make), tmp_path)
 
 
 @pytest.mark.lam
