@@ -141,7 +141,8 @@ def test_starting_values(store: FrameStore) -> None:
     head = head_of()
     model = Model(dataclasses.replace(SMALL, init_scale="mean", init_opacity=0.1, pad=True), head, store)
     assert len(model) == 24**2
-    _, quats, scales, opacities, rgb = model.splats(model.pose(store.batch(0).motion))
+    scene = model.scene(store.batch(0).motion)
+    quats, scales, opacities, rgb = scene.quats, scene.scales, scene.opacities, scene.rgb
     np.testing.assert_allclose(opacities.detach(), 0.1, atol=1e-6)
     np.testing.assert_allclose(rgb.detach(), 0.5)
     personal = head.personalise(store.frames.sequence.shape)
@@ -174,11 +175,12 @@ def test_colours_from_pictures(store: FrameStore) -> None:
 
 def test_splats_are_the_papers(model: Any, store: FrameStore) -> None:
     """Section 3.1 by hand, for one Gaussian on a posed triangle."""
-    posed = shaken(model).pose(store.batch(1).motion)
-    means, quats, scales, opacities, rgb = (v.detach().double().numpy() for v in model.splats(posed))
+    scene = shaken(model).scene(store.batch(1).motion)
+    means, quats, scales, opacities, rgb = (v.detach().double().numpy() for v in (
+        scene.means, scene.quats, scene.scales, scene.opacities, scene.rgb))
     n = 37
     face = int(model.face_index[n])
-    v = posed.vertices.detach().double().numpy()[model.head_model.faces[face]]
+    v = scene.vertices.detach().double().numpy()[model.head_model.faces[face]]
     unit = lambda a: a / np.linalg.norm(a)  # noqa: E731
     e = unit(v[1] - v[0])
     m = unit(np.cross(e, v[2] - v[0]))
@@ -208,7 +210,7 @@ def test_avatar_is_what_the_model_draws(model: Any, store: FrameStore) -> None:
     for index in range(len(store)):
         drawing = model.render(store.batch(index))
         posed = deform(avatar, clip, index)
-        own = model.splats(drawing.extra["posed"])[0].detach().numpy()
+        own = drawing.extra["scene"].means.detach().numpy()
         assert np.abs(posed.layers[0].cloud.means - own).max() < 1e-5  # type: ignore[union-attr]
         camera = dataclasses.replace(store.frames.camera(index),
                                      world_to_camera=clip.cameras["world_to_camera"][index].astype(np.float64))
@@ -393,6 +395,26 @@ def test_terms(store: FrameStore) -> None:
     assert "dssim" in Model(dataclasses.replace(SMALL, substitute="dssim"), head_of(), store).picture_losses(batch, drawing)
     l2 = Model(dataclasses.replace(SMALL, rgb_loss="l2", substitute="none"), head_of(), store)
     assert set(l2.picture_losses(batch, drawing)) == {"rgb"}
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.filterwarnings("default")  # gsplat builds itself on first use
+def test_graph_gives_the_same_numbers_as_kernels(tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL, densify_every=4, densify_count=9, laplacian_weight=10.0)
+    there = FrameStore(video(tmp_path), device="cuda")
+    for graph in (False, True):
+        torch.manual_seed(0)
+        model = Model(dataclasses.replace(config, cuda_graph=graph), head_of(), there)
+        losses = [step(model, there, number) for number in range(1, 11)]
+        if not graph:
+            plain, picture = losses, model.render(there.batch(1)).rgb.detach().clone()
+            continue
+        np.testing.assert_allclose(losses, plain, rtol=2e-3)
+        assert psnr(model.render(there.batch(1)).rgb.detach().cpu().numpy(), picture.cpu().numpy()) > 45
+        model.refit(FrameStore(video(tmp_path, "test", 2, seed=11), device="cuda"), 3)
+        step(model, there, 11)
 
 
 # --- Parts of `trainers.densify` --------------------------------------------------------------------------------------

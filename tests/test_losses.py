@@ -73,6 +73,16 @@ def test_laplacian_of_a_fan() -> None:
     assert losses.square_length(torch.tensor([[3.0, 4], [0, 1]])).item() == pytest.approx(13)
 
 
+def test_laplacian_of_a_pole() -> None:
+    spokes = torch.arange(1, 15)
+    faces = torch.stack([torch.zeros(14, dtype=torch.int64), spokes, spokes % 14 + 1], dim=1)
+    values = torch.arange(15.0)[:, None] ** 2
+    mesh = losses.UniformLaplacian(faces, 15)
+    assert mesh(values)[0, 0].item() == pytest.approx(values[1:].mean().item(), rel=1e-6)
+    assert mesh(values)[3, 0].item() == pytest.approx((0 + 4 + 16) / 3 - 9, rel=1e-5)
+    assert torch.autograd.gradcheck(lambda v: mesh(v), values.double().requires_grad_())
+
+
 def test_laplacian_does_not_see_shifts() -> None:
     from formats.standin.head import standin_head
 

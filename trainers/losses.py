@@ -103,14 +103,18 @@ def neighbours(faces: Tensor, count: int) -> tuple[Tensor, Tensor]:
 class UniformLaplacian:
     """The uniform Laplacian of a mesh: each vertex's neighbours' mean less the vertex; 0 for a vertex without any."""
 
+    RING = 10
+    """Neighbours in the table; a pole's many more are added one by one."""
+
     def __init__(self, faces: Tensor, count: int) -> None:
         edges, degree = neighbours(faces, count)
-        # A table padded to the largest ring: a gather forwards and, neighbours being mutual, a gather backwards too.
-        most = int(degree.max().item()) if count else 0
+        # A table of rings: one gather forwards and, neighbours being mutual, one backwards too.
         first = torch.searchsorted(edges[:, 0].contiguous(), torch.arange(count, device=faces.device))
         place = torch.arange(len(edges), device=faces.device) - first[edges[:, 0]]
-        self.ring = torch.full((most, count), count, dtype=torch.long, device=faces.device)
-        self.ring[place, edges[:, 0]] = edges[:, 1]
+        ring = torch.full((self.RING, count), count, dtype=torch.long, device=faces.device)
+        held = place < self.RING
+        ring[place[held], edges[held, 0]] = edges[held, 1]
+        self.ring, self.more = ring.reshape(-1), edges[~held].t().contiguous()
         self.inverse = torch.where(degree > 0, 1 / degree.clamp_min(1), torch.zeros_like(degree))[:, None]
         self.own = (degree > 0).float()[:, None]
 
@@ -121,9 +125,9 @@ class UniformLaplacian:
     def ring_sum(self, values: Tensor) -> Tensor:
         """Return the sum of `values` [V, C] over each vertex's neighbours."""
         padded = functional.pad(values, (0, 0, 0, 1))
-        total = padded.index_select(0, self.ring[0]) if len(self.ring) else torch.zeros_like(values)
-        for row in self.ring[1:]:
-            total = total + padded.index_select(0, row)
+        total = padded.index_select(0, self.ring).view(self.RING, *values.shape).sum(dim=0)
+        if self.more.shape[1]:
+            total.index_add_(0, self.more[0], values.index_select(0, self.more[1]))
         return total
 
 

@@ -123,6 +123,8 @@ class Config:
     """Learning rate of a frame's rotations (root, neck, jaw, eyes), radians, and of its eyelids where the data has any."""
     lr_frame_camera: float = 5e-4
     """Learning rate of a frame's camera translation, metres."""
+    cuda_graph: bool = True
+    """On CUDA, pose and bind by replaying a graph: the same numbers with one launch."""
     refit_steps: int = 50
     """Steps each held-out frame's tracking is fitted with before it is judged, when asked for."""
 

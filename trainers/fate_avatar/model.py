@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from formats.avatar import Avatar
-from formats.conventions import SH_C0, logit
+from formats.conventions import logit
 from formats.head_model import HeadModel
 from formats.lip_seal import seal_lips
 from trainers import losses
@@ -24,6 +24,7 @@ from trainers.fate_avatar.avatar import avatar_of
 from trainers.fate_avatar.config import Config
 from trainers.fate_avatar.refinement import Refinement, shift
 from trainers.fate_avatar.sampling import sample
+from trainers.fate_avatar.scene import Scene, SceneGraph, scene_of
 from trainers.model import Batch, Drawing, Motion
 from trainers.rasterize import rasterize
 from trainers.triangles import triangle_frames
@@ -99,6 +100,7 @@ class FateAvatar(nn.Module):
         self.perceptual = self._perceptual_loss()
         self.gradients = ScreenGradients(count, device)
         self._optimizers = self._make_optimizers()
+        self._graph: SceneGraph | None = None
         self._riding()
 
     # --- Making -------------------------------------------------------------------------------------------------------
@@ -142,6 +144,7 @@ class FateAvatar(nn.Module):
         """Make what depends on which Gaussians there are."""
         self.binding = TorchFaceBinding(self.head, self.face_index, self.barycentric, "face", "double_area", "edge_height")
         self.log_canonical = self.canonical_size[self.face_index].log()[:, None]
+        self._graph = None
 
     def __len__(self) -> int:
         return len(self.face_index)
@@ -157,35 +160,32 @@ class FateAvatar(nn.Module):
         return self.head.pose(motion, self.vertices, self.expressions,
                               self.correctives if self.head.corrective_count else None)
 
-    def splats(self, posed: PosedTorchHead) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return means, quats (not unit), scales, opacities and rgb of the Gaussians on a posed head, world space.
-
-        mean = sum_i w_i v_i + limit tanh(offset) (v1 - v0) x (v2 - v0); scale = exp(scaling) k / k_canonical; quat =
-        quat(axes) rotation; rgb = max(0, 0.5 + C0 color).
-        """
-        along = self.config.offset_limit * torch.tanh(self.offset)
-        zero = torch.zeros_like(along)
-        local = torch.stack([zero, along, zero], dim=1)
-        means, quats, scales = self.binding.bind(posed, local, self.rotation, torch.exp(self.scaling - self.log_canonical))
-        return means, quats, scales, torch.sigmoid(self.opacity), torch.relu(0.5 + SH_C0 * self.color)
+    def scene(self, motion: Motion) -> Scene:
+        """Return the Gaussians and the head at `motion`; on CUDA a replayed graph, with FLAME's own head where it is used."""
+        c = self.config
+        flame = bool(c.laplacian_weight or c.flame_weight or c.normal_weight)
+        if not (self.color.is_cuda and c.cuda_graph):
+            return scene_of(self, motion, flame=False)
+        if self._graph is None:
+            with torch.enable_grad():  # a picture without gradients may come first
+                self._graph = SceneGraph(self, motion, flame)
+        return self._graph(motion)
 
     def render(self, batch: Batch) -> Drawing:
         """Return the picture at the batch's motion and camera, with the corrections of its frame where there are any.
 
-        `extra` holds `posed` (the head) and `motion` (corrected).
+        `extra` holds the `scene` and the corrected `motion`.
         """
         motion, moved = batch.motion, None
         rows = self.rows(batch.split)
         if rows is not None:
             motion, moved = rows.correct(batch.index, motion)
-        posed = self.pose(motion)
-        means, quats, scales, opacities, rgb = self.splats(posed)
-        if moved is not None:
-            means = means + shift(batch.view, moved)
-        drawing = rasterize(means, quats, scales, opacities, rgb, batch.view, batch.background)
+        scene = self.scene(motion)
+        means = scene.means if moved is None else scene.means + shift(batch.view, moved)
+        drawing = rasterize(means, scene.quats, scene.scales, scene.opacities, scene.rgb, batch.view, batch.background)
         if drawing.means2d.requires_grad:
             drawing.means2d.retain_grad()
-        drawing.extra = {**drawing.extra, "posed": posed, "motion": motion}
+        drawing.extra = {**drawing.extra, "scene": scene, "motion": motion}
         return drawing
 
     # --- Learning -----------------------------------------------------------------------------------------------------
@@ -216,9 +216,11 @@ class FateAvatar(nn.Module):
 
     def _head_losses(self, drawing: Drawing) -> dict[str, Tensor]:
         """Return the terms that hold the personalised head near FLAME's at the same motion, which gets no gradient."""
-        c, vertices = self.config, drawing.extra["posed"].vertices
-        with torch.no_grad():
-            flame = self.head.pose(drawing.extra["motion"]).vertices
+        c, scene = self.config, drawing.extra["scene"]
+        vertices, flame = scene.vertices, scene.flame
+        if flame is None:
+            with torch.no_grad():
+                flame = self.head.pose(drawing.extra["motion"]).vertices
         moved, terms = vertices - flame, {}
         if c.laplacian_weight:
             terms["laplacian"] = c.laplacian_weight * losses.square_length(self.laplacian(moved))
@@ -319,6 +321,7 @@ class FateAvatar(nn.Module):
         try:
             for parameter in learning:
                 parameter.requires_grad_(False)
+            self._graph = None
             for index in range(len(store)):
                 batch = store.batch(index)
                 for _ in range(steps):
@@ -330,6 +333,7 @@ class FateAvatar(nn.Module):
         finally:
             for parameter in learning:
                 parameter.requires_grad_(True)
+            self._graph = None
 
     # --- Leaving and coming back --------------------------------------------------------------------------------------
 
