@@ -1,5 +1,7 @@
 """PNG pictures of 16 bits a channel, which Pillow reads and writes in grey only. Through the optional package `av` (FFmpeg)."""
 
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,8 +13,10 @@ from formats.files import read_bytes
 
 FORMATS = {1: "gray16be", 3: "rgb48be", 4: "rgba64be"}
 """Channels to FFmpeg's names."""
-SIDE_LIMIT = 16384
-"""Pixels; larger pictures are refused before they are decoded."""
+CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+"""PNG's colour types to channels."""
+TEXEL_LIMIT = 1 << 26
+"""8192 x 8192; larger pictures are refused before they are decoded."""
 
 
 def encode(values: UInt16[np.ndarray, "H W C"]) -> bytes:
@@ -43,10 +47,11 @@ def decode(data: bytes, where: str) -> UInt16[np.ndarray, "H W C"]:
     if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 29:
         raise FormatError(f"{where}: is no PNG")
     size, depth = [int.from_bytes(data[i:i + 4], "big") for i in (16, 20)], data[24]
-    if not all(1 <= side <= SIDE_LIMIT for side in size):
-        raise FormatError(f"{where}: is {size[0]} x {size[1]} pixels, at most {SIDE_LIMIT} each way are read")
+    if not 0 < size[0] * size[1] <= TEXEL_LIMIT:
+        raise FormatError(f"{where}: is {size[0]} x {size[1]} pixels, from 1 to {TEXEL_LIMIT} are read")
     if depth != 16:
         raise FormatError(f"{where}: has {depth} bits a channel, expected 16; save it with 16 bits, or values are lost")
+    _check_whole(data, where)
     av = _av()
     try:
         codec = av.CodecContext.create("png", "r")
@@ -58,6 +63,32 @@ def decode(data: bytes, where: str) -> UInt16[np.ndarray, "H W C"]:
         raise FormatError(f"{where}: is no grey, RGB or RGBA picture of 16 bits")
     channels = names[frames[0].format.name]
     return frames[0].to_ndarray(format=FORMATS[channels]).reshape(size[1], size[0], channels).astype(np.uint16)
+
+
+def _check_whole(data: bytes, where: str) -> None:
+    """Raise unless all chunks are whole and hold as many rows as the header says: FFmpeg fills what is missing with zeros.
+
+    Source: the PNG specification, sections 5.3 (chunks and their checksums) and 10 (compression).
+    """
+    at, kind, packed = 8, b"", b""
+    while kind != b"IEND":
+        length, kind = int.from_bytes(data[at:at + 4], "big"), data[at + 4:at + 8]
+        body, check = data[at + 8:at + 8 + length], data[at + 8 + length:at + 12 + length]
+        if len(check) != 4 or zlib.crc32(kind + body) != int.from_bytes(check, "big"):
+            raise FormatError(f"{where}: is damaged: the part that begins at byte {at} is not whole")
+        packed += body if kind == b"IDAT" else b""
+        at += 12 + length
+    width, height, _, color, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
+    row = 1 + 2 * width * CHANNELS.get(color, 0)
+    if interlaced or color not in CHANNELS:
+        return
+    try:
+        # One byte more is asked for, so that too much is found as well, and never all of a bomb.
+        found = len(zlib.decompressobj().decompress(packed, height * row + 1))
+    except zlib.error as error:
+        raise FormatError(f"{where}: is damaged: {error}") from error
+    if found != height * row:
+        raise FormatError(f"{where}: is damaged: it holds {'more' if found > height * row else 'less'} than its {height} rows")
 
 
 def read(path: Path) -> UInt16[np.ndarray, "H W C"]:
