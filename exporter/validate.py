@@ -272,19 +272,24 @@ def _validate_textures(path: Path, avatar: Avatar) -> ValidationReport:
     if own is None or set(own.images) != set(back.images):
         raise CheckpointMismatch(f"{path}: holds maps {', '.join(back.images)}, the bundle "
                                  f"{', '.join(own.images) if own else 'none'}; validate it against the bundle it was made from")
-    measures = [Measure("mask: texels that differ", float(np.sum(back.mask != own.mask)), "", 0)]
+    masks = [np.ones((1, 1), bool) if maps.mask is None else maps.mask for maps in (own, back)]
+    differ = float(np.sum(masks[0] != masks[1])) if masks[0].shape == masks[1].shape else float(masks[0].size)
+    measures = [Measure("mask: texels that differ", differ, "", 0)]
     for name, image in own.images.items():
-        if image.shape != back.images[name].shape:
-            raise CheckpointMismatch(f"{path}: '{name}' is {list(back.images[name].shape)}, the bundle's {list(image.shape)}")
-        seen = np.ones(image.shape[:2], bool)
-        if own.mask is not None and own.mask.shape == seen.shape:
-            seen = own.mask
-        step = 255 if own.color_spaces[name] == "srgb" else textures.STEPS
-        span = 1.0 if step == 255 else max(float(np.ptp(image[seen], axis=0).max(initial=0)), 1e-6)
-        error = float(np.abs(np.clip(image, 0, 1) - back.images[name] if step == 255 else image - back.images[name])[seen].max(
-            initial=0))
-        # The range also covers the gutter, so a step may be larger than the masked texels alone say.
-        measures.append(Measure(f"{name}: largest error, of its range", error / span, "", 2 / step))
+        found = back.images[name]
+        if image.shape != found.shape or own.color_spaces[name] != back.color_spaces[name]:
+            raise CheckpointMismatch(f"{path}: '{name}' is {list(found.shape)} {back.color_spaces[name]}, the bundle's "
+                                     f"{list(image.shape)} {own.color_spaces[name]}")
+        seen = own.mask if own.mask is not None and own.mask.shape == image.shape[:2] else np.ones(image.shape[:2], bool)
+        if own.color_spaces[name] == "srgb":
+            image, low, high, levels = np.clip(image, 0, 1), np.zeros(1), np.ones(1), 255
+        else:
+            low, high = textures.bounds(own, name)
+            levels = textures.STEPS
+        # Single precision may be coarser than a step, where a channel hardly changes.
+        step = (high - low) / levels + np.spacing(np.maximum(np.abs(low), np.abs(high)).astype(np.float32))
+        error = np.abs(image.astype(np.float64) - found)[seen] / step
+        measures.append(Measure(f"{name}: largest error, in {levels + 1} levels", float(error.max(initial=0)), "levels", 0.501))
     return ValidationReport("textures", tuple(measures))
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt16
+from jaxtyping import Bool, Float32, Float64, UInt16
 from PIL import Image
 
 from exporter.capabilities import Capabilities
 from formats.avatar import Avatar
 from formats.codecs import deep_png
 from formats.codecs.json_file import Fields, check_version, read_json, write_json
-from formats.errors import FormatError, MissingAsset
+from formats.errors import FormatError, MissingAsset, UnsupportedFeature
 from formats.files import replacing_folder
 from formats.uv_maps import UVMaps
 
@@ -22,8 +22,6 @@ FAMILY, MAJOR = "flameport.textures", 1
 STEPS = 65535
 GUTTER = 2
 """Texels beyond the mask that lookups at its edge still touch, and that ranges therefore include."""
-LIMIT = 1 << 26
-"""Texels of a map that is read back, over all its channels."""
 
 ACTIVATIONS = {
     "local_position_uv": ("none", ("x", "y", "z"),
@@ -53,17 +51,24 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
 
     Raises:
         MissingAsset: The avatar has no maps; or the package `av` is not installed.
+        FormatError: A map's name is no file name, or `out` holds something that is no exported textures.
+        UnsupportedFeature: A map has more channels than a picture.
     """
     maps = avatar.maps
     if maps is None:
         raise MissingAsset("textures: the avatar has no UV maps; bake a trained run first (flameport bake RUN --out X.avatar)")
+    for name, image in maps.images.items():
+        _check(name, image, maps.color_spaces[name])
+    out = Path(out)
+    if out.is_dir() and any(out.iterdir()) and not (out / ABOUT).is_file():
+        raise FormatError(f"{out}: a folder with other things in it; choose a new --out, or empty it first")
     entries: dict[str, Any] = {}
     with replacing_folder(out) as folder:
         for name, image in maps.images.items():
             if maps.color_spaces[name] == "srgb":
                 entries[name] = _write_picture(name, image, folder, options)
             else:
-                entries[name] = _write_data(name, image, _within(maps, image), folder)
+                entries[name] = _write_data(name, image, *bounds(maps, name), folder)
         if maps.mask is not None:
             Image.fromarray(maps.mask.astype(np.uint8) * 255).save(folder / MASK, format="PNG")
         write_json({
@@ -75,7 +80,28 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
             **({} if maps.mask is None else {"mask": MASK}),
             "maps": entries}, folder / ABOUT)
         names = sorted(p.name for p in folder.iterdir())
-    return [Path(out) / name for name in names]
+    return [out / name for name in names]
+
+
+def bounds(maps: UVMaps, name: str) -> tuple[Float64[np.ndarray, " C"], Float64[np.ndarray, " C"]]:
+    """Return what 0 and 65535 stand for in each channel of a data map: the least and largest values that lookups on the
+    surface can touch, and never the same number twice."""
+    image = maps.images[name].astype(np.float64)
+    within = _within(maps, image)
+    known = image[within] if within.any() else image.reshape(-1, image.shape[2])
+    low, high = known.min(axis=0), known.max(axis=0)
+    return low, np.where(high > low, high, low + 1)
+
+
+def _check(name: str, image: np.ndarray, space: str) -> None:
+    """Raise unless a map can be a picture beside the others."""
+    reserved = (Path(MASK).stem, Path(ABOUT).stem)
+    if Path(name).name != name or "\\" in name or name.startswith(".") or name in reserved:
+        raise FormatError(f"textures: the map '{name}' cannot be a file of that name beside {ABOUT} and {MASK}; rename it")
+    most = (1, 3, 4) if space == "srgb" else (1, 2, 3, 4)
+    if image.shape[2] not in most or not image.size:
+        raise UnsupportedFeature(f"textures: the map '{name}' is {list(image.shape)}; pictures of {space} hold "
+                                 f"{', '.join(map(str, most))} channels")
 
 
 def _write_picture(name: str, image: np.ndarray, folder: Path, options: Options) -> dict[str, Any]:
@@ -87,17 +113,15 @@ def _write_picture(name: str, image: np.ndarray, folder: Path, options: Options)
             "channels": list("rgba"[:image.shape[2]]), "size": [image.shape[1], image.shape[0]]}
 
 
-def _write_data(name: str, image: Float32[np.ndarray, "H W C"], within: Bool[np.ndarray, "H W"],
+def _write_data(name: str, image: Float32[np.ndarray, "H W C"], low: np.ndarray, high: np.ndarray,
                 folder: Path) -> dict[str, Any]:
-    activation, channels, meaning = ACTIVATIONS.get(name, ("none", tuple(f"c{i}" for i in range(image.shape[2])), ""))
-    values = image.astype(np.float64)
-    known = values[within] if within.any() else values.reshape(-1, image.shape[2])
-    low, high = known.min(axis=0), known.max(axis=0)
-    span = np.where(high > low, high - low, 1)
-    q = np.round(np.clip((values - low) / span, 0, 1) * STEPS).astype(np.uint16)
+    activation, channels, meaning = ACTIVATIONS.get(name, ("none", (), ""))
+    if len(channels) != image.shape[2]:  # not the map that is known by this name
+        activation, channels, meaning = "none", tuple(f"c{i}" for i in range(image.shape[2])), ""
+    q = np.round(np.clip((image.astype(np.float64) - low) / (high - low), 0, 1) * STEPS).astype(np.uint16)
     (folder / f"{name}.png").write_bytes(deep_png.encode(_padded(q)))
     return {"file": f"{name}.png", "bits": 16, "color_space": "data", "activation": activation, "channels": list(channels),
-            "size": [image.shape[1], image.shape[0]], "low": low.tolist(), "high": (low + span).tolist(),
+            "size": [image.shape[1], image.shape[0]], "low": low.tolist(), "high": high.tolist(),
             **({"meaning": meaning} if meaning else {})}
 
 
@@ -128,30 +152,43 @@ def read(folder: Path) -> UVMaps:
     fields = Fields(read_json(where), str(where))
     check_version(fields, "format", FAMILY, MAJOR)
     images, spaces = {}, {}
+    if not fields.has("maps"):
+        raise FormatError(f"{where}: 'maps' is missing; export the textures again")
     entries = fields.fields("maps")
     for name in entries.values:
         entry = entries.fields(name)
-        size, channels = [int(v) for v in entry.numbers("size")], len(entry.items("channels"))
-        path = _beside(folder, entry.text("file"), str(where))
-        if entry.text("color_space") == "srgb":
-            found = _read_picture(path, channels)
-        else:
-            low, high = entry.numbers("low"), entry.numbers("high")
-            if low.shape != (channels,) or high.shape != (channels,):
-                raise FormatError(f"{where}: '{name}': expected {channels} numbers as low and high")
-            found = low + (high - low) * deep_png.read(path)[..., :channels].astype(np.float64) / STEPS
-        if found.shape != (size[1], size[0], channels) or found.size > LIMIT:
-            raise FormatError(f"{path}: is {found.shape[1]} x {found.shape[0]} with {found.shape[2]} channels, {where.name} "
-                              f"says {size[0]} x {size[1]} with {channels}")
-        images[name], spaces[name] = found.astype(np.float32), entry.text("color_space")
+        images[name], spaces[name] = _read_map(entry, folder)
     mask = None
     if fields.has("mask"):
         mask = _read_picture(_beside(folder, fields.text("mask"), str(where)), 1)[..., 0] > 0.5
     return UVMaps(images, mask, spaces)
 
 
+def _read_map(entry: Fields, folder: Path) -> tuple[Float32[np.ndarray, "H W C"], str]:
+    """Return a map and its colour space."""
+    size, channels = entry.numbers("size"), len(entry.texts("channels"))
+    if size.shape != (2,):
+        raise FormatError(f"{entry.where}: 'size': expected width and height")
+    space = entry.choice("color_space", ("srgb", "data"))
+    path = _beside(folder, entry.text("file"), entry.where)
+    if space == "srgb":
+        found = _read_picture(path, channels)
+    else:
+        low, high = entry.numbers("low"), entry.numbers("high")
+        if low.shape != (channels,) or high.shape != (channels,):
+            raise FormatError(f"{entry.where}: expected {channels} numbers as 'low' and as 'high', one for each channel")
+        q = deep_png.read(path)
+        if q.shape[2] == 3 and channels == 2:  # as `_padded` made it
+            q = q[..., :2]
+        found = low + (high - low) * q.astype(np.float64) / STEPS if q.shape[2] == channels else q
+    if found.shape != (size[1], size[0], channels):
+        raise FormatError(f"{path}: is {found.shape[1]} x {found.shape[0]} with {found.shape[2]} channels, {ABOUT} "
+                          f"says {size[0]:g} x {size[1]:g} with {channels}")
+    return found.astype(np.float32), space
+
+
 def _beside(folder: Path, name: str, where: str) -> Path:
-    if Path(name).name != name:
+    if Path(name).name != name or "\\" in name:
         raise FormatError(f"{where}: names the file '{name}'; files lie beside it, without folders")
     return Path(folder) / name
 
@@ -159,6 +196,8 @@ def _beside(folder: Path, name: str, where: str) -> Path:
 def _read_picture(path: Path, channels: int) -> np.ndarray:
     try:
         with Image.open(path) as image:
+            if image.width * image.height > deep_png.TEXEL_LIMIT:
+                raise FormatError(f"{path}: is {image.width} x {image.height} pixels, at most {deep_png.TEXEL_LIMIT} are read")
             pixels = np.asarray(image.convert({1: "L", 3: "RGB", 4: "RGBA"}.get(channels, "RGB")))
     except FileNotFoundError as error:
         raise MissingAsset(f"{path}: no such file") from error
