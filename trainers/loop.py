@@ -21,7 +21,7 @@ from formats import datasets, video
 from formats.codecs import bundle, head_file
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, TrainingError
 from formats.head_model import HeadModel
-from trainers import checkpoint, settings, trainer
+from trainers import TRAINERS, checkpoint, settings, trainer
 from trainers.checkpoint import Checkpoint
 from trainers.device import device_name, peak_memory, pick_device, seed_step
 from trainers.failures import diverged, running, stopping
@@ -93,7 +93,7 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
         run = _reopen(system, module, out, data, dataset, preset, head, edition, overrides)
         held = _newest(run)
         if held is not None and held.step >= run.config().steps:
-            return _end(run, held, place, progress)
+            return end(run, held, place, progress)
         with running(run.config(), run.checkpoints, place):
             store = store_of(run.frames("train"), run.config(), place, progress)
             model = _make(module, run.config(), run.head(), store)
@@ -118,7 +118,8 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
         return fit(run, model, store, place, None, progress)
 
 
-def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint | None, progress: Progress) -> Summary:
+def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint | None, progress: Progress,
+        again: str | None = None) -> Summary:
     """Take `model` from the checkpoint `held`, or from the start, to the run's last step, and write its avatar.
 
     Args:
@@ -128,6 +129,7 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
         device: Where both are.
         held: The checkpoint to go on from.
         progress: Is told what happens.
+        again: The command that goes on with it, where it is not `flameport train`.
     """
     from trainers.frame_store import order
 
@@ -183,8 +185,8 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
             if step % config.save_every == 0 or last:
                 write_preview(model, store, run.preview)
             if stopped and not last:
-                progress(f"stopped after step {step}, which is saved; go on with: flameport train {run.system} --out "
-                         f"{run.path} --resume")
+                progress(f"stopped after step {step}, which is saved; go on with: "
+                         + (again or f"flameport train {run.system} --out {run.path} --resume"))
                 raise KeyboardInterrupt
     assert reading is not None and drawing is not None, "a run with nothing to do does not come here"
     return _finish(run, model, config.steps, before + time.perf_counter() - started, reading.psnr, len(drawing.visible),
@@ -351,12 +353,13 @@ def _finish(run: Run, model: Any, steps: int, seconds: float, psnr: float, gauss
     return Summary(steps, seconds, psnr, gaussians, run.path, run.avatar, run.log, run.preview)
 
 
-def _end(run: Run, held: Checkpoint, device: torch.device, progress: Progress) -> Summary:
+def end(run: Run, held: Checkpoint, device: torch.device, progress: Progress) -> Summary:
     """Return the summary of a run whose last step is done; write its avatar if it was killed before that."""
     row = (Log(run.log).rows() or [{}])[-1]
     psnr, gaussians = float(row.get("psnr", "nan")), int(row.get("gaussians", "0"))
     if run.finished:
-        progress(f"{run.path}: finished already, at step {held.step}; --steps N goes on from there")
+        progress(f"{run.path}: finished already, at step {held.step}"
+                 + ("; --steps N goes on from there" if run.system in TRAINERS else ""))
         return Summary(held.step, held.seconds, psnr, gaussians, run.path, run.avatar, run.log, run.preview)
     with running(run.config(), run.checkpoints, device):
         store = store_of(run.frames("train"), run.config(), device, progress)
