@@ -1,8 +1,10 @@
 """What the eleven channels of FATE's maps mean: raw network output to Gaussian attributes, and back.
 
 Channels 0-2 colour (SH DC), 3 opacity (logit), 4-6 size (log metres at the canonical pose), 7-9 rotation (axis-angle in the
-triangle's frame), 10 offset along the normal. Source: FATE, section 3.3, and its released trainer, with one difference: that
-stores quaternions as (z, w, x, y) by mistake, ours are (w, x, y, z).
+triangle's frame), 10 offset along the normal, as a share of the run's `offset_limit`. Source: FATE, section 3.3, and its
+released trainer, with two differences. That stores quaternions as (z, w, x, y) by mistake, ours are (w, x, y, z). And of the
+offset's two tanh it takes the second one after the lookup; ours takes both before, so that maps hold lengths and not what
+becomes a length: they differ between texels, by less than a hundredth of an offset of microns.
 """
 
 import math
@@ -40,7 +42,7 @@ def activate(raw: Tensor, bounds: Bounds) -> dict[str, Tensor]:
     """Return attributes by the names of `FateAvatar`'s parameters from raw channels [11, ...]; channels first.
 
     colour tanh(x) 0.5 / C0; opacity x; size M - softplus(M - x - m), with m and M of `bounds`; rotation the quaternion of
-    the axis-angle 2 pi tanh(x), four channels; offset tanh(x), of which the avatar takes the tanh once more.
+    the axis-angle 2 pi tanh(x), four channels; offset tanh(tanh(x)), the tanh of the parameter.
     """
     color, opacity, scaling, rotation, offset = raw.split(tuple(PARTS.values()))
     return {
@@ -48,7 +50,7 @@ def activate(raw: Tensor, bounds: Bounds) -> dict[str, Tensor]:
         "opacity": opacity,
         "scaling": bounds.most - functional.softplus(bounds.most - scaling - bounds.mean),
         "rotation": _quat(torch.tanh(rotation) * (2 * math.pi)),
-        "offset": torch.tanh(offset),
+        "offset": torch.tanh(torch.tanh(offset)),
     }
 
 
@@ -62,7 +64,7 @@ def raw_of(attributes: dict[str, Tensor], bounds: Bounds) -> Tensor:
     scaling = bounds.most - bounds.mean - (room + torch.log(-torch.expm1(-room)))
     return torch.cat([atanh(attributes["color"] * (SH_C0 / 0.5)), attributes["opacity"].reshape(-1, 1), scaling,
                       atanh(_axis_angle(attributes["rotation"]) / (2 * math.pi)),
-                      atanh(attributes["offset"].reshape(-1, 1))], dim=1)
+                      atanh(torch.atanh(attributes["offset"].reshape(-1, 1)))], dim=1)
 
 
 def _quat(axis_angle: Tensor) -> Tensor:

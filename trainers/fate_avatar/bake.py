@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -11,12 +10,13 @@ from formats.codecs import bundle
 from formats.errors import CheckpointMismatch, FormatError, MissingAsset
 from formats.picture import psnr
 from trainers import checkpoint, settings
+from trainers.checkpoint import Checkpoint
 from trainers.device import device_name, pick_device
 from trainers.failures import running
-from trainers.fate_avatar.bake_config import PRESETS
-from trainers.fate_avatar.baking import Model
-from trainers.loop import Summary, fit
-from trainers.run import Run, describe
+from trainers.fate_avatar.bake_config import PRESETS, Config, check
+from trainers.fate_avatar.baking import Model, trained
+from trainers.loop import Summary, end, fit
+from trainers.run import CHECKPOINTS, Run, describe, store_of
 
 FOLDER, SYSTEM = "bake", "fate-bake"
 """Where in the run a bake lies, and what its `run.json` calls it."""
@@ -27,7 +27,6 @@ class BakeSummary:
     """What a bake came to."""
 
     training: Summary
-    gaussians: int
     map_size: int
     held_out: tuple[float, float] | None
     """Mean PSNR over the held-out pictures of the run and of the bake, dB; None without any."""
@@ -38,7 +37,7 @@ class BakeSummary:
         if self.held_out is not None:
             before, after = self.held_out
             said = [("PSNR held out: run, baked", f"{before:.2f} dB, {after:.2f} dB ({after - before:+.2f})")]
-        return [("maps", f"{self.map_size} x {self.map_size}"), ("Gaussians", str(self.gaussians)), *said,
+        return [("maps", f"{self.map_size} x {self.map_size}"), ("Gaussians", str(self.training.gaussians)), *said,
                 *(row for row in self.training.rows() if row[0] in ("steps", "time", "PSNR, training frames", "preview"))]
 
 
@@ -47,64 +46,99 @@ def bake(run: Path, out: Path, *, preset: str | None = None, steps: int | None =
          progress: Callable[[str], None] = lambda text: None) -> BakeSummary:
     """Bake the run in the folder `run` and write the bundle `out`; arguments as `trainers.bake`.
 
-    The bake is a run of its own in RUN/bake, with log, checkpoints (which hold the network) and preview; baking again
-    starts it anew.
+    The bake is a run of its own in RUN/bake, with log, checkpoints (which hold the network, see `trainers.fate_avatar.baking`),
+    preview and avatar, of which `out` is a copy; baking again starts it anew. `resume` goes on with the settings it was
+    started with; of a bake that is finished it only writes `out` again, for which neither the data nor torch's steps are
+    needed.
 
     Raises:
-        MissingAsset: There is no run, no checkpoint, or no data.
-        FormatError: A setting is wrong, or there is nothing to resume.
+        MissingAsset: There is no run, no checkpoint, no data, or nothing to resume.
+        FormatError: A setting is wrong, or `out` holds something else.
+        CheckpointMismatch: What `resume` was asked is not what the bake was started with, or its run has learned further since.
+        KeyboardInterrupt: It was stopped, and can be resumed.
     """
     out, source, place = Path(out), Run.open(Path(run), data), pick_device(device)
-    if source.latest_checkpoint() is None:
-        raise MissingAsset(f"{run}: there is no checkpoint yet; go on with `flameport train {source.system} --out {run} "
-                           "--resume`")
-    name = preset or (source.preset if source.preset in PRESETS else "paper")
-    config = settings.override(settings.preset_of(PRESETS, name, "fate bake"),
-                               dict(overrides) | ({} if steps is None else {"steps": str(steps)}))
-    frames = source.frames("train")
-    config = dataclasses.replace(config, source=str(Path(run).absolute()), steps=config.steps or config.epochs * len(frames),
-                                 background=source.config().background if "background" not in overrides else config.background,
-                                 size=config.size or source.config().size)
-    settings.check(config)
-    if config.map_size % 16 or config.map_size < 32:
-        raise FormatError(f"--set map_size={config.map_size}: expected a multiple of 16, from 32")
-    _check_writable(out)
-    with running(config, source.path / FOLDER / "checkpoints", place):
-        if resume:
-            made, held = _reopen(source, config)
-            config = made.config()
-        else:
-            about = describe(SYSTEM, name, config, source.dataset, source.data, source.about.get("edition"), source.head(),
-                             source.about["subject"], source.about["frames"], place)
-            made, held = Run.create(source.path / FOLDER, about, source.head()), None
-        store = made.store("train", place)
+    _check_out(out, source)
+    overrides = dict(overrides) | ({} if steps is None else {"steps": str(steps)})
+    again = f"flameport bake {run} --out {out} --resume"
+    if resume:
+        made, held = _reopen(source, preset, overrides)
+        if held is not None and held.step >= made.config().steps:
+            summary = end(made, held, place, progress)
+            _leave(made, out, progress)
+            return BakeSummary(summary, made.config().map_size, None)
+        config = made.config()
+    else:
+        made, held, config = None, None, _settings(source, preset, overrides)
+    with running(config, source.path / FOLDER / CHECKPOINTS, place):
+        store = store_of(source.frames("train"), config, place, progress)
         progress(f"baking {source.path.name} to {config.map_size} x {config.map_size} maps on {device_name(place)}")
-        model = Model(config, made.head(), store)
-        if held is not None and held.step >= config.steps:
-            held.restore(model, device=place)
-            raise FormatError(f"{made.path}: is finished already; its avatar is {made.avatar}")
-        summary = fit(made, model, store, place, held, progress)
-        bundle.write(bundle.read(made.avatar), out)
+        model = Model(config, source.head(), store)
+        if made is None:
+            about = describe(SYSTEM, preset or _preset_of(source), config, source.dataset, source.data,
+                             source.about.get("edition"), source.head(), source.about["subject"], source.about["frames"], place)
+            made = Run.create(source.path / FOLDER, about, source.head())
+        else:
+            made.note_resumed(0 if held is None else held.step, place)
+        summary = fit(made, model, store, place, held, progress, again)
+        _leave(made, out, progress)
         held_out = _held_out(source, made, model, place, progress)
-    return BakeSummary(summary, len(model), config.map_size, held_out)
+    return BakeSummary(summary, config.map_size, held_out)
 
 
-def _reopen(source: Run, config: Any) -> tuple[Run, Any]:
+def _preset_of(source: Run) -> str:
+    return source.preset if source.preset in PRESETS else "paper"
+
+
+def _settings(source: Run, preset: str | None, overrides: Mapping[str, str]) -> Config:
+    """Return the settings of a bake that starts."""
+    config = settings.override(settings.preset_of(PRESETS, preset or _preset_of(source), "fate bake"), overrides)
+    trained = source.config()
+    steps = config.steps or config.epochs * source.about["frames"]["train"]
+    config = dataclasses.replace(config, source=str(source.path.absolute()), steps=steps, size=config.size or trained.size,
+                                 background=config.background if "background" in overrides else trained.background)
+    check(config)
+    return config
+
+
+def _reopen(source: Run, preset: str | None, overrides: Mapping[str, str]) -> tuple[Run, Checkpoint | None]:
+    """Return the bake to go on with, after checking that what was asked is what it is, and its newest checkpoint."""
     folder = source.path / FOLDER
     if not folder.is_dir():
         raise MissingAsset(f"{folder}: there is no bake to go on with; leave --resume out")
     made = Run.open(folder, source.data)
-    different = [n for n in settings.changed(made.config(), config) if n not in ("log_every", "save_every", "source")]
-    if different:
-        raise CheckpointMismatch(f"{folder}: {', '.join(different)} differ from those this bake was started with; leave "
+    old = made.config()
+    new = settings.override(old, overrides)
+    told = [f"{n} is {getattr(old, n)}, asked is {getattr(new, n)}" for n in settings.changed(old, new)
+            if n not in ("log_every", "save_every")]
+    if preset not in (None, made.preset):
+        told.insert(0, f"--preset is {made.preset}, asked is {preset}")
+    if told:
+        raise CheckpointMismatch(f"{folder}: {', '.join(told)}; a bake goes on with the settings it was started with; leave "
                                  "--resume out to bake anew")
+    # The run may have moved since, and the bake with it.
+    config = dataclasses.replace(new, source=str(source.path.absolute()))
+    check(config)
+    made.about["config"] = settings.to_json(config)
     path = made.latest_checkpoint()
     return made, None if path is None else checkpoint.read(path)
 
 
-def _check_writable(out: Path) -> None:
+def _check_out(out: Path, source: Run) -> None:
+    """Raise what writing `out` would raise after the bake."""
+    where = out.resolve()
+    if where == source.avatar.resolve() or where.is_relative_to((source.path / FOLDER).resolve()):
+        raise FormatError(f"{out}: is where the run keeps its own; choose another --out")
     if out.is_dir() and any(out.iterdir()) and not (out / "avatar.json").is_file():
         raise FormatError(f"{out}: is a folder with something else in it; choose another --out")
+    if out.is_file() and out.suffix.lower() != ".zip":
+        raise FormatError(f"{out}: is a file, expected to write a folder; choose another --out")
+
+
+def _leave(made: Run, out: Path, progress: Callable[[str], None]) -> None:
+    """Write `out` from the avatar that the bake keeps."""
+    progress(f"writing {out}")
+    bundle.write(bundle.read(made.avatar), out)
 
 
 def _held_out(source: Run, made: Run, model: Model, place: torch.device,
@@ -113,11 +147,11 @@ def _held_out(source: Run, made: Run, model: Model, place: torch.device,
     if not source.about["frames"].get("test"):
         return None
     progress("drawing the held-out pictures, before and after")
+    before = trained(source, source.head(), model.store)[0]
     store = made.store("test", place)
-    before = source.load_model(place)[0]
     means = []
     with torch.no_grad():
-        for each in (before, model):
+        for each in (before, model.settle()):
             pictures = []
             for index in range(len(store)):
                 batch = store.batch(index)

@@ -4,13 +4,17 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
+from formats.errors import FormatError
+from trainers import settings
+
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of a bake; the default is the `paper` preset."""
+    """Settings of a bake; the default is the `paper` preset. Pictures are compared by the run's own terms and weights, which
+    are the paper's in a run of its preset; what is below is added to them."""
 
     source: str = ""
-    """Folder of the trained run that is baked; set by `flameport bake`."""
+    """Folder of the trained run that is baked; set by `flameport bake`, anew where a bake goes on."""
     steps: int = 0
     """Optimiser steps, one picture each; 0 for `epochs`."""
     epochs: int = 5
@@ -27,7 +31,9 @@ class Config:
     """Steps between checkpoints."""
 
     map_size: int = 512
-    """Texels across the maps; a multiple of 16."""
+    """Texels across the maps; a multiple of 16, from 32."""
+    albedo_size: int = 512
+    """Texels across the albedo, which is gathered from pictures of the baked avatar."""
     width: int = 64
     """Channels of the network's first level."""
     raster_size: int = 256
@@ -46,8 +52,6 @@ class Config:
     keep_weight: float = 0.0
     """Of the squared distance between looked-up maps and the run's own attributes, while pictures are drawn."""
 
-    perceptual_weight: float = 0.1
-    """Of the perceptual loss, or of what the run has in its place."""
     scale_weight: float = 0.1
     """Of the hinge on the ratio of a Gaussian's longest to its shortest axis."""
     scale_ratio: float = 9.0
@@ -62,3 +66,19 @@ PRESETS = {
                                 raster_size=0, lr=1e-2, lr_final=0.1, refine=False, rotation_weight=0.0),
 }
 """`paper`: as published, 512 maps. `demo`: the same graph at width 16 and 128 maps, for two processor cores."""
+
+
+def check(config: Config) -> None:
+    """Raise `FormatError` unless a bake can follow these settings."""
+    settings.check(config)
+    if config.map_size % 16 or config.map_size < 32:
+        raise FormatError(f"--set map_size={config.map_size}: expected a multiple of 16, from 32")
+    if 0 < config.raster_size < 16:
+        raise FormatError(f"--set raster_size={config.raster_size}: expected 0 for none, or a whole number from 16")
+    for name, low in (("width", 1), ("albedo_size", 16), ("raster_size", 0), ("warmup", 0), ("keep_weight", 0),
+                      ("scale_weight", 0), ("rotation_weight", 0), ("scale_ratio", 1)):
+        if getattr(config, name) < low:
+            raise FormatError(f"--set {name}={getattr(config, name)}: expected a number from {low}")
+    for name in ("lr", "lr_final"):
+        if getattr(config, name) <= 0:
+            raise FormatError(f"--set {name}={getattr(config, name)}: expected a number above 0")

@@ -5,8 +5,13 @@ layout, and the pictures train the network; head, places and canonical sizes are
 
 Maps follow `UVMaps` (row 0 at the top, texel centres at half texels, lookups bilinear, held at the border), where the
 authors' are upside down and put the first texel's centre on the border: half a texel apart, and nothing else.
+
+Of a bake stay: the maps in its bundle, rounded nowhere; and, in the newest checkpoint of RUN/bake, the network with its
+noise, moments and the tracking. `Run.open(RUN / "bake").load_model()` goes on from those (to edit, or to learn further),
+`kept_maps` makes the maps of them without the run's data; both give the bundle's maps to the bit, on the same machine.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +23,11 @@ from torch.nn import functional
 
 from formats.albedo import albedo_of
 from formats.avatar import Avatar
+from formats.errors import CheckpointMismatch, MissingAsset
 from formats.head_model import HeadModel
 from formats.texels import texels
 from formats.uv_maps import UVMaps
-from trainers import losses
+from trainers import checkpoint, losses
 from trainers.fate_avatar import avatar as leaving
 from trainers.fate_avatar.attributes import CHANNELS, Bounds, activate, raw_of
 from trainers.fate_avatar.bake_config import PRESETS, Config
@@ -31,7 +37,7 @@ from trainers.fate_avatar.unet import UNet
 from trainers.model import Batch, Drawing
 from trainers.run import Run
 
-__all__ = ["MAPS", "PRESETS", "Config", "Model"]
+__all__ = ["MAPS", "PRESETS", "Config", "Model", "kept_maps"]
 
 MAPS = {"offset": "local_position_uv", "rotation": "rot_delta_uv", "scaling": "local_scaling_uv",
         "opacity": "gs_opacity_uv", "color": "gs_features_uv"}
@@ -49,7 +55,6 @@ class Model(nn.Module):
 
     noise: Tensor
     uv: Tensor
-    warm: Tensor
 
     def __init__(self, config: Config, head: HeadModel, store: Any) -> None:
         """Make the bake of the run in the folder `config.source`.
@@ -66,9 +71,9 @@ class Model(nn.Module):
         super().__init__()
         self.config, self.store = config, store
         run = Run.open(Path(config.source))
-        self.source = FateAvatar(run.config(), head, store)
+        # A bake that goes on must find the run as it was.
+        self.source, self.source_step = trained(run, head, store)
         device = store.device
-        run.restore(self.source, device)
         for name, parameter in self.source.named_parameters():
             parameter.requires_grad_(config.refine and name.startswith("train_rows."))
         own = len(self.source)
@@ -76,7 +81,7 @@ class Model(nn.Module):
             # What maps should be where the run's own Gaussians are.
             self.bounds = Bounds.of(self.source.scaling)
             parts = {name: getattr(self.source, name).detach().clone() for name in MAPS}
-            self.target = raw_of(parts, self.bounds)
+            self.target = raw_of(parts | {"offset": torch.tanh(parts["offset"])}, self.bounds)
         self._add_raster()
         uvs, uv_faces = self.source.head_model.uvs, self.source.head_model.uv_faces
         assert uvs is not None and uv_faces is not None, "FateAvatar refuses such a head"
@@ -88,7 +93,7 @@ class Model(nn.Module):
         noise = torch.from_numpy(np.random.default_rng(config.seed).uniform(-1, 1, (1, CHANNELS, config.map_size,
                                                                                    config.map_size)).astype(np.float32))
         self.register_buffer("noise", noise.to(device))
-        self.register_buffer("warm", torch.zeros((), device=device))
+        self.warm = config.warmup == 0
         torch.manual_seed(config.seed)
         self.network = UNet(CHANNELS, config.width).to(device)
         with torch.no_grad():
@@ -134,7 +139,15 @@ class Model(nn.Module):
         """Let the source draw with `attributes` in place of its own."""
         for name, value in attributes.items():
             self.source._parameters.pop(name, None)
+            if name == "offset":
+                value = torch.atanh(value)  # of which the source takes the tanh; at most tanh(1)
             setattr(self.source, name, value[:, 0] if name in ("opacity", "offset") else value)
+
+    def settle(self) -> FateAvatar:
+        """Look the maps up once, without gradient, and return the source: it draws them until the next `render` here."""
+        with torch.no_grad():
+            self._fill(self.attributes())
+        return self.source
 
     def _warm_up(self) -> None:
         optimizer = torch.optim.Adam(self.network.parameters(), lr=WARMUP_RATE)
@@ -144,7 +157,7 @@ class Model(nn.Module):
             optimizer.zero_grad(set_to_none=True)
             self._distance().backward()
             optimizer.step()
-        self.warm.fill_(1)
+        self.warm = True
 
     def _distance(self) -> Tensor:
         """Return how far raw maps are from the run's own attributes, where its Gaussians are; mean of Huber distances."""
@@ -154,7 +167,7 @@ class Model(nn.Module):
 
     def render(self, batch: Batch) -> Drawing:
         """Return the picture of the baked avatar."""
-        if torch.is_grad_enabled() and self.config.warmup and not bool(self.warm):
+        if torch.is_grad_enabled() and not self.warm:
             self._warm_up()
         self._fill(self.attributes())
         return self.source.render(batch)
@@ -184,33 +197,30 @@ class Model(nn.Module):
 
     def refit(self, *args: Any, **kwargs: Any) -> None:
         """Fit the tracking of other frames, as `FateAvatar.refit`."""
-        with torch.no_grad():
-            held = {name: value.detach() for name, value in self.attributes().items()}
-        self._fill(held)
-        self.source.refit(*args, **kwargs)
+        self.settle().refit(*args, **kwargs)
 
     def to_avatar(self) -> Avatar:
         """Return the baked avatar: its maps, and the Gaussians that lie on them."""
         with torch.no_grad():
             maps = self.maps()
-            self._fill(self.attributes())
-        source = self.source
+        source = self.settle()
         images = {MAPS[name]: value.permute(1, 2, 0).cpu().numpy() for name, value in maps.items()}
         # The offset is one number along the normal; the name stands for a position in the triangle's frame.
-        along = source.config.offset_limit * np.tanh(images[MAPS["offset"]].astype(np.float64))
-        images[MAPS["offset"]] = np.concatenate([0 * along, along, 0 * along], axis=2).astype(np.float32)
+        along = np.float32(source.config.offset_limit) * images[MAPS["offset"]]
+        images[MAPS["offset"]] = np.concatenate([0 * along, along, 0 * along], axis=2)
         size = self.config.map_size
         mask = np.zeros(size * size, bool)
         mask[texels(source.head_model, size)[0]] = True
         bare = leaving.avatar_of(source)
-        albedo = albedo_of(bare, max(size, 512))
-        return Avatar(head=bare.head, layers=bare.layers, sequence=bare.sequence, meta=bare.meta,
-                      maps=UVMaps({**images, "albedo": albedo}, mask.reshape(size, size)))
+        images["albedo"] = albedo_of(bare, self.config.albedo_size)
+        meta = dataclasses.replace(bare.meta, source=f"{Path(self.config.source).name}, baked")
+        return dataclasses.replace(bare, meta=meta, maps=UVMaps(images, mask.reshape(size, size)))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """Return the network, its noise, and the tracking."""
+        """Return the network, its noise, the tracking, and what maps need to be understood: `bounds` and `source_step`."""
         held = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        held |= {"noise": self.noise, "warm": self.warm}
+        held |= {"noise": self.noise, "warm": torch.tensor(self.warm), "source_step": torch.tensor(self.source_step),
+                 "bounds": torch.tensor(dataclasses.astuple(self.bounds), dtype=torch.float64)}
         if self.source.train_rows is not None:
             held |= {f"train_rows.{k}": v for k, v in self.source.train_rows.state_dict().items()}
         return held
@@ -219,17 +229,60 @@ class Model(nn.Module):
         """Take back what `state_dict` gave.
 
         Raises:
-            RuntimeError: Names or shapes are not this model's.
+            RuntimeError: Names or shapes are not this model's, or the run has learned further since.
         """
-        def part(name: str) -> dict[str, Tensor]:
-            return {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
-
+        if int(state["source_step"]) != self.source_step:
+            raise RuntimeError(f"it baked the run at step {int(state['source_step'])}, which is at step {self.source_step} "
+                               "now; bake anew")
         if state["noise"].shape != self.noise.shape:
             raise RuntimeError(f"'noise' is {list(state['noise'].shape)}, expected {list(self.noise.shape)}")
-        self.network.load_state_dict(part("network"))
+        self.network.load_state_dict(_part(state, "network"))
         with torch.no_grad():
             self.noise.copy_(state["noise"])
-            self.warm.copy_(state["warm"])
+        self.warm = bool(state["warm"])
+        self.bounds = Bounds(*state["bounds"].tolist())
         if self.source.train_rows is not None:
-            self.source.train_rows.load_state_dict(part("train_rows"))
+            self.source.train_rows.load_state_dict(_part(state, "train_rows"))
         return None
+
+
+def trained(run: Run, head: HeadModel, store: Any) -> tuple[FateAvatar, int]:
+    """Return the model of a trained run, for the frames of `store`, and its step.
+
+    It draws without a graph, which would go on drawing the Gaussians that it was captured with.
+
+    Raises:
+        MissingAsset: There is no checkpoint yet.
+        CheckpointMismatch: It does not fit.
+    """
+    model = FateAvatar(dataclasses.replace(run.config(), cuda_graph=False, init_color="gray"), head, store)
+    return model, run.restore(model, store.device).step
+
+
+def kept_maps(run: Run, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Return the maps [C, H, W] that the newest checkpoint of a bake makes, by the trainer's names, as `Model.maps`.
+
+    Args:
+        run: RUN/bake.
+        device: Where to make them.
+
+    Raises:
+        MissingAsset: There is no checkpoint yet.
+        CheckpointMismatch: It is not of this bake.
+    """
+    path = run.latest_checkpoint()
+    if path is None:
+        raise MissingAsset(f"{run.path}: there is no checkpoint yet; go on with its bake by --resume")
+    state = checkpoint.read(path).model
+    network = UNet(CHANNELS, run.config().width).to(device)
+    try:
+        network.load_state_dict(_part(state, "network"))
+        noise, bounds = state["noise"].to(device), Bounds(*state["bounds"].tolist())
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointMismatch(f"{path}: does not fit this bake: {' '.join(str(error).split())}") from error
+    with torch.no_grad():
+        return activate(network(noise)[0], bounds)
+
+
+def _part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
