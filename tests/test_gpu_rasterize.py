@@ -76,11 +76,11 @@ def test_picture_is_the_definitions(name: str) -> None:
 
 
 def test_opaque_gaussians_differ_by_the_cap_only() -> None:
-    """Above 0.99 gsplat's own cap is another; what its module's text promises about it."""
+    """Above 0.99 gsplat's own cap is another, and a pixel may end one Gaussian early: what its module's text says of both."""
     tensors = head_tensors(15000, 0.002, 0.4, 9, (0.99, 1.0))
     on_gpu = drawn([t.cuda() for t in tensors], FRONT, RenderOptions(), "cuda").rgb.cpu()
     off = (on_gpu - drawn(tensors, FRONT, RenderOptions(), "cpu").rgb).abs()
-    assert off.max() < 0.025 and off.mean() < 1e-3
+    assert off.max() < 0.1 and off.mean() < 1e-3 and (off > 0.02).float().mean() < 0.01
 
 
 def test_gradients_are_the_cpus() -> None:

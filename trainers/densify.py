@@ -1,12 +1,15 @@
 """Gaussians that come and go while an optimiser keeps its memory of those that stay."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
+
+from trainers.cuda_graph import capture, copy_all
 
 
 def reindex(optimizers: Iterable[Optimizer], old: Parameter, rows: Tensor, fresh: int = 0) -> Parameter:
@@ -89,9 +92,22 @@ class ScreenGradients:
     def __init__(self, count: int, device: torch.device | str) -> None:
         self.total = torch.zeros(count, device=device)
         self.seen = torch.zeros(count, device=device)
+        self._graph: Any = None
+        self._key: tuple[int, ...] = ()
+        self._given: list[Tensor] = []
 
     def add(self, gradient: Tensor, visible: Tensor, width: int, height: int) -> None:
         """Take in one picture's gradient [N, 2] in pixels."""
+        if not gradient.is_cuda:
+            return self._add(gradient, visible, width, height)
+        key = (len(gradient), self.total.data_ptr(), self.seen.data_ptr(), width, height)
+        if key != self._key:
+            self._given, self._key = [gradient.clone(), visible.clone()], key
+            self._graph, _ = capture(lambda: self._add(*self._given, width, height))
+        copy_all(self._given, [gradient, visible])
+        self._graph.replay()
+
+    def _add(self, gradient: Tensor, visible: Tensor, width: int, height: int) -> None:
         pull = torch.hypot(gradient[:, 0] * (width / 2), gradient[:, 1] * (height / 2))
         self.total += torch.where(visible, pull, torch.zeros_like(pull))
         self.seen += visible

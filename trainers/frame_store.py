@@ -76,6 +76,11 @@ class FrameStore:
         self.Ks = self._tensor(np.stack([c.K for c in cameras]))
         """Pixels, [T, 3, 3]."""
         self.background = self._tensor(np.asarray(background, np.float32))
+        # Rows of all that, once: ten look-ups a frame would take longer than compositing it.
+        columns = [getattr(self.motion, name).unbind() for name in FIELDS]
+        self._motions = [Motion(**dict(zip(FIELDS, row, strict=True))) for row in zip(*columns, strict=True)]
+        self._views = [View(viewmat, K, self.width, self.height)
+                       for viewmat, K in zip(self.viewmats.unbind(), self.Ks.unbind(), strict=True)]
 
     def _tensor(self, value: np.ndarray) -> Tensor:
         return torch.tensor(value, dtype=torch.float32, device=self.device)
@@ -103,7 +108,7 @@ class FrameStore:
 
     def view(self, index: int) -> View:
         """Return one frame's camera; its tensors are rows of the store's."""
-        return View(self.viewmats[index], self.Ks[index], self.width, self.height)
+        return self._views[index]
 
     def batch(self, index: int, background: Background | None = None) -> Batch:
         """Return one frame, composited.
@@ -115,8 +120,7 @@ class FrameStore:
         ground = self.background if background is None else torch.as_tensor(background, dtype=torch.float32,
                                                                              device=self.device)
         rgb, mask = composite(self.pictures[index].to(self.device, non_blocking=True), ground)
-        motion = Motion(**{name: getattr(self.motion, name)[index] for name in FIELDS})
-        return Batch(index, self.frames.split, rgb, mask, self.view(index), motion, ground)
+        return Batch(index, self.frames.split, rgb, mask, self._views[index], self._motions[index], ground)
 
     def numpy_picture(self, index: int) -> UInt8[np.ndarray, "H W 4"]:
         """Return one frame's picture as straight 8-bit RGBA."""

@@ -10,8 +10,9 @@ Where its picture is another than the definition's:
   pixels within sqrt(2 ln(o / 0.99)) standard deviations of the centre (0.14 for o = 1) differ, by 0.009 of alpha at
   most. Opacities clamped to 0.99 would be wrong by up to 0.0099 over the whole of such a Gaussian instead, and those
   would lose their gradient.
-- It stops before the Gaussian that would leave less than 1e-4 of what lies behind, so up to 0.01 (behind an alpha of
-  0.99) is left to the background where the definition goes on.
+- It stops before the Gaussian of alpha a that would leave 1e-4 or less of what lies behind. What is left to the background
+  then, where the definition goes on, is at most 1e-4 / (1 - a) of a pixel: up to 0.01 for opacities up to 0.99, and up to
+  0.1 at the middle of Gaussians that reach gsplat's cap (0.045 in front of one of them is enough for it to be left out).
 - Single precision: pixels where alpha is within rounding of 1/255 may differ by a step, equal depths may swap.
 - Numbers that are not finite are not looked for; a Gaussian that has them is drawn as gsplat sees fit.
 """
@@ -49,11 +50,12 @@ def draw(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, rgb: T
     radii, centres, depths, conics, _ = gsplat.fully_fused_projection(
         means, None, quats, scales, view.viewmat[None].float(), view.K[None].float(), width, height, eps2d=low_pass,
         near_plane=near, packed=False, opacities=opacities)
-    means2d = centres[0]
+    # Axes come and go as views: a look-up of row 0 would be a copy of everything in the backward pass.
+    means2d = centres.squeeze(0)
     across, down = -(-width // TILE), -(-height // TILE)
     _, keys, ids = gsplat.isect_tiles(centres, radii, depths, TILE, across, down, packed=False)
     offsets = gsplat.isect_offset_encode(keys, 1, across, down).reshape(1, down, across)
     picture, alpha = gsplat.rasterize_to_pixels(
         means2d[None], conics, rgb[None], opacities[None], width, height, TILE, offsets, ids,
         backgrounds=background[None].float(), packed=False)
-    return Drawing(picture[0], alpha[0, ..., 0], means2d, (radii[0] > 0).all(dim=-1), {})
+    return Drawing(picture.squeeze(0), alpha.squeeze(0).squeeze(-1), means2d, (radii.squeeze(0) > 0).all(dim=-1), {})

@@ -17,22 +17,22 @@ from formats.conventions import logit
 from formats.head_model import HeadModel
 from formats.lip_seal import seal_lips
 from trainers import losses
-from trainers.deform import PosedTorchHead, TorchFaceBinding, TorchHead
+from trainers.cuda_graph import TensorFunction, graphed
+from trainers.deform import TorchFaceBinding, TorchHead
 from trainers.densify import ScreenGradients, draw_rows, forget, random_barycentric, reindex, swap
 from trainers.fate_avatar import initial
 from trainers.fate_avatar.avatar import avatar_of
 from trainers.fate_avatar.config import Config
-from trainers.fate_avatar.refinement import Refinement, shift
+from trainers.fate_avatar.refinement import Refinement
 from trainers.fate_avatar.sampling import sample
-from trainers.fate_avatar.scene import Scene, SceneGraph, scene_of
+from trainers.fate_avatar.scene import GAUSSIANS, HEAD, Scene, SceneGraphs, scene_of, terms_of
+from trainers.graph_adam import GraphAdam
 from trainers.model import Batch, Drawing, Motion
 from trainers.rasterize import rasterize
 from trainers.triangles import triangle_frames
 
-PER_GAUSSIAN = ("color", "opacity", "scaling", "rotation", "offset")
-"""Parameters with one row per Gaussian; also the names of their learning rates."""
-PER_HEAD = ("vertices", "expressions", "correctives")
-"""Parameters of the personalised head, likewise."""
+PER_GAUSSIAN, PER_HEAD = GAUSSIANS, HEAD
+"""Names of parameters, and of their learning rates: with one row per Gaussian, and of the personalised head."""
 FEWEST = 16
 """Gaussians that pruning leaves, however faint."""
 
@@ -99,8 +99,8 @@ class FateAvatar(nn.Module):
         self.laplacian = losses.UniformLaplacian(self.head.faces, vertices)
         self.perceptual = self._perceptual_loss()
         self.gradients = ScreenGradients(count, device)
+        self._comparisons: dict[tuple[int, ...], tuple[tuple[str, ...], TensorFunction]] = {}
         self._optimizers = self._make_optimizers()
-        self._graph: SceneGraph | None = None
         self._riding()
 
     # --- Making -------------------------------------------------------------------------------------------------------
@@ -122,8 +122,8 @@ class FateAvatar(nn.Module):
 
         # eps as in 3DGS for Gaussians: their gradients are tiny, being shares of a mean over pixels.
         made: dict[str, torch.optim.Optimizer] = {
-            "gaussians": torch.optim.Adam(groups(PER_GAUSSIAN), eps=1e-15, fused=True),
-            "head": torch.optim.Adam(groups(PER_HEAD), fused=True)}
+            "gaussians": GraphAdam(groups(PER_GAUSSIAN), eps=1e-15),
+            "head": GraphAdam(groups(PER_HEAD))}
         if self.train_rows is not None:
             made["frames"] = self.train_rows.optimizer(*self._frame_rates())
         return made
@@ -144,7 +144,7 @@ class FateAvatar(nn.Module):
         """Make what depends on which Gaussians there are."""
         self.binding = TorchFaceBinding(self.head, self.face_index, self.barycentric, "face", "double_area", "edge_height")
         self.log_canonical = self.canonical_size[self.face_index].log()[:, None]
-        self._graph = None
+        self._graphs = SceneGraphs()
 
     def __len__(self) -> int:
         return len(self.face_index)
@@ -155,84 +155,66 @@ class FateAvatar(nn.Module):
         """Return the corrections of a split, where there are any."""
         return self.train_rows if split == "train" else self.test_rows
 
-    def pose(self, motion: Motion) -> PosedTorchHead:
-        """Return the personalised head."""
-        return self.head.pose(motion, self.vertices, self.expressions,
-                              self.correctives if self.head.corrective_count else None)
+    def values(self) -> dict[str, Tensor]:
+        """Return what is learned, by name, without the tracking's corrections."""
+        return {name: getattr(self, name) for name in (*PER_GAUSSIAN, *PER_HEAD)}
 
     def scene(self, motion: Motion) -> Scene:
-        """Return the Gaussians and the head at `motion`; on CUDA a replayed graph, with FLAME's own head where it is used."""
-        c = self.config
-        flame = bool(c.laplacian_weight or c.flame_weight or c.normal_weight)
-        if not (self.color.is_cuda and c.cuda_graph):
-            return scene_of(self, motion, flame=False)
-        if self._graph is None:
-            with torch.enable_grad():  # a picture without gradients may come first
-                self._graph = SceneGraph(self, motion, flame)
-        return self._graph(motion)
+        """Return the Gaussians and the head at `motion`."""
+        return scene_of(self, self.values(), motion)
 
     def render(self, batch: Batch) -> Drawing:
         """Return the picture at the batch's motion and camera, with the corrections of its frame where there are any.
 
-        `extra` holds the `scene` and the corrected `motion`.
+        `extra` holds the `scene`.
         """
-        motion, moved = batch.motion, None
-        rows = self.rows(batch.split)
-        if rows is not None:
-            motion, moved = rows.correct(batch.index, motion)
-        scene = self.scene(motion)
-        means = scene.means if moved is None else scene.means + shift(batch.view, moved)
-        drawing = rasterize(means, scene.quats, scene.scales, scene.opacities, scene.rgb, batch.view, batch.background)
+        rows, values = self.rows(batch.split), self.values()
+        corrections = () if rows is None else rows.row(batch.index)
+        if self._replays:
+            scene = self._graphs(self, values, batch, corrections)
+        else:
+            scene = scene_of(self, values, batch.motion, corrections, batch.view)
+        drawing = rasterize(scene.shown, scene.quats, scene.scales, scene.opacities, scene.rgb, batch.view, batch.background)
         if drawing.means2d.requires_grad:
             drawing.means2d.retain_grad()
-        drawing.extra = {**drawing.extra, "scene": scene, "motion": motion}
+        drawing.extra = {**drawing.extra, "scene": scene}
         return drawing
+
+    @property
+    def _replays(self) -> bool:
+        return self.color.is_cuda and self.config.cuda_graph
 
     # --- Learning -----------------------------------------------------------------------------------------------------
 
     def losses(self, batch: Batch, drawing: Drawing) -> dict[str, Tensor]:
         """Return the weighted terms: those of the picture, of the Gaussians, and of the head."""
-        c = self.config
-        terms = self.picture_losses(batch, drawing)
-        if c.scale_weight:
-            terms["scale"] = c.scale_weight * losses.ratio_hinge(self.scaling, c.scale_ratio)
-        if c.rotation_weight:
-            terms["rotation"] = c.rotation_weight * losses.tilt(self.rotation)
-        if c.laplacian_weight or c.flame_weight or c.normal_weight:
-            terms |= self._head_losses(drawing)
-        return terms
+        return self.picture_losses(batch, drawing) | terms_of(self, self.values(), drawing.extra["scene"])
 
     def picture_losses(self, batch: Batch, drawing: Drawing) -> dict[str, Tensor]:
-        """Return the terms that compare pictures."""
+        """Return the terms that compare pictures; on CUDA a replayed graph, but for a perceptual network."""
+        if not (self._replays and self.perceptual is None and drawing.rgb.requires_grad):
+            return self._compare(drawing.rgb, batch.rgb)
+        size = tuple(drawing.rgb.shape)
+        if size not in self._comparisons:
+            names = tuple(self._compare(drawing.rgb.detach(), batch.rgb))
+            self._comparisons[size] = names, graphed(lambda *pair: tuple(self._compare(*pair).values()),
+                                                     (drawing.rgb, batch.rgb))
+        names, compare = self._comparisons[size]
+        return dict(zip(names, compare(drawing.rgb, batch.rgb), strict=True))
+
+    def _compare(self, image: Tensor, target: Tensor) -> dict[str, Tensor]:
         c = self.config
         distance = losses.l1 if c.rgb_loss == "l1" else losses.l2
-        terms = {"rgb": c.rgb_weight * distance(drawing.rgb, batch.rgb)}
+        terms = {"rgb": c.rgb_weight * distance(image, target)}
         if self.perceptual is not None and c.perceptual_weight:
-            terms["perceptual"] = c.perceptual_weight * self.perceptual(drawing.rgb, batch.rgb)
+            terms["perceptual"] = c.perceptual_weight * self.perceptual(image, target)
         elif self.perceptual is None and c.substitute != "none" and c.substitute_weight:
             other = losses.gradient if c.substitute == "gradient" else losses.dssim
-            terms[c.substitute] = c.substitute_weight * other(drawing.rgb, batch.rgb)
-        return terms
-
-    def _head_losses(self, drawing: Drawing) -> dict[str, Tensor]:
-        """Return the terms that hold the personalised head near FLAME's at the same motion, which gets no gradient."""
-        c, scene = self.config, drawing.extra["scene"]
-        vertices, flame = scene.vertices, scene.flame
-        if flame is None:
-            with torch.no_grad():
-                flame = self.head.pose(drawing.extra["motion"]).vertices
-        moved, terms = vertices - flame, {}
-        if c.laplacian_weight:
-            terms["laplacian"] = c.laplacian_weight * losses.square_length(self.laplacian(moved))
-        if c.flame_weight:
-            terms["flame"] = c.flame_weight * losses.square_length(moved)
-        if c.normal_weight:
-            normals = [triangle_frames(v, self.head.faces)[0][:, :, 1] for v in (vertices, flame)]
-            terms["normal"] = c.normal_weight * (1 - (normals[0] * normals[1]).sum(dim=1)).mean()
+            terms[c.substitute] = c.substitute_weight * other(image, target)
         return terms
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """Return Adam for Gaussians and for the head, and SparseAdam for the training frames' corrections."""
+        """Return Adam for Gaussians and for the head, and `RowAdam` for the training frames' corrections."""
         return self._optimizers
 
     def after_step(self, step: int, drawing: Drawing) -> None:
@@ -321,7 +303,6 @@ class FateAvatar(nn.Module):
         try:
             for parameter in learning:
                 parameter.requires_grad_(False)
-            self._graph = None
             for index in range(len(store)):
                 batch = store.batch(index)
                 for _ in range(steps):
@@ -333,7 +314,6 @@ class FateAvatar(nn.Module):
         finally:
             for parameter in learning:
                 parameter.requires_grad_(True)
-            self._graph = None
 
     # --- Leaving and coming back --------------------------------------------------------------------------------------
 

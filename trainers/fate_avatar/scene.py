@@ -1,22 +1,35 @@
-"""From a motion to Gaussians in the world: one function of tensors, replayed as a CUDA graph on a GPU.
+"""From a motion to Gaussians in the world, and the terms that hold them in place: one function of tensors.
 
-Posing and binding are some two hundred small kernels; launching them one by one takes longer than drawing. A graph replays
-them in one launch. It is made again whenever Gaussians come or go.
+On a GPU a graph replays it (`trainers.cuda_graph`): some two hundred small kernels, which would take longer to launch than
+to run. A graph is made again whenever Gaussians come or go.
 """
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from formats.conventions import SH_C0
-from trainers.model import Motion
+from trainers import losses
+from trainers.cuda_graph import graphed
+from trainers.fate_avatar.refinement import corrected, shift
+from trainers.model import Batch, Motion, View
+from trainers.triangles import triangle_frames
 
 if TYPE_CHECKING:
     from trainers.fate_avatar.model import FateAvatar
 
 MOTION = tuple(field.name for field in fields(Motion))
+
+GAUSSIANS = ("color", "opacity", "scaling", "rotation", "offset")
+"""What is learned with one row per Gaussian."""
+HEAD = ("vertices", "expressions", "correctives")
+"""What is learned of the personalised head."""
+
+Values = Mapping[str, Tensor]
+"""What is learned, by the names of `FateAvatar`'s parameters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +37,8 @@ class Scene:
     """What is drawn, world space. From a graph: good until the next scene is made."""
 
     means: Tensor
+    shown: Tensor
+    """`means` moved by what the camera's correction comes to: what is drawn from the tracked camera."""
     quats: Tensor
     """Not unit."""
     scales: Tensor
@@ -31,62 +46,104 @@ class Scene:
     rgb: Tensor
     vertices: Tensor
     """[V, 3] of the personalised head."""
-    flame: Tensor | None
-    """[V, 3] of the head without what was learned, at the same motion, without gradient; where it is asked for."""
+    motion: Motion | None
+    """With corrections; None from a graph."""
+    terms: Mapping[str, Tensor] | None
+    """`terms_of` it, where a graph has them already."""
 
 
-def scene_of(model: "FateAvatar", motion: Motion, flame: bool) -> Scene:
+PARTS = ("means", "shown", "quats", "scales", "opacities", "rgb", "vertices")
+"""The tensors of a scene, in order."""
+
+
+def scene_of(model: "FateAvatar", values: Values, motion: Motion, corrections: tuple[Tensor, ...] = (),
+             view: View | None = None) -> Scene:
     """Return the scene at `motion`, kernel by kernel.
 
     mean = sum_i w_i v_i + limit tanh(offset) (v1 - v0) x (v2 - v0); scale = exp(scaling) k / k_canonical; quat =
     quat(axes) rotation; opacity = sigmoid(opacity); rgb = max(0, 0.5 + C0 color). Source: FATE, section 3.1.
+
+    Args:
+        model: What does not learn: the head's tables, where Gaussians ride, settings.
+        values: What does.
+        motion: Of one frame.
+        corrections: That frame's row of a `Refinement`, where there is one.
+        view: The camera; corrections need it.
     """
-    posed = model.pose(motion)
-    along = model.config.offset_limit * torch.tanh(model.offset)
+    moved = None
+    if corrections:
+        assert view is not None
+        motion, moved = corrected(motion, corrections[0], corrections[1]), shift(view, corrections[2])
+    posed = model.head.pose(motion, values["vertices"], values["expressions"],
+                            values["correctives"] if model.head.corrective_count else None)
+    along = model.config.offset_limit * torch.tanh(values["offset"])
     zero = torch.zeros_like(along)
-    means, quats, scales = model.binding.bind(posed, torch.stack([zero, along, zero], dim=1), model.rotation,
-                                              torch.exp(model.scaling - model.log_canonical))
-    plain = None
-    if flame:
-        with torch.no_grad():
-            plain = model.head.pose(motion).vertices
-    return Scene(means, quats, scales, torch.sigmoid(model.opacity), torch.relu(0.5 + SH_C0 * model.color),
-                 posed.vertices, plain)
+    means, quats, scales = model.binding.bind(posed, torch.stack([zero, along, zero], dim=1), values["rotation"],
+                                              torch.exp(values["scaling"] - model.log_canonical))
+    return Scene(means, means if moved is None else means + moved, quats, scales, torch.sigmoid(values["opacity"]),
+                 torch.relu(0.5 + SH_C0 * values["color"]), posed.vertices, motion, None)
 
 
-class SceneGraph:
-    """`scene_of` of one model as a pair of CUDA graphs, forward and backward, for the sizes it has now."""
+def terms_of(model: "FateAvatar", values: Values, scene: Scene) -> dict[str, Tensor]:
+    """Return the weighted terms that see no picture: of sizes, of turns, and those that hold the personalised head near
+    FLAME's at the same motion, which gets no gradient."""
+    if scene.terms is not None:
+        return dict(scene.terms)
+    c, terms = model.config, {}
+    if c.scale_weight:
+        terms["scale"] = c.scale_weight * losses.ratio_hinge(values["scaling"], c.scale_ratio)
+    if c.rotation_weight:
+        terms["rotation"] = c.rotation_weight * losses.tilt(values["rotation"])
+    if not (c.laplacian_weight or c.flame_weight or c.normal_weight):
+        return terms
+    assert scene.motion is not None
+    with torch.no_grad():
+        flame = model.head.pose(scene.motion).vertices
+    moved = scene.vertices - flame
+    if c.laplacian_weight:
+        terms["laplacian"] = c.laplacian_weight * losses.square_length(model.laplacian(moved))
+    if c.flame_weight:
+        terms["flame"] = c.flame_weight * losses.square_length(moved)
+    if c.normal_weight:
+        normals = [triangle_frames(v, model.head.faces)[0][:, :, 1] for v in (scene.vertices, flame)]
+        terms["normal"] = c.normal_weight * (1 - (normals[0] * normals[1]).sum(dim=1)).mean()
+    return terms
 
-    def __init__(self, model: "FateAvatar", motion: Motion, flame: bool) -> None:
-        self.flame = flame
-        # Gradients arrive from the graph's own stream, on purpose; newer versions of torch warn of it.
-        quiet = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
-        if quiet is not None:
-            quiet(False)
-        learning = model.train_rows is not None or model.test_rows is not None
-        # Eyelids carry a gradient only where the data has them; a graph must know before.
-        samples = [getattr(motion, name).detach().clone().requires_grad_(
-            learning and name != "translation" and (name != "eyelids" or model.has_eyelids)) for name in MOTION]
-        self.replay: Any = torch.cuda.make_graphed_callables(_Whole(model, flame), tuple(samples), allow_unused_input=True)
 
-    def __call__(self, motion: Motion) -> Scene:
-        """Return the scene at `motion`, in one launch."""
-        made = self.replay(*(getattr(motion, name) for name in MOTION))
-        means, quats, scales, opacities, rgb, vertices = made[:6]
-        return Scene(means, quats, scales, opacities, rgb, vertices, made[6] if self.flame else None)
+class SceneGraphs:
+    """`scene_of` and `terms_of` of one model as CUDA graphs, for the sizes it has now: one for training, one for looking."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[object, ...], tuple[Callable[..., tuple[Tensor, ...]], list[str]]] = {}
+
+    def __call__(self, model: "FateAvatar", values: Values, batch: Batch, corrections: tuple[Tensor, ...]) -> Scene:
+        """Return the scene of a frame, in one launch."""
+        args = (*(getattr(batch.motion, name) for name in MOTION), batch.view.viewmat, *corrections, *values.values())
+        key = (torch.is_grad_enabled(), len(corrections), *(_kind(value) for value in values.values()))
+        if key not in self._made:
+            self._made[key] = self._capture(model, batch.view, tuple(values), len(corrections), args)
+        replay, names = self._made[key]
+        parts, terms = (made := replay(*args))[:len(PARTS)], made[len(PARTS):]
+        return Scene(*parts, motion=None, terms=dict(zip(names, terms, strict=True)) if names else None)
+
+    def _capture(self, model: "FateAvatar", view: View, of: tuple[str, ...], corrections: int,
+                 args: tuple[Tensor, ...]) -> tuple[Callable[..., tuple[Tensor, ...]], list[str]]:
+        names: list[str] = []
+        learning = torch.is_grad_enabled() and model.vertices.requires_grad
+
+        def work(*given: Tensor) -> tuple[Tensor, ...]:
+            motion = Motion(**dict(zip(MOTION, given, strict=False)))
+            rest = given[len(MOTION) + 1:]
+            values = dict(zip(of, rest[corrections:], strict=True))
+            scene = scene_of(model, values, motion, rest[:corrections], replace(view, viewmat=given[len(MOTION)]))
+            terms = terms_of(model, values, scene) if learning else {}
+            names[:] = terms
+            return (*(getattr(scene, name) for name in PARTS), *terms.values())
+
+        return graphed(work, args), names
 
 
-class _Whole(nn.Module):
-    """`scene_of` as a module whose parameters are the model's: what a graph of a backward pass needs to see."""
-
-    def __init__(self, model: "FateAvatar", flame: bool) -> None:
-        super().__init__()
-        self.__dict__["model"] = model  # not a submodule: its optimisers and rows are no part of this
-        self.flame = flame
-        for name in ("color", "opacity", "scaling", "rotation", "offset", "vertices", "expressions", "correctives"):
-            setattr(self, name, getattr(model, name))
-
-    def forward(self, *motion: Tensor) -> tuple[Tensor, ...]:
-        scene = scene_of(self.__dict__["model"], Motion(**dict(zip(MOTION, motion, strict=True))), self.flame)
-        made = (scene.means, scene.quats, scene.scales, scene.opacities, scene.rgb, scene.vertices)
-        return made if scene.flame is None else (*made, scene.flame)
+def _kind(value: Tensor) -> tuple[object, ...]:
+    """Return what a graph takes for granted about a tensor: of a parameter its place, of others their size."""
+    parameter = isinstance(value, nn.Parameter)
+    return parameter, value.data_ptr() if parameter else 0, len(value), value.requires_grad

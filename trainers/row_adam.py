@@ -1,0 +1,123 @@
+"""Adam for tables of which a step sees a few rows: `torch.optim.SparseAdam`'s numbers in a handful of launches.
+
+SparseAdam takes dozens of kernels per table; here a step on a CPU is fifteen operations on the rows that were seen, and
+one replayed graph for all tables on a GPU. Kingma and Ba, "Adam: A method for stochastic optimization", ICLR 2015.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainers.cuda_graph import capture, copy_all
+
+
+@dataclass(frozen=True, eq=False)
+class _Visit:
+    """One table's part of a step."""
+
+    table: Tensor
+    """[T, W], and its moments."""
+    mean: Tensor
+    square: Tensor
+    rows: Tensor
+    """int64 [n], each once."""
+    gradient: Tensor
+    """Of these rows, [n, W]."""
+    length: float
+    """Of the step: lr sqrt(1 - b2^t) / (1 - b1^t)."""
+    betas: tuple[float, float]
+    eps: float
+
+
+class RowAdam(torch.optim.Optimizer):
+    """Adam of rows with sparse gradients: others keep their numbers and their moments, and share the step count.
+
+    State and numbers are `torch.optim.SparseAdam`'s, whose checkpoints it takes.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+                 eps: float = 1e-8) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+        self._graph: _Graph | None = None
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Move the rows that the gradients hold.
+
+        Raises:
+            RuntimeError: A gradient is not sparse.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        visits = [self._visit(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if visits and all(visit.table.is_cuda for visit in visits):
+            if self._graph is None or not self._graph.fits(visits):
+                self._graph = _Graph(visits)
+            self._graph.move(visits)
+            return loss
+        for visit in visits:
+            _move(visit, visit.rows, visit.gradient, visit.length)
+        return loss
+
+    def _visit(self, group: dict[str, Any], p: Tensor) -> _Visit:
+        gradient = p.grad
+        assert gradient is not None
+        if not gradient.is_sparse:
+            raise RuntimeError("RowAdam takes sparse gradients; use Adam for dense ones")
+        if gradient._nnz() > 1:
+            gradient = gradient.coalesce()  # a row that was seen twice moves once, by the sum
+        state = self.state[p]
+        if not state:
+            state |= {"step": 0, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+        state["step"] += 1
+        (b1, b2), step = group["betas"], state["step"]
+        return _Visit(p, state["exp_avg"], state["exp_avg_sq"], gradient._indices()[0], gradient._values(),
+                      group["lr"] * math.sqrt(1 - b2**step) / (1 - b1**step), (b1, b2), group["eps"])
+
+
+def _move(visit: _Visit, rows: Tensor, gradient: Tensor, length: float | Tensor) -> None:
+    """Update one table in place, in SparseAdam's order of operations."""
+    (b1, b2), old_mean, old_square = visit.betas, visit.mean.index_select(0, rows), visit.square.index_select(0, rows)
+    mean = (gradient - old_mean).mul_(1 - b1).add_(old_mean)
+    square = gradient.pow(2).sub_(old_square).mul_(1 - b2).add_(old_square)
+    visit.mean.index_copy_(0, rows, mean)
+    visit.square.index_copy_(0, rows, square)
+    visit.table.index_add_(0, rows, mean.div_(square.sqrt_().add_(visit.eps)) * -length)
+
+
+class _Graph:
+    """A step on CUDA tables as one graph, for as many rows as the first one saw."""
+
+    def __init__(self, visits: list[_Visit]) -> None:
+        self.key = _key(visits)
+        self.rows = [visit.rows.clone() for visit in visits]
+        self.gradients = [visit.gradient.clone() for visit in visits]
+        self.lengths = [torch.zeros((), dtype=visit.table.dtype, device=visit.table.device) for visit in visits]
+
+        def work() -> None:
+            for visit, rows, gradient, length in zip(visits, self.rows, self.gradients, self.lengths, strict=True):
+                _move(visit, rows, gradient, length)
+
+        self.graph, _ = capture(work)
+        self.tables = [(visit.table, visit.mean, visit.square) for visit in visits]
+
+    def fits(self, visits: list[_Visit]) -> bool:
+        """Return whether the step is of the tables and the number of rows that were captured."""
+        return _key(visits) == self.key
+
+    def move(self, visits: list[_Visit]) -> None:
+        """Take the step."""
+        copy_all(self.rows + self.gradients, [v.rows for v in visits] + [v.gradient for v in visits])
+        for place, visit in zip(self.lengths, visits, strict=True):
+            place.fill_(visit.length)
+        self.graph.replay()
+
+
+def _key(visits: list[_Visit]) -> list[tuple[Any, ...]]:
+    return [(v.table.data_ptr(), v.mean.data_ptr(), v.square.data_ptr(), len(v.rows), v.betas, v.eps) for v in visits]
