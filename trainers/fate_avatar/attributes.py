@@ -29,13 +29,13 @@ class Bounds:
 
     mean: float
     most: float
-    """mean + one standard deviation: no baked Gaussian is larger along any axis."""
+    """No baked Gaussian is larger along any axis: the mean plus one standard deviation in the paper."""
 
     @classmethod
-    def of(cls, scaling: Tensor) -> "Bounds":
-        """Return those of log sizes [N, 3], over all 3 N numbers, with the unbiased deviation."""
+    def of(cls, scaling: Tensor, room: float = 1.0) -> "Bounds":
+        """Return those of log sizes [N, 3], over all 3 N numbers, with the unbiased deviation times `room`."""
         mean = float(scaling.mean())
-        return cls(mean, mean + max(float(scaling.std()), MARGIN))
+        return cls(mean, mean + max(room * float(scaling.std()), MARGIN))
 
 
 def activate(raw: Tensor, bounds: Bounds) -> dict[str, Tensor]:

@@ -38,9 +38,13 @@ class Config:
     """Channels of the network's first level."""
     raster_size: int = 256
     """Also bake one Gaussian for each texel of a layout of this size, beside the run's own; 0 for none."""
-    warmup: int = 0
-    """Steps, before any picture is drawn, in which maps learn to be the run's own attributes where its Gaussians lie. Not
-    in the paper; it is what makes a short bake possible."""
+    start: Literal["noise", "run"] = "noise"
+    """What maps are at first. `noise`: whatever the new network makes of its noise, as in the paper. `run`: the run's own
+    attributes, laid out texel by texel, which the network (its last layer zero at first) corrects; not in the paper, and
+    what makes a short bake possible."""
+    size_room: float = 1.0
+    """How many standard deviations above the mean log size of the run's Gaussians baked ones may be; 1 in the paper. Few
+    and large Gaussians, as hair takes at low resolutions, need more."""
     lr: float = 1e-3
     """Learning rate of the network."""
     lr_final: float = 1.0
@@ -62,8 +66,8 @@ class Config:
 
 PRESETS = {
     "paper": Config(),
-    "demo": dataclasses.replace(Config(), steps=160, warmup=170, log_every=20, save_every=80, map_size=128, width=16,
-                                raster_size=0, lr=1e-2, lr_final=0.1, refine=False, rotation_weight=0.0),
+    "demo": dataclasses.replace(Config(), steps=160, log_every=20, save_every=80, map_size=128, width=16, start="run",
+                                size_room=4.0, raster_size=0, lr=3e-3, lr_final=0.1, refine=False, rotation_weight=0.0),
 }
 """`paper`: as published, 512 maps. `demo`: the same graph at width 16 and 128 maps, for two processor cores."""
 
@@ -75,10 +79,10 @@ def check(config: Config) -> None:
         raise FormatError(f"--set map_size={config.map_size}: expected a multiple of 16, from 32")
     if 0 < config.raster_size < 16:
         raise FormatError(f"--set raster_size={config.raster_size}: expected 0 for none, or a whole number from 16")
-    for name, low in (("width", 1), ("albedo_size", 16), ("raster_size", 0), ("warmup", 0), ("keep_weight", 0),
+    for name, low in (("width", 1), ("albedo_size", 16), ("raster_size", 0), ("keep_weight", 0),
                       ("scale_weight", 0), ("rotation_weight", 0), ("scale_ratio", 1)):
         if getattr(config, name) < low:
             raise FormatError(f"--set {name}={getattr(config, name)}: expected a number from {low}")
-    for name in ("lr", "lr_final"):
+    for name in ("lr", "lr_final", "size_room"):
         if getattr(config, name) <= 0:
             raise FormatError(f"--set {name}={getattr(config, name)}: expected a number above 0")

@@ -25,6 +25,7 @@ from formats.albedo import albedo_of
 from formats.avatar import Avatar
 from formats.errors import CheckpointMismatch, MissingAsset
 from formats.head_model import HeadModel
+from formats.surface_fill import push_pull
 from formats.texels import texels
 from formats.uv_maps import UVMaps
 from trainers import checkpoint, losses
@@ -42,18 +43,19 @@ __all__ = ["MAPS", "PRESETS", "Config", "Model", "kept_maps"]
 MAPS = {"offset": "local_position_uv", "rotation": "rot_delta_uv", "scaling": "local_scaling_uv",
         "opacity": "gs_opacity_uv", "color": "gs_features_uv"}
 """The trainer's names to those of the maps in a bundle, which are OSGAP's."""
-WARMUP_RATE = 1e-2
-"""Learning rate before pictures are drawn."""
+CENTRED = 1e-3
+"""Texels that a Gaussian may lie beside its texel's centre and still count as there."""
 
 
 class Model(nn.Module):
     """The bake as a `trainers.model.Model`, so that the one loop trains, saves, stops and resumes it.
 
     `source` is the trained `FateAvatar`, frozen but for its tracking where `config.refine`; `network` and the buffer `noise`
-    make the maps; `uv` [N, 2] is where Gaussians look them up.
+    make the maps, added to the buffer `base`; `uv` [N, 2] is where Gaussians look them up.
     """
 
     noise: Tensor
+    base: Tensor
     uv: Tensor
 
     def __init__(self, config: Config, head: HeadModel, store: Any) -> None:
@@ -79,7 +81,7 @@ class Model(nn.Module):
         own = len(self.source)
         with torch.no_grad():
             # What maps should be where the run's own Gaussians are.
-            self.bounds = Bounds.of(self.source.scaling)
+            self.bounds = Bounds.of(self.source.scaling, config.size_room)
             parts = {name: getattr(self.source, name).detach().clone() for name in MAPS}
             self.target = raw_of(parts | {"offset": torch.tanh(parts["offset"])}, self.bounds)
         self._add_raster()
@@ -93,12 +95,18 @@ class Model(nn.Module):
         noise = torch.from_numpy(np.random.default_rng(config.seed).uniform(-1, 1, (1, CHANNELS, config.map_size,
                                                                                    config.map_size)).astype(np.float32))
         self.register_buffer("noise", noise.to(device))
-        self.warm = config.warmup == 0
         torch.manual_seed(config.seed)
         self.network = UNet(CHANNELS, config.width).to(device)
+        base = torch.zeros_like(self.noise[0])
         with torch.no_grad():
             assert self.network.last.bias is not None
-            self.network.last.bias.copy_(self.target.mean(dim=0))
+            if config.start == "run":
+                base = self._laid_out().to(device)
+                self.network.last.weight.zero_()
+                self.network.last.bias.zero_()
+            else:
+                self.network.last.bias.copy_(self.target.mean(dim=0))
+        self.register_buffer("base", base)
         self._optimizers: dict[str, torch.optim.Optimizer] = {
             "network": torch.optim.Adam([{"params": list(self.network.parameters()), "lr": config.lr, "name": "network"}])}
         if config.refine and "frames" in self.source.optimizers():
@@ -122,7 +130,27 @@ class Model(nn.Module):
 
     def maps(self) -> dict[str, Tensor]:
         """Return the attribute maps [C, H, W] by the trainer's names."""
-        return activate(self.network(self.noise)[0], self.bounds)
+        return activate(self.raw(), self.bounds)
+
+    def raw(self) -> Tensor:
+        """Return what maps are made of, [11, H, W]."""
+        return self.base + self.network(self.noise)[0]
+
+    def _laid_out(self) -> Tensor:
+        """Return the run's own raw attributes [11, H, W], each texel as the Gaussian at its centre has them.
+
+        Where none is centred the mean of those that lie in it stands, where there are none what is near.
+        """
+        size = self.config.map_size
+        at = self.uv[:self.own].cpu().numpy().astype(np.float64) * size
+        column, row = np.clip(at.astype(int), 0, size - 1).T
+        weight = np.where(np.abs(at - np.floor(at) - 0.5).max(axis=1) < CENTRED, 1.0, 1e-6)
+        texel, target = row * size + column, self.target.cpu().numpy().astype(np.float64)
+        total = np.bincount(texel, weight, size * size)
+        sums = np.stack([np.bincount(texel, weight * target[:, c], size * size) for c in range(CHANNELS)], axis=1)
+        image = (sums / np.maximum(total, 1e-12)[:, None]).reshape(size, size, CHANNELS)
+        filled = push_pull(image, (total > 0).reshape(size, size))
+        return torch.from_numpy(np.ascontiguousarray(filled.transpose(2, 0, 1)).astype(np.float32))
 
     def look_up(self, maps: Tensor) -> Tensor:
         """Return what maps [C, H, W] hold for the Gaussians, [N, C]."""
@@ -149,26 +177,14 @@ class Model(nn.Module):
             self._fill(self.attributes())
         return self.source
 
-    def _warm_up(self) -> None:
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=WARMUP_RATE)
-        for step in range(self.config.warmup):
-            for group in optimizer.param_groups:
-                group["lr"] = WARMUP_RATE * 0.1 ** (step / self.config.warmup)
-            optimizer.zero_grad(set_to_none=True)
-            self._distance().backward()
-            optimizer.step()
-        self.warm = True
-
     def _distance(self) -> Tensor:
         """Return how far raw maps are from the run's own attributes, where its Gaussians are; mean of Huber distances."""
-        return functional.smooth_l1_loss(self.look_up(self.network(self.noise)[0])[:self.own], self.target, beta=0.1)
+        return functional.smooth_l1_loss(self.look_up(self.raw())[:self.own], self.target, beta=0.1)
 
     # --- Model --------------------------------------------------------------------------------------------------------
 
     def render(self, batch: Batch) -> Drawing:
         """Return the picture of the baked avatar."""
-        if torch.is_grad_enabled() and not self.warm:
-            self._warm_up()
         self._fill(self.attributes())
         return self.source.render(batch)
 
@@ -219,7 +235,7 @@ class Model(nn.Module):
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Return the network, its noise, the tracking, and what maps need to be understood: `bounds` and `source_step`."""
         held = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        held |= {"noise": self.noise, "warm": torch.tensor(self.warm), "source_step": torch.tensor(self.source_step),
+        held |= {"noise": self.noise, "base": self.base, "source_step": torch.tensor(self.source_step),
                  "bounds": torch.tensor(dataclasses.astuple(self.bounds), dtype=torch.float64)}
         if self.source.train_rows is not None:
             held |= {f"train_rows.{k}": v for k, v in self.source.train_rows.state_dict().items()}
@@ -239,7 +255,7 @@ class Model(nn.Module):
         self.network.load_state_dict(_part(state, "network"))
         with torch.no_grad():
             self.noise.copy_(state["noise"])
-        self.warm = bool(state["warm"])
+            self.base.copy_(state["base"])
         self.bounds = Bounds(*state["bounds"].tolist())
         if self.source.train_rows is not None:
             self.source.train_rows.load_state_dict(_part(state, "train_rows"))
@@ -277,11 +293,11 @@ def kept_maps(run: Run, device: torch.device | str = "cpu") -> dict[str, Tensor]
     network = UNet(CHANNELS, run.config().width).to(device)
     try:
         network.load_state_dict(_part(state, "network"))
-        noise, bounds = state["noise"].to(device), Bounds(*state["bounds"].tolist())
+        noise, base, bounds = state["noise"].to(device), state["base"].to(device), Bounds(*state["bounds"].tolist())
     except (KeyError, RuntimeError) as error:
         raise CheckpointMismatch(f"{path}: does not fit this bake: {' '.join(str(error).split())}") from error
     with torch.no_grad():
-        return activate(network(noise)[0], bounds)
+        return activate(base + network(noise)[0], bounds)
 
 
 def _part(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
