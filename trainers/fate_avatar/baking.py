@@ -7,8 +7,9 @@ Maps follow `UVMaps` (row 0 at the top, texel centres at half texels, lookups bi
 authors' are upside down and put the first texel's centre on the border: half a texel apart, and nothing else.
 
 Of a bake stay: the maps in its bundle, rounded nowhere; and, in the newest checkpoint of RUN/bake, the network with its
-noise, moments and the tracking. `Run.open(RUN / "bake").load_model()` goes on from those (to edit, or to learn further),
-`kept_maps` makes the maps of them without the run's data; both give the bundle's maps to the bit, on the same machine.
+noise and moments, the maps it corrects, and the tracking. `Run.open(RUN / "bake").load_model()` goes on from those (to
+edit, or to learn further), `kept_maps` makes the maps of them without the run's data; both give the bundle's maps to the
+bit, on the same machine.
 """
 
 import dataclasses
@@ -233,7 +234,7 @@ class Model(nn.Module):
         return dataclasses.replace(bare, meta=meta, maps=UVMaps(images, mask.reshape(size, size)))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """Return the network, its noise, the tracking, and what maps need to be understood: `bounds` and `source_step`."""
+        """Return the network, its noise, what it corrects, the tracking, `bounds` and the run's step."""
         held = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         held |= {"noise": self.noise, "base": self.base, "source_step": torch.tensor(self.source_step),
                  "bounds": torch.tensor(dataclasses.astuple(self.bounds), dtype=torch.float64)}
