@@ -36,7 +36,7 @@ def painted(person: Avatar) -> np.ndarray:
 def on(person: Avatar, region: str) -> np.ndarray:
     """Return the texels [S, S] whose triangle lies in a region of the head."""
     where, face, _ = texels(person.head, SIZE)
-    inside = np.isin(person.head.faces, person.head.regions[region]).all(axis=1)
+    inside = np.all(np.isin(person.head.faces, person.head.regions[region]), axis=1)
     mask = np.zeros(SIZE * SIZE, bool)
     mask[where[inside[face]]] = True
     return mask.reshape(SIZE, SIZE)
