@@ -7,7 +7,7 @@ Sizes are part of a graph: whoever changes the number of Gaussians, or makes new
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -60,6 +60,22 @@ def capture(work: Callable[[], Any], pool: Any = None, stream: Any = None) -> tu
     return graph, made
 
 
+def side_by_side(works: Sequence[Callable[[], Any]]) -> None:
+    """Launch all but the last of `works` on streams of their own, beside the last one: branches of a graph in a capture.
+
+    What comes after waits for all. Only the last one may want a gradient: its backward pass runs on the stream it ran on.
+    """
+    here = torch.cuda.current_stream()
+    streams = [torch.cuda.Stream() for _ in works[1:]]
+    for work, stream in zip(works, streams, strict=False):
+        stream.wait_stream(here)
+        with torch.cuda.stream(stream):
+            work()
+    works[-1]()
+    for stream in streams:
+        here.wait_stream(stream)
+
+
 def copy_all(to: list[Tensor], values: list[Tensor]) -> None:
     """Copy tensors into others of the same shapes, in one launch per type of number."""
     kinds: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
@@ -68,7 +84,7 @@ def copy_all(to: list[Tensor], values: list[Tensor]) -> None:
         places.append(place)
         given.append(value)
     for places, given in kinds.values():
-        torch._foreach_copy_(places, given)
+        torch._foreach_copy_(places, given)  # type: ignore[attr-defined]
 
 
 class _Recorded:

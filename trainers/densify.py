@@ -102,8 +102,9 @@ class ScreenGradients:
             return self._add(gradient, visible, width, height)
         key = (len(gradient), self.total.data_ptr(), self.seen.data_ptr(), width, height)
         if key != self._key:
-            self._given, self._key = [gradient.clone(), visible.clone()], key
-            self._graph, _ = capture(lambda: self._add(*self._given, width, height))
+            pull, on = gradient.clone(), visible.clone()
+            self._given, self._key = [pull, on], key
+            self._graph, _ = capture(lambda: self._add(pull, on, width, height))
         copy_all(self._given, [gradient, visible])
         self._graph.replay()
 

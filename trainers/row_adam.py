@@ -4,6 +4,7 @@ SparseAdam takes dozens of kernels per table; here a step on a CPU is fifteen op
 one replayed graph for all tables on a GPU. Kingma and Ba, "Adam: A method for stochastic optimization", ICLR 2015.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.cuda_graph import capture, copy_all
+from trainers.cuda_graph import capture, copy_all, side_by_side
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,14 @@ class RowAdam(torch.optim.Optimizer):
                  eps: float = 1e-8) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
         self._graph: _Graph | None = None
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        if not set_to_none:
+            return super().zero_grad(set_to_none)
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
@@ -100,11 +109,9 @@ class _Graph:
         self.gradients = [visit.gradient.clone() for visit in visits]
         self.lengths = [torch.zeros((), dtype=visit.table.dtype, device=visit.table.device) for visit in visits]
 
-        def work() -> None:
-            for visit, rows, gradient, length in zip(visits, self.rows, self.gradients, self.lengths, strict=True):
-                _move(visit, rows, gradient, length)
-
-        self.graph, _ = capture(work)
+        parts = [functools.partial(_move, *part)
+                 for part in zip(visits, self.rows, self.gradients, self.lengths, strict=True)]
+        self.graph, _ = capture(lambda: side_by_side(parts))
         self.tables = [(visit.table, visit.mean, visit.square) for visit in visits]
 
     def fits(self, visits: list[_Visit]) -> bool:

@@ -76,9 +76,9 @@ class _Row(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        return (None, None, *(None if grad is None else torch.sparse_coo_tensor(
-            ctx.place, grad[None], shape, is_coalesced=True, check_invariants=False)
-            for grad, shape in zip(grads, ctx.shapes, strict=True)))
+        return (None, None, *(None if grad is None else torch.ops.aten._sparse_coo_tensor_with_dims_and_tensors(
+            1, 1, shape, ctx.place, grad[None], dtype=grad.dtype, layout=torch.sparse_coo, device=grad.device,
+            is_coalesced=True) for grad, shape in zip(grads, ctx.shapes, strict=True)))
 
 
 def shift(view: View, translation: Tensor) -> Tensor:

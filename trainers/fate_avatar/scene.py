@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from formats.conventions import SH_C0
 from trainers import losses
-from trainers.cuda_graph import graphed
+from trainers.cuda_graph import graphed, side_by_side
 from trainers.fate_avatar.refinement import corrected, shift
 from trainers.model import Batch, Motion, View
 from trainers.triangles import triangle_frames
@@ -84,9 +84,9 @@ def scene_of(model: "FateAvatar", values: Values, motion: Motion, corrections: t
                  torch.relu(0.5 + SH_C0 * values["color"]), posed.vertices, motion, None)
 
 
-def terms_of(model: "FateAvatar", values: Values, scene: Scene) -> dict[str, Tensor]:
+def terms_of(model: "FateAvatar", values: Values, scene: Scene, flame: Tensor | None = None) -> dict[str, Tensor]:
     """Return the weighted terms that see no picture: of sizes, of turns, and those that hold the personalised head near
-    FLAME's at the same motion, which gets no gradient."""
+    FLAME's at the same motion, which gets no gradient; `flame` is `flame_of` it, where it is at hand."""
     if scene.terms is not None:
         return dict(scene.terms)
     c, terms = model.config, {}
@@ -94,11 +94,11 @@ def terms_of(model: "FateAvatar", values: Values, scene: Scene) -> dict[str, Ten
         terms["scale"] = c.scale_weight * losses.ratio_hinge(values["scaling"], c.scale_ratio)
     if c.rotation_weight:
         terms["rotation"] = c.rotation_weight * losses.tilt(values["rotation"])
-    if not (c.laplacian_weight or c.flame_weight or c.normal_weight):
+    if not _asks_flame(model):
         return terms
-    assert scene.motion is not None
-    with torch.no_grad():
-        flame = model.head.pose(scene.motion).vertices
+    if flame is None:
+        assert scene.motion is not None
+        flame = flame_of(model, scene.motion)
     moved = scene.vertices - flame
     if c.laplacian_weight:
         terms["laplacian"] = c.laplacian_weight * losses.square_length(model.laplacian(moved))
@@ -108,6 +108,17 @@ def terms_of(model: "FateAvatar", values: Values, scene: Scene) -> dict[str, Ten
         normals = [triangle_frames(v, model.head.faces)[0][:, :, 1] for v in (scene.vertices, flame)]
         terms["normal"] = c.normal_weight * (1 - (normals[0] * normals[1]).sum(dim=1)).mean()
     return terms
+
+
+def flame_of(model: "FateAvatar", motion: Motion) -> Tensor:
+    """Return the vertices [V, 3] of the head without what was learned, without gradient."""
+    with torch.no_grad():
+        return model.head.pose(motion).vertices
+
+
+def _asks_flame(model: "FateAvatar") -> bool:
+    c = model.config
+    return bool(c.laplacian_weight or c.flame_weight or c.normal_weight)
 
 
 class SceneGraphs:
@@ -130,15 +141,21 @@ class SceneGraphs:
                  args: tuple[Tensor, ...]) -> tuple[Callable[..., tuple[Tensor, ...]], list[str]]:
         names: list[str] = []
         learning = torch.is_grad_enabled() and model.vertices.requires_grad
+        asks = learning and _asks_flame(model)
 
         def work(*given: Tensor) -> tuple[Tensor, ...]:
             motion = Motion(**dict(zip(MOTION, given, strict=False)))
             rest = given[len(MOTION) + 1:]
             values = dict(zip(of, rest[corrections:], strict=True))
-            scene = scene_of(model, values, motion, rest[:corrections], replace(view, viewmat=given[len(MOTION)]))
-            terms = terms_of(model, values, scene) if learning else {}
+            rows = rest[:corrections]
+            scenes: list[Scene] = []
+            heads: list[Tensor | None] = []
+            side_by_side([
+                lambda: heads.append(flame_of(model, corrected(motion, *rows[:2]) if rows else motion) if asks else None),
+                lambda: scenes.append(scene_of(model, values, motion, rows, replace(view, viewmat=given[len(MOTION)])))])
+            terms = terms_of(model, values, scenes[0], heads[0]) if learning else {}
             names[:] = terms
-            return (*(getattr(scene, name) for name in PARTS), *terms.values())
+            return (*(getattr(scenes[0], name) for name in PARTS), *terms.values())
 
         return graphed(work, args), names
 
