@@ -12,9 +12,8 @@ from formats.framing import FOV_Y, default_camera
 from formats.render import RenderOptions, render
 from formats.reproject import View, reproject
 
-YAWS = (0, 40, -40, 80, -80, 125, -125, 180)
-PITCHES = (0, 35)
-"""Degrees that the cameras stand around the head, and above it (the front also from below)."""
+AROUND = {0: (0, 40, -40, 80, -80, 125, -125, 180), 35: (0, 90, -90, 180), -25: (0, 60, -60)}
+"""Degrees above the head to degrees around it: where cameras stand."""
 GAZES = ((0.0, 0.45), (0.0, -0.45), (0.3, 0.0), (-0.3, 0.0))
 """Radians that eyes turn down and to the side, in further pictures from the front: at rest, lids hide most of them."""
 JAW = 0.25
@@ -64,8 +63,8 @@ def cameras_around(front: Camera, middle: np.ndarray) -> list[Camera]:
     """Return cameras as far from `middle` [3], metres, as `front` is, on all sides, looking at it."""
     distance = float(np.linalg.norm(front.position - middle))
     cameras = []
-    for pitch in (*PITCHES, -25):
-        for yaw in YAWS if pitch >= 0 else (0, 60, -60):
+    for pitch, yaws in AROUND.items():
+        for yaw in yaws:
             a, b = np.deg2rad(yaw), np.deg2rad(pitch)
             arm = np.array([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)])
             cameras.append(look_at(middle + distance * arm, middle, float(FOV_Y), front.width, front.height))
