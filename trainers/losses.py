@@ -133,8 +133,6 @@ class UniformLaplacian:
     def ring_sum(self, values: Tensor) -> Tensor:
         """Return the sum of `values` [V, C] over each vertex's neighbours."""
         padded = functional.pad(values, (0, 0, 0, 1))
-        if values.is_cuda:  # two kernels; on a CPU rows one by one stay in its cache
-            return padded.index_select(0, self.ring.view(-1)).view(*self.ring.shape, -1).sum(dim=0)
         total = padded.index_select(0, self.ring).view(self.RING, *values.shape).sum(dim=0)
         if self.more.shape[1]:
             total.index_add_(0, self.more[0], values.index_select(0, self.more[1]))
