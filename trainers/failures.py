@@ -39,7 +39,7 @@ def stopping() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def running(config: Any, checkpoints: Path, device: torch.device) -> Iterator[None]:
-    """Set up torch for steps of equal size, and say what to do when the memory is used up.
+    """Say what to do when the memory is used up.
 
     Args:
         config: The run's settings.
@@ -49,9 +49,6 @@ def running(config: Any, checkpoints: Path, device: torch.device) -> Iterator[No
     Raises:
         TrainingError: The memory is used up.
     """
-    before = torch.backends.cudnn.benchmark
-    # Chooses the fastest of cuDNN's algorithms; precision (TF32) stays as the caller set it.
-    torch.backends.cudnn.benchmark = True
     try:
         yield
     except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -64,8 +61,6 @@ def running(config: Any, checkpoints: Path, device: torch.device) -> Iterator[No
         raise TrainingError(f"training: the {where} has no memory left ({said}); start another run with smaller pictures "
                             f"(--set size={(config.size or 512) // 2}) or fewer Gaussians{fewer}"
                             + _kept(checkpoint.newest(checkpoints))) from error
-    finally:
-        torch.backends.cudnn.benchmark = before
 
 
 def diverged(config: Any, step: int, what: str, checkpoints: Path) -> TrainingError:
