@@ -165,6 +165,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--steps", type=int, default=30_000)
     parser.add_argument("--parts", default="capture,train,eval,speed,bake")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the training")
     parser.add_argument("--work", type=Path, default=Path("/tmp/benchmark_gpu"))
     given = parser.parse_args()
     parts, out, work = given.parts.split(","), given.out, given.work
@@ -181,7 +182,8 @@ def main() -> int:
     if "train" in parts:
         shutil.rmtree(folder, ignore_errors=True)
         summary = train("fate", data, "insta", folder, preset="paper", steps=given.steps, device="cuda",
-                        overrides={"size": str(given.size), "log_every": "250", "save_every": str(given.steps)}, progress=say)
+                        overrides={"size": str(given.size), "log_every": "250", "save_every": str(given.steps),
+                                   **dict(word.split("=", 1) for word in given.set)}, progress=say)
         near, final = until_near(folder / "log.csv")
         rows += [{"what": "training", "value": round(summary.seconds, 1), "unit": "s", "note": f"{given.steps} steps"},
                  {"what": "iterations per second, over all of it", "value": round(given.steps / summary.seconds, 1), "unit": ""},

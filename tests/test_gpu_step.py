@@ -1,6 +1,7 @@
 """A FATE training step on a CUDA device: graphs give the numbers of kernels, and nothing warns."""
 
 import dataclasses
+import importlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ pytestmark = [
 @pytest.fixture
 def no_warnings() -> Iterator[None]:
     """Fail on warnings, once gsplat has set itself up."""
-    from gsplat.cuda._backend import _C  # noqa: F401
+    importlib.import_module("gsplat.cuda._backend")
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -40,7 +41,7 @@ def no_warnings() -> Iterator[None]:
 @pytest.mark.parametrize("substitute", ["none", "dssim"])
 def test_twenty_steps_by_graphs_are_twenty_steps_by_kernels(substitute: str, tmp_path: Path, no_warnings: None) -> None:
     """Gaussians come at steps 6, 12 and 18 and go at step 9. gsplat adds gradients up in no fixed order, so two runs by
-    kernels differ too: graphs may differ from them by 1e-5, or by some times as much as they do."""
+    kernels differ too: graphs may differ from them by 1e-5, or by ten times as much as they do."""
     config = dataclasses.replace(SMALL, substitute=substitute, densify_every=6, densify_count=9, prune_every=9,
                                  prune_opacity=0.7, laplacian_weight=10.0, rotation_weight=0.1, lr_final=0.5, lr_steps=20)
     store = FrameStore(video(tmp_path), device="cuda")
@@ -54,7 +55,7 @@ def test_twenty_steps_by_graphs_are_twenty_steps_by_kernels(substitute: str, tmp
     plain, again, replayed = (np.array(found) for found in losses)
     noise, off = np.abs(again / plain - 1), np.abs(replayed / plain - 1)
     print(f"largest relative difference of a loss: {noise.max():.1e} between runs by kernels, {off.max():.1e} by graphs")
-    assert off.max() <= max(1e-5, 5 * noise.max())
+    assert off.max() <= max(1e-5, 10 * noise.max())
     assert psnr(pictures[2], pictures[0]) > 50
 
 
@@ -80,6 +81,8 @@ def test_pictures_without_gradients_and_refits_come_in_between(tmp_path: Path, n
 
 def test_graph_adam_is_adam(no_warnings: None) -> None:
     """With gradients in one place, in another place, of another rate, and after a parameter was exchanged."""
+    rng = torch.Generator("cuda").manual_seed(4)
+    pulls = [[torch.randn(shape, device="cuda", generator=rng) for shape in ((300, 3), (50,))] for _ in range(12)]
     start = [torch.randn(300, 3, device="cuda"), torch.randn(50, device="cuda")]
     made = []
     for kind in (torch.optim.Adam, GraphAdam):
@@ -91,8 +94,8 @@ def test_graph_adam_is_adam(no_warnings: None) -> None:
                 optimizer.param_groups[1]["lr"] = 0.03
             if number == 8:
                 places = [torch.zeros_like(p) for p in parameters]
-            for p, place in zip(parameters, places, strict=True):
-                p.grad = place.copy_((p.detach() * (number + 1)).sin())
+            for p, place, pull in zip(parameters, places, pulls[number], strict=True):
+                p.grad = place.copy_(pull)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         made.append((parameters, [float(optimizer.state[p]["step"]) for p in parameters]))

@@ -18,10 +18,12 @@ class GraphAdam(torch.optim.Adam):
     as `trainers.densify` does, makes two plain steps and another graph.
     """
 
-    def __init__(self, params: Iterable[Any], **options: Any) -> None:
+    def __init__(self, params: Iterable[Any], replay: bool = True, **options: Any) -> None:
+        """Make it of parameters or groups, with Adam's options; without `replay` every step is a plain one."""
         params = list(params)
         first = params[0]["params"][0] if isinstance(params[0], dict) else params[0]
         super().__init__(params, fused=True, capturable=first.is_cuda, **options)
+        self.replay = replay
         self._graph: torch.cuda.CUDAGraph | None = None
         self._captured: list[Any] | None = None
         self._last: list[Any] | None = None
@@ -31,7 +33,7 @@ class GraphAdam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
         """Take one step."""
-        places = None if closure is not None else self._places()
+        places = self._places() if self.replay and closure is None else None
         if places is None:
             return super().step(closure)
         if places != self._captured:

@@ -13,8 +13,12 @@ BACKENDS = {"gsplat": "trainers.rasterize_gsplat", "cpu": "trainers.rasterize_cp
 """Name to module with `draw(means, quats, scales, opacities, rgb, view, background, near, low_pass) -> Drawing`."""
 
 
+NEAR, LOW_PASS = 0.2, 0.3
+"""Metres of view depth that what is drawn lies beyond; square pixels added to the diagonal of 2D covariances."""
+
+
 def rasterize(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, rgb: Tensor, view: View,
-              background: Tensor, near: float = 0.2, low_pass: float = 0.3, backend: str | None = None) -> Drawing:
+              background: Tensor, near: float = NEAR, low_pass: float = LOW_PASS, backend: str | None = None) -> Drawing:
     """Return the picture of N Gaussians, with gradients to every tensor but the camera's and the background.
 
     Args:
@@ -32,3 +36,15 @@ def rasterize(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, r
     name = backend or ("gsplat" if means.is_cuda else "cpu")
     return importlib.import_module(BACKENDS[name]).draw(means, quats, scales, opacities, rgb, view, background, near,
                                                          low_pass)
+
+
+def project(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, view: View) -> tuple[Tensor, ...]:
+    """Return what `paint` draws: the half of `rasterize` on CUDA that waits for nothing, for a CUDA graph."""
+    made = importlib.import_module(BACKENDS["gsplat"]).project(means, quats, scales, opacities, view, NEAR, LOW_PASS)
+    return made.means2d, made.conics, made.depths, made.radii, made.visible
+
+
+def paint(projected: tuple[Tensor, ...], opacities: Tensor, rgb: Tensor, view: View, background: Tensor) -> Drawing:
+    """Return the picture of what `project` returned, as `rasterize` gives it."""
+    backend = importlib.import_module(BACKENDS["gsplat"])
+    return backend.paint(backend.Ellipses(*projected), opacities, rgb, view, background)

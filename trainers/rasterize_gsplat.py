@@ -17,6 +17,10 @@ Where its picture is another than the definition's:
 - Numbers that are not finite are not looked for; a Gaussian that has them is drawn as gsplat sees fit.
 """
 
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -27,6 +31,22 @@ TILE = 16
 """Pixels on a side of gsplat's tiles, its own default."""
 
 
+@dataclass(frozen=True, eq=False)
+class Ellipses:
+    """N Gaussians on the picture, as gsplat has them."""
+
+    means2d: Tensor
+    """[N, 2] pixels."""
+    conics: Tensor
+    """[N, 3], upper triangles of inverse covariances."""
+    depths: Tensor
+    """[N]"""
+    radii: Tensor
+    """int32 [N, 2] pixels, 0 where nothing is seen."""
+    visible: Tensor
+    """bool [N]"""
+
+
 def draw(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, rgb: Tensor, view: View, background: Tensor,
          near: float, low_pass: float) -> Drawing:
     """Return the picture; arguments as `trainers.rasterize.rasterize`, on a CUDA device.
@@ -34,11 +54,6 @@ def draw(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, rgb: T
     Raises:
         MissingAsset: gsplat is not installed.
     """
-    try:
-        import gsplat
-    except ImportError as error:
-        raise MissingAsset("drawing on a GPU needs gsplat: pip install 'flameport[train]', or train with "
-                           f"--device cpu ({error})") from error
     width, height = view.width, view.height
     if not len(means):
         # The graph stays whole: a loss of nothing has gradients of no rows.
@@ -46,16 +61,37 @@ def draw(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, rgb: T
         nothing = means2d.sum() + quats.sum() + scales.sum() + opacities.sum() + rgb.sum()
         return Drawing(background.expand(height, width, 3) + nothing, nothing.expand(height, width), means2d,
                        torch.zeros(0, dtype=torch.bool, device=means.device), {})
-    means, quats, scales, opacities, rgb = (t.float() for t in (means, quats, scales, opacities, rgb))
-    radii, centres, depths, conics, _ = gsplat.fully_fused_projection(
-        means, None, quats, scales, view.viewmat[None].float(), view.K[None].float(), width, height, eps2d=low_pass,
-        near_plane=near, packed=False, opacities=opacities)
+    return paint(project(means, quats, scales, opacities, view, near, low_pass), opacities, rgb, view, background)
+
+
+def project(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, view: View, near: float,
+            low_pass: float) -> Ellipses:
+    """Return what `draw`'s Gaussians are on the picture; waits for nothing, so that it fits into a CUDA graph."""
+    radii, centres, depths, conics, _ = _gsplat().fully_fused_projection(
+        means.float(), None, quats.float(), scales.float(), view.viewmat[None].float(), view.K[None].float(), view.width,
+        view.height, eps2d=low_pass, near_plane=near, packed=False, opacities=opacities.float())
     # Axes come and go as views: a look-up of row 0 would be a copy of everything in the backward pass.
-    means2d = centres.squeeze(0)
+    means2d, radii = centres.squeeze(0), radii.squeeze(0)
+    return Ellipses(means2d, conics.squeeze(0), depths.squeeze(0), radii, (radii > 0).all(dim=-1))
+
+
+def paint(ellipses: Ellipses, opacities: Tensor, rgb: Tensor, view: View, background: Tensor) -> Drawing:
+    """Return the picture of projected Gaussians."""
+    gsplat, means2d = _gsplat(), ellipses.means2d
+    width, height = view.width, view.height
     across, down = -(-width // TILE), -(-height // TILE)
-    _, keys, ids = gsplat.isect_tiles(centres, radii, depths, TILE, across, down, packed=False)
+    _, keys, ids = gsplat.isect_tiles(means2d.detach()[None], ellipses.radii[None], ellipses.depths.detach()[None], TILE,
+                                      across, down, packed=False)
     offsets = gsplat.isect_offset_encode(keys, 1, across, down).reshape(1, down, across)
     picture, alpha = gsplat.rasterize_to_pixels(
-        means2d[None], conics, rgb[None], opacities[None], width, height, TILE, offsets, ids,
+        means2d[None], ellipses.conics[None], rgb.float()[None], opacities.float()[None], width, height, TILE, offsets, ids,
         backgrounds=background[None].float(), packed=False)
-    return Drawing(picture.squeeze(0), alpha.squeeze(0).squeeze(-1), means2d, (radii.squeeze(0) > 0).all(dim=-1), {})
+    return Drawing(picture.squeeze(0), alpha.squeeze(0).squeeze(-1), means2d, ellipses.visible, {})
+
+
+def _gsplat() -> Any:
+    try:
+        return importlib.import_module("gsplat")
+    except ImportError as error:
+        raise MissingAsset("drawing on a GPU needs gsplat: pip install 'flameport[train]', or train with "
+                           f"--device cpu ({error})") from error

@@ -28,7 +28,7 @@ from trainers.fate_avatar.sampling import sample
 from trainers.fate_avatar.scene import GAUSSIANS, HEAD, Scene, SceneGraphs, scene_of, terms_of
 from trainers.graph_adam import GraphAdam
 from trainers.model import Batch, Drawing, Motion
-from trainers.rasterize import rasterize
+from trainers.rasterize import paint, rasterize
 from trainers.triangles import triangle_frames
 
 PER_GAUSSIAN, PER_HEAD = GAUSSIANS, HEAD
@@ -122,8 +122,8 @@ class FateAvatar(nn.Module):
 
         # eps as in 3DGS for Gaussians: their gradients are tiny, being shares of a mean over pixels.
         made: dict[str, torch.optim.Optimizer] = {
-            "gaussians": GraphAdam(groups(PER_GAUSSIAN), eps=1e-15),
-            "head": GraphAdam(groups(PER_HEAD))}
+            "gaussians": GraphAdam(groups(PER_GAUSSIAN), self.config.cuda_graph, eps=1e-15),
+            "head": GraphAdam(groups(PER_HEAD), self.config.cuda_graph)}
         if self.train_rows is not None:
             made["frames"] = self.train_rows.optimizer(*self._frame_rates())
         return made
@@ -174,7 +174,11 @@ class FateAvatar(nn.Module):
             scene = self._graphs(self, values, batch, corrections)
         else:
             scene = scene_of(self, values, batch.motion, corrections, batch.view)
-        drawing = rasterize(scene.shown, scene.quats, scene.scales, scene.opacities, scene.rgb, batch.view, batch.background)
+        if scene.projected:
+            drawing = paint(scene.projected, scene.opacities, scene.rgb, batch.view, batch.background)
+        else:
+            drawing = rasterize(scene.shown, scene.quats, scene.scales, scene.opacities, scene.rgb, batch.view,
+                                batch.background)
         if drawing.means2d.requires_grad:
             drawing.means2d.retain_grad()
         drawing.extra = {**drawing.extra, "scene": scene}

@@ -16,6 +16,7 @@ from trainers import losses
 from trainers.cuda_graph import graphed, side_by_side
 from trainers.fate_avatar.refinement import corrected, shift
 from trainers.model import Batch, Motion, View
+from trainers.rasterize import project
 from trainers.triangles import triangle_frames
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class Scene:
     rgb: Tensor
     vertices: Tensor
     """[V, 3] of the personalised head."""
-    motion: Motion | None
+    projected: tuple[Tensor, ...] = ()
+    """What `trainers.rasterize.paint` draws, from a graph."""
+    motion: Motion | None = None
     """With corrections; None from a graph."""
-    terms: Mapping[str, Tensor] | None
+    terms: Mapping[str, Tensor] | None = None
     """`terms_of` it, where a graph has them already."""
 
 
@@ -81,7 +84,7 @@ def scene_of(model: "FateAvatar", values: Values, motion: Motion, corrections: t
     means, quats, scales = model.binding.bind(posed, torch.stack([zero, along, zero], dim=1), values["rotation"],
                                               torch.exp(values["scaling"] - model.log_canonical))
     return Scene(means, means if moved is None else means + moved, quats, scales, torch.sigmoid(values["opacity"]),
-                 torch.relu(0.5 + SH_C0 * values["color"]), posed.vertices, motion, None)
+                 torch.relu(0.5 + SH_C0 * values["color"]), posed.vertices, motion=motion)
 
 
 def terms_of(model: "FateAvatar", values: Values, scene: Scene, flame: Tensor | None = None) -> dict[str, Tensor]:
@@ -129,13 +132,16 @@ class SceneGraphs:
 
     def __call__(self, model: "FateAvatar", values: Values, batch: Batch, corrections: tuple[Tensor, ...]) -> Scene:
         """Return the scene of a frame, in one launch."""
-        args = (*(getattr(batch.motion, name) for name in MOTION), batch.view.viewmat, *corrections, *values.values())
-        key = (torch.is_grad_enabled(), len(corrections), *(_kind(value) for value in values.values()))
+        view = batch.view
+        args = (*(getattr(batch.motion, name) for name in MOTION), view.viewmat, view.K, *corrections, *values.values())
+        key = (torch.is_grad_enabled(), len(corrections), view.width, view.height, *(_kind(value) for value in values.values()))
         if key not in self._made:
-            self._made[key] = self._capture(model, batch.view, tuple(values), len(corrections), args)
+            self._made[key] = self._capture(model, view, tuple(values), len(corrections), args)
         replay, names = self._made[key]
-        parts, terms = (made := replay(*args))[:len(PARTS)], made[len(PARTS):]
-        return Scene(*parts, motion=None, terms=dict(zip(names, terms, strict=True)) if names else None)
+        made = replay(*args)
+        count = len(made) - len(names)
+        return Scene(*made[:len(PARTS)], projected=made[len(PARTS):count],
+                     terms=dict(zip(names, made[count:], strict=True)) if names else None)
 
     def _capture(self, model: "FateAvatar", view: View, of: tuple[str, ...], corrections: int,
                  args: tuple[Tensor, ...]) -> tuple[Callable[..., tuple[Tensor, ...]], list[str]]:
@@ -145,17 +151,24 @@ class SceneGraphs:
 
         def work(*given: Tensor) -> tuple[Tensor, ...]:
             motion = Motion(**dict(zip(MOTION, given, strict=False)))
-            rest = given[len(MOTION) + 1:]
+            (viewmat, K), rest = given[len(MOTION):][:2], given[len(MOTION) + 2:]
+            camera = replace(view, viewmat=viewmat, K=K)
             values = dict(zip(of, rest[corrections:], strict=True))
             rows = rest[:corrections]
             scenes: list[Scene] = []
             heads: list[Tensor | None] = []
             side_by_side([
                 lambda: heads.append(flame_of(model, corrected(motion, *rows[:2]) if rows else motion) if asks else None),
-                lambda: scenes.append(scene_of(model, values, motion, rows, replace(view, viewmat=given[len(MOTION)])))])
-            terms = terms_of(model, values, scenes[0], heads[0]) if learning else {}
+                lambda: scenes.append(scene_of(model, values, motion, rows, camera))])
+            scene = scenes[0]
+            terms = terms_of(model, values, scene, heads[0]) if learning else {}
+            # A picture of nothing has a projection of its own.
+            projected = project(scene.shown, scene.quats, scene.scales, scene.opacities, camera) if len(scene.shown) else ()
             names[:] = terms
-            return (*(getattr(scenes[0], name) for name in PARTS), *terms.values())
+            # What was projected carries the gradients of what it was made of.
+            done = ("means", "shown", "quats", "scales", "vertices") if projected else ()
+            parts = {name: getattr(scene, name) for name in PARTS}
+            return (*(v.detach() if name in done else v for name, v in parts.items()), *projected, *terms.values())
 
         return graphed(work, args), names
 
