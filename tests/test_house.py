@@ -26,7 +26,8 @@ def test_the_core_works_without_the_heavy_packages() -> None:
     code = ("import sys\n"
             f"for name in {HEAVY!r}: sys.modules[name] = None\n"
             "import flameport, formats.deform, formats.render, formats.codecs.bundle, formats.codecs.glb_avatar\n"
-            "import formats.importers.lam, formats.inspection, exporter.export, exporter.targets.glb, exporter.validate\n")
+            "import formats.importers.lam, formats.inspection, exporter.export, exporter.targets.glb, exporter.validate\n"
+            "import exporter.targets.textures, formats.captures, formats.datasets.insta, formats.datasets.imavatar, trainers\n")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
@@ -45,9 +46,13 @@ def test_public_names_exist() -> None:
         assert hasattr(flameport, name), name
 
 
-@pytest.mark.parametrize("table", ["formats.codecs:CODECS", "formats.importers:IMPORTERS", "exporter.export:TARGETS"])
+@pytest.mark.parametrize("table", ["formats.codecs:CODECS", "formats.importers:IMPORTERS", "formats.datasets:DATASETS",
+                                   "formats.captures:LAYOUTS", "exporter.export:TARGETS", "trainers:TRAINERS",
+                                   "trainers:STAGES"])
 def test_tables_name_modules_that_exist(table: str) -> None:
     module, name = table.split(":")
+    if module == "trainers":
+        pytest.importorskip("torch")
     for key, path in getattr(importlib.import_module(module), name).items():
         assert inspect.getdoc(importlib.import_module(path)), key
 
@@ -55,9 +60,10 @@ def test_tables_name_modules_that_exist(table: str) -> None:
 def test_the_readme_lists_every_target_importer_and_codec() -> None:
     from exporter.export import TARGETS
     from formats.importers import IMPORTERS
+    from trainers import TRAINERS
 
     readme = (ROOT / "README.md").read_text()
-    for name in (*TARGETS, *IMPORTERS):
+    for name in (*TARGETS, *IMPORTERS, *TRAINERS):
         assert f"`{name}`" in readme, f"README.md does not mention `{name}`"
     for command in (*flameport.COMMANDS, *flameport.PLANNED):
         assert command in readme, f"README.md does not mention {command}"

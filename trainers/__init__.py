@@ -7,7 +7,7 @@ A trainer is one module, or folder, that exports
 - `Model`: what `trainers.model.Model` describes, made by `Model(config, head, store)`;
 - `bake`, where the system bakes: as `trainers.bake` below, without the look-up.
 
-To add one: write it, add a line to `TRAINERS`, a row to the README's table and to the table in `tests/test_trainers.py`.
+To add one: write it, add a line to `TRAINERS`, a row to the README's table, and a test file in `tests/trainers`.
 """
 
 import importlib

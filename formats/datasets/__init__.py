@@ -1,6 +1,6 @@
 """Tracked videos on disk to `Frames`, one file per layout: `read(root, split, edition)`.
 
-To add one: write the file, add a line to `DATASETS`, and a line to the table in `tests/test_datasets.py`. Axis flips,
+To add one: write the file, add a line to `DATASETS`, and a line to the table in `tests/formats/test_datasets.py`. Axis flips,
 scales and splits of a layout live in its reader and nowhere else.
 """
 

@@ -99,7 +99,7 @@ def write_video(root: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(datasets.DATASETS, "ball", "tests.test_evaluate")
+    monkeypatch.setitem(datasets.DATASETS, "ball", "tests.trainers.test_evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `data` and a finished `run`."""
     root = tmp_path_factory.mktemp("ball")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(datasets.DATASETS, "ball", "tests.test_evaluate")
+        patch.setitem(datasets.DATASETS, "ball", "tests.trainers.test_evaluate")
         loop.train("fate", write_video(root / "data"), "ball", root / "run", preset="demo", device="cpu", overrides=SMALL)
     return root
 
@@ -120,7 +120,7 @@ def copy(trained: Path, out: Path) -> Path:
 @pytest.fixture(scope="module")
 def found(trained: Path) -> Evaluation:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(datasets.DATASETS, "ball", "tests.test_evaluate")
+        patch.setitem(datasets.DATASETS, "ball", "tests.trainers.test_evaluate")
         return evaluate(trained / "run", device="cpu")
 
 
@@ -224,7 +224,7 @@ def test_an_interrupted_run_is_judged_by_its_checkpoint(trained: Path, found: Ev
 
 
 def test_training_pictures_and_lpips(trained: Path, tmp_path: Path) -> None:
-    from tests.test_perceptual import ALEX_SHAPES, linear, state
+    from tests.trainers.test_perceptual import ALEX_SHAPES, linear, state
 
     torch.save(state(ALEX_SHAPES), tmp_path / "alexnet.pth")
     torch.save(linear((64, 192, 384, 256, 256)), tmp_path / "alex.pth")
@@ -284,7 +284,7 @@ def test_a_frame_without_a_person_has_no_masked_number() -> None:
 @pytest.mark.filterwarnings("default")  # gsplat builds itself on first use
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_measures_what_a_cpu_does(trained: Path, found: Evaluation, tmp_path: Path) -> None:
-    from tests.test_perceptual import ALEX_SHAPES, linear, state
+    from tests.trainers.test_perceptual import ALEX_SHAPES, linear, state
 
     pytest.importorskip("gsplat")
     torch.save(state(ALEX_SHAPES), tmp_path / "alexnet.pth")

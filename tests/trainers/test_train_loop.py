@@ -48,8 +48,8 @@ from trainers.progress import Log, Meter  # noqa: E402
 from trainers.rasterize import rasterize  # noqa: E402
 from trainers.run import Run  # noqa: E402
 
-ROOT = Path(__file__).parents[1]
-HERE = "tests.test_train_loop"
+ROOT = Path(__file__).parents[2]
+HERE = "tests.trainers.test_train_loop"
 SIZE = 24
 
 

@@ -1,6 +1,6 @@
 """The readers of tracked videos: what they make of whole folders, and what they say of damaged ones.
 
-To add a layout: write its folder by hand in `tests/tracked_folders.py`, and add a line to `WRITERS`.
+To add a layout: write its folder by hand in `tests/formats/tracked_folders.py`, and add a line to `WRITERS`.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ from formats.datasets.insta_flame import matrix_from_6d
 from formats.datasets.segmentation import seen_eyes
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.rotations import axis_angle_to_matrix
-from tests import tracked_folders as folders
-from tests.tracked_folders import CENTRE, FOCAL, FRAMES, SIZE
+from tests.formats import tracked_folders as folders
+from tests.formats.tracked_folders import CENTRE, FOCAL, FRAMES, SIZE
 
 WRITERS = {"imavatar": folders.write_imavatar, "insta": folders.write_insta}
 TRAIN = {"imavatar": "anna_train/flame_params.json", "insta": "transforms_train.json"}

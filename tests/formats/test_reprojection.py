@@ -1,6 +1,6 @@
 """The mistakes that spoil cameras, each made on purpose: the error must pass good data, and name what is wrong in bad.
 
-The good data comes from folders written by hand; see `tests/tracked_folders.py`.
+The good data comes from folders written by hand; see `tests/formats/tracked_folders.py`.
 """
 
 import dataclasses
@@ -17,9 +17,9 @@ from formats.datasets.frames import Frames
 from formats.datasets.reprojection import LIMIT, check_reprojection, reprojection
 from formats.datasets.witness import SAMPLE, gather, project
 from formats.errors import CheckpointMismatch, FormatError
-from tests import tracked_folders as folders
 from tests.builders import tiny_head, tiny_sequence
-from tests.tracked_folders import SIZE, head
+from tests.formats import tracked_folders as folders
+from tests.formats.tracked_folders import SIZE, head
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("gsplat")
 
 from formats.render import psnr  # noqa: E402
-from tests.test_fate import SMALL, head_of, step, video  # noqa: E402
+from tests.trainers.test_fate import SMALL, head_of, step, video  # noqa: E402
 from trainers.densify import ScreenGradients  # noqa: E402
 from trainers.fate_avatar import Model  # noqa: E402
 from trainers.frame_store import FrameStore  # noqa: E402
