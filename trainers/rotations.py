@@ -152,10 +152,7 @@ class _AxisAngleToMatrix(torch.autograd.Function):
 def _rodrigues(square: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return a, b and c of `axis_angle_to_matrix` at squared angles."""
     if square.is_cuda:
-        # A quarter of the kernels. c is what is left of a difference, but at small angles its square makes up for it.
-        angle = square.sqrt()
-        a = torch.sinc(angle / math.pi)
-        return a, torch.sinc(angle / (2 * math.pi)).square() / 2, (1 - a) / square.clamp_min(1e-12)
+        return _rodrigues_by_sinc(square)
     small = square < 0.09
     angle = square.masked_fill(small, 1).sqrt()
     half = torch.sin(angle / 2) / angle
@@ -165,6 +162,13 @@ def _rodrigues(square: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     c = torch.where(small, 1 / 6 - square / 120 * (1 - square / 42 * (1 - square / 72 * (1 - square / 110))),
                     (1 - a) / square)
     return a, b, c
+
+
+def _rodrigues_by_sinc(square: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`_rodrigues` in a quarter of the kernels. c is what is left of a difference; at small angles a square makes up for it."""
+    angle = square.sqrt()
+    a = torch.sinc(angle / math.pi)
+    return a, torch.sinc(angle / (2 * math.pi)).square() / 2, (1 - a) / square.clamp_min(1e-12)
 
 
 @functools.cache

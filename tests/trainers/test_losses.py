@@ -89,3 +89,9 @@ def test_laplacian_does_not_see_shifts() -> None:
     head = standin_head("open-mouth")
     mesh = losses.UniformLaplacian(torch.tensor(head.faces, dtype=torch.int64), len(head.v_template))
     assert mesh(torch.ones(len(head.v_template), 3)).abs().max() < 1e-6
+
+
+def test_blurs_of_both_devices_agree() -> None:
+    maps = torch.rand(5, 20, 17, dtype=torch.float64)
+    w = losses._window(maps.device, maps.dtype)
+    assert torch.allclose(losses._blur(maps, w), losses._blur_channels(maps, w), atol=1e-12)

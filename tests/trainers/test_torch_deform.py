@@ -320,3 +320,14 @@ def test_second_derivatives_are_refused_not_wrong() -> None:
 def test_skin_binding_knows_its_size() -> None:
     head = TorchHead(tiny_head())
     assert len(TorchSkinBinding(head, SkinBinding(np.arange(7)))) == 7
+
+
+def test_turns_of_both_devices_agree() -> None:
+    from trainers import rotations
+
+    square = torch.cat([torch.zeros(1), torch.logspace(-8, 1, 40)]).double()
+    for one, other, bound in zip(rotations._rodrigues(square), rotations._rodrigues_by_sinc(square), (1e-12, 1e-12, 1e-2),
+                                 strict=True):
+        # c multiplies a product of two small vectors: at 1e-4 radians 1 % of it is 1e-10.
+        far = (one - other).abs() * (1 if bound < 1e-3 else square)
+        assert far.max() < bound * 1e-2 if bound > 1e-3 else far.max() < bound
