@@ -118,7 +118,7 @@ class Demo:
         from formats.standin.clip import standin_clip
 
         trainers.require_torch()
-        data, run, avatar = self.out / "capture", self.out / "run", self.out / "avatar.avatar"
+        data, run, avatar = self.out / "standin0", self.out / "run", self.out / "avatar.avatar"
         if not (data / "capture.json").is_file():
             Capture(data, self.LAYOUT, self.FRAMES, self.SIZE).run()
         started = (run / "run.json").is_file()
