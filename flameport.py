@@ -489,7 +489,8 @@ class Render:
 
 @dataclasses.dataclass(frozen=True)
 class Inspect:
-    """Say what is in any file we know: bundle, GLB, PLY, npz, FLAME pickle, head, sequence, camera."""
+    """Say what is in any file we know: bundle, GLB, PLY, npz, FLAME pickle, head, sequence, camera; or a run's, a capture's or
+    exported maps' folder."""
 
     path: Positional[Path]
     """The file or folder."""

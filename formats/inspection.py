@@ -8,9 +8,13 @@ import numpy as np
 
 from formats import codecs
 from formats.avatar import Avatar, FaceBinding, MeshLayer, SplatLayer
+from formats.codecs.json_file import Fields, read_json
 from formats.errors import FormatError, MissingAsset
 from formats.head_model import HeadModel
 from formats.sequence import Sequence
+
+MARKS = {"run.json": "training run", "textures.json": "textures", "capture.json": "tracked video, filmed by flameport"}
+"""Folders that say themselves what they are: by which file, and what."""
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -25,12 +29,19 @@ def inspect(path: Path) -> dict[str, Any]:
     if path.is_dir() and (path / "manifest.json").is_file():
         return {"kind": "web page", "path": str(path),
                 "files": {p.relative_to(path).as_posix(): p.stat().st_size for p in sorted(path.rglob("*")) if p.is_file()}}
+    for name, kind in MARKS.items():
+        if path.is_dir() and (path / name).is_file():
+            found = Fields(read_json(path / name), str(path / name)).values
+            return {"kind": kind, "bytes": _size(path)} | {k: v for k, v in found.items() if k not in ("format", "kind")}
     name = codecs.sniff(path)
     describe = _DESCRIBE.get(name)
     if describe is None:
         raise FormatError(f"{path}: nothing flameport knows; `flameport inspect --help` lists what it reads")
-    size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
-    return {"kind": name, "bytes": size} | describe(path)
+    return {"kind": name, "bytes": _size(path)} | describe(path)
+
+
+def _size(path: Path) -> int:
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
 def describe_head(head: HeadModel) -> dict[str, Any]:

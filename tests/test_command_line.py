@@ -174,3 +174,15 @@ def test_head_writes_the_stand_in(words: list[str], vertices: int, tmp_path: Pat
     assert code == 0, err
     code, out, _ = main(capsys, "inspect", tmp_path / "head.safetensors", "--json")
     assert code == 0 and json.loads(out)["vertices"] == vertices
+
+
+@pytest.mark.parametrize(("name", "kind"), [("run.json", "training run"), ("textures.json", "textures"),
+                                            ("capture.json", "tracked video, filmed by flameport")])
+def test_inspect_reads_what_folders_say_of_themselves(name: str, kind: str, tmp_path: Path,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_text('{"format": "x/1", "subject": "anna", "frames": {"train": 3}}')
+    assert flameport.main(["inspect", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kind"] == kind and found["subject"] == "anna" and found["frames"] == {"train": 3}
+    (tmp_path / name).write_text("[1, 2")
+    assert flameport.main(["inspect", str(tmp_path)]) == 1
