@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainers.rotations import quat_to_axis_angle
+
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 """Pixels: the window of Wang et al. 2004, and of every Gaussian splatting paper since."""
 
@@ -98,13 +100,8 @@ def tilt(quats: Tensor) -> Tensor:
 
     Zero for Gaussians that only turn about y, the normal of the triangle they ride.
     """
-    q = functional.normalize(quats, dim=1)
-    q = torch.where(q[:, :1] < 0, -q, q)
-    sine = q[:, 1:].norm(dim=1, keepdim=True)
-    angle = 2 * torch.atan2(sine, q[:, :1])
-    factor = torch.where(sine > 1e-6, angle / sine.clamp_min(1e-6), torch.full_like(sine, 2.0))
     # A slice: a list of columns is a copy from the host, which no CUDA graph allows.
-    return (q[:, 1:] * factor)[:, ::2].square().mean()
+    return quat_to_axis_angle(quats)[:, ::2].square().mean()
 
 
 def neighbours(faces: Tensor, count: int) -> tuple[Tensor, Tensor]:

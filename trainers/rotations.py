@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 POLAR_STEPS = 12
 """Newton steps of `polar_rotation`: singular values that differ by a factor of 1000 still converge to 1e-7."""
@@ -41,6 +42,21 @@ def axis_angle_to_matrix(r: Tensor) -> Tensor:
     at zero is the generators. The gradient comes from dR = [J dr] R with J = I + b [r] + c [r]^2, c = (1 - a) / t^2.
     """
     return _AxisAngleToMatrix.apply(r.reshape(-1, 3)).view(*r.shape, 3)
+
+
+def axis_angle_to_quat(r: Tensor, dim: int = -1) -> Tensor:
+    """Return unit quaternions of rotation vectors over the axis `dim`: of length 3, then of length 4."""
+    angle = (r.square().sum(dim=dim, keepdim=True) + 1e-12).sqrt()
+    return torch.cat([torch.cos(angle / 2), r * (torch.sin(angle / 2) / angle)], dim)
+
+
+def quat_to_axis_angle(q: Tensor) -> Tensor:
+    """Return rotation vectors [N, 3] of quaternions [N, 4], not unit, the shorter way round."""
+    q = functional.normalize(q, dim=1)
+    q = torch.where(q[:, :1] < 0, -q, q)
+    sine = q[:, 1:].norm(dim=1, keepdim=True)
+    angle = 2 * torch.atan2(sine, q[:, :1])
+    return q[:, 1:] * torch.where(sine > 1e-6, angle / sine.clamp_min(1e-6), torch.full_like(sine, 2.0))
 
 
 def quat_multiply(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from formats.conventions import SH_C0
+from trainers.rotations import axis_angle_to_quat, quat_to_axis_angle
 
 CHANNELS = 11
 PARTS = {"color": 3, "opacity": 1, "scaling": 3, "rotation": 3, "offset": 1}
@@ -49,7 +50,7 @@ def activate(raw: Tensor, bounds: Bounds) -> dict[str, Tensor]:
         "color": torch.tanh(color) * (0.5 / SH_C0),
         "opacity": opacity,
         "scaling": bounds.most - functional.softplus(bounds.most - scaling - bounds.mean),
-        "rotation": _quat(torch.tanh(rotation) * (2 * math.pi)),
+        "rotation": axis_angle_to_quat(torch.tanh(rotation) * (2 * math.pi), dim=0),
         "offset": torch.tanh(torch.tanh(offset)),
     }
 
@@ -63,20 +64,5 @@ def raw_of(attributes: dict[str, Tensor], bounds: Bounds) -> Tensor:
     room = (bounds.most - attributes["scaling"]).clamp_min(MARGIN)
     scaling = bounds.most - bounds.mean - (room + torch.log(-torch.expm1(-room)))
     return torch.cat([atanh(attributes["color"] * (SH_C0 / 0.5)), attributes["opacity"].reshape(-1, 1), scaling,
-                      atanh(_axis_angle(attributes["rotation"]) / (2 * math.pi)),
+                      atanh(quat_to_axis_angle(attributes["rotation"]) / (2 * math.pi)),
                       atanh(torch.atanh(attributes["offset"].reshape(-1, 1)))], dim=1)
-
-
-def _quat(axis_angle: Tensor) -> Tensor:
-    """Return quaternions wxyz [4, ...] of rotation vectors [3, ...]."""
-    angle = (axis_angle.square().sum(dim=0, keepdim=True) + 1e-12).sqrt()
-    return torch.cat([torch.cos(angle / 2), axis_angle * (torch.sin(angle / 2) / angle)])
-
-
-def _axis_angle(quats: Tensor) -> Tensor:
-    """Return rotation vectors [N, 3] of quaternions [N, 4] wxyz, not unit, the shorter way round."""
-    q = functional.normalize(quats, dim=1)
-    q = torch.where(q[:, :1] < 0, -q, q)
-    sine = q[:, 1:].norm(dim=1, keepdim=True)
-    angle = 2 * torch.atan2(sine, q[:, :1])
-    return q[:, 1:] * torch.where(sine > 1e-6, angle / sine.clamp_min(1e-6), torch.full_like(sine, 2.0))
