@@ -33,10 +33,15 @@ def compiled_kernels() -> ModuleType | None:
     return rasterize_numba
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _in_bands(height: int, draw: Callable[[int, int], None]) -> None:
     # Threads around kernels that release the lock, not numba's own parallel loops: its default thread layer aborts
     # the process when two Python threads draw at once, as a web server does.
-    workers = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = min(8, cores())
     edges = np.linspace(0, height, min(height, 4 * workers) + 1).astype(int)
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(draw, edges[:-1], edges[1:]))

@@ -1,13 +1,13 @@
 """Taking a film's moments one by one, each drawn and stored by the same worker: two threads, or more processes."""
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from formats.captures.shots import Film, Shot, Take
+from formats.rasterize import cores
 
 THREADS = 2
 """Drawing and compressing leave the interpreter to each other; more threads wait for it."""
@@ -47,11 +47,11 @@ def shoot(film: Film, keep: Callable[[Take, int, Shot], Kept], progress: Callabl
 @contextmanager
 def _workers(work: Callable[[Any], Kept], items: list[Any]) -> Iterator[Iterator[Kept]]:
     """Give the results of `work` for each item, in order; nobody works any more when the block ends."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if cores >= 2 * CORES and "fork" in multiprocessing.get_all_start_methods():
+    count = cores() // CORES
+    if count >= 2 and "fork" in multiprocessing.get_all_start_methods():
         global _work
         _work = work
-        pool = multiprocessing.get_context("fork").Pool(min(cores // CORES, 8))
+        pool = multiprocessing.get_context("fork").Pool(min(count, 8))
         try:
             yield pool.imap(_call, items)
         finally:
