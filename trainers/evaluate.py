@@ -134,8 +134,8 @@ class _Judge:
                 if self.lpips is not None:
                     rows[-1]["lpips"] = float(self.lpips(image, batch.rgb))
                 if index in shown:
-                    self.kept.setdefault("target", {})[index] = _pixels(batch.rgb)
-                    self.kept.setdefault(subject, {})[index] = _pixels(image)
+                    self.kept.setdefault("target", {})[index] = metrics.pixels(batch.rgb)
+                    self.kept.setdefault(subject, {})[index] = metrics.pixels(image)
                 if (index + 1) * 4 // count > told:
                     told = (index + 1) * 4 // count
                     progress(f"{SUBJECTS[subject]}: {index + 1} of {count} pictures measured")
@@ -174,10 +174,6 @@ def _kinds(run: Run, frames: Frames) -> list[str | None]:
     if not isinstance(held, list) or len(held) != len(frames) or not all(isinstance(kind, str) for kind in held):
         return unknown
     return list(held)
-
-
-def _pixels(image: Tensor) -> np.ndarray:
-    return (image * 255 + 0.5).to(torch.uint8).cpu().numpy()
 
 
 def _write(found: Evaluation, judge: _Judge, folder: Path) -> None:

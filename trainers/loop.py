@@ -25,6 +25,7 @@ from trainers import TRAINERS, checkpoint, settings, trainer
 from trainers.checkpoint import Checkpoint
 from trainers.device import device_name, peak_memory, pick_device, seed_step
 from trainers.failures import diverged, running, stopping
+from trainers.metrics import pixels
 from trainers.model import Batch, Drawing
 from trainers.progress import Log, Meter, Reading, duration, line
 from trainers.run import ABOUT, CHECKPOINTS, HEAD, Run, describe, store_of, versions
@@ -226,16 +227,10 @@ def write_preview(model: Any, store: Any, path: Path, frames: int = PREVIEWS) ->
     with torch.no_grad():
         for index in pick:
             batch = store.batch(index)
-            pair = torch.cat([batch.rgb, model.render(batch).rgb], 1).nan_to_num(0).clamp(0, 1)
-            pairs.append((pair * 255 + 0.5).to(torch.uint8).cpu().numpy())
+            pairs.append(pixels(torch.cat([batch.rgb, model.render(batch).rgb], 1).nan_to_num(0).clamp(0, 1)))
     if len(pairs) % 2:
         pairs.append(np.full_like(pairs[0], 255))
-    height, width = pairs[0].shape[:2]
-    alike = [np.full((height, width, 3), 255, np.uint8) for _ in pairs]
-    for cell, pair in zip(alike, pairs, strict=True):
-        part = pair[:height, :width]
-        cell[:part.shape[0], :part.shape[1]] = part
-    video.write_png(np.concatenate([np.concatenate(alike[i:i + 2], 1) for i in range(0, len(alike), 2)]), path)
+    video.write_png(np.concatenate([np.concatenate(pairs[i:i + 2], 1) for i in range(0, len(pairs), 2)]), path)
 
 
 # --- Before -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,9 @@ so that means and JSON stay finite.
 
 import math
 
+import numpy as np
+import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from trainers import losses
@@ -14,6 +17,11 @@ MOST = 100.0
 """dB: what pictures closer than a mean squared error of 1e-10 get."""
 INSIDE = 0.5
 """Of the matte: where a pixel counts as the person."""
+
+
+def pixels(image: Tensor) -> UInt8[np.ndarray, "H W 3"]:
+    """Return a picture in 8 bits, rounded to the nearest level."""
+    return (image * 255 + 0.5).to(torch.uint8).cpu().numpy()
 
 
 def psnr(image: Tensor, target: Tensor) -> float:
