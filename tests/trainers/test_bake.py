@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +34,12 @@ from trainers.fate_avatar.unet import UNet  # noqa: E402
 from trainers.progress import Log  # noqa: E402
 from trainers.run import Run  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = 48
 TINY = {"steps": "14", "map_size": "32", "width": "4", "start": "noise", "lr": "0.02", "log_every": "2", "save_every": "4",
         "albedo_size": "32"}
 BOUNDS = Bounds(-6.0, -5.2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Pictures this small are drawn faster by one thread than by several that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +33,11 @@ from trainers.baseline import textured_mesh  # noqa: E402
 from trainers.evaluate import evaluate  # noqa: E402
 from trainers.scores import Evaluation, FrameScores  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE, TRAIN, TEST = 48, 6, 4
 KINDS = ("expression", "expression", "angle", "angle")
 SMALL = {"steps": "6", "save_every": "3", "log_every": "3", "size": "0", "tex_size": "20", "color_size": "48"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # --- A person and their video -----------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """FateAvatar: where it starts, what it draws, how it learns, what it leaves behind."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +28,8 @@ from trainers.fate_avatar.refinement import Refinement, shift  # noqa: E402
 from trainers.fate_avatar.sampling import nearest_distances, nearest_rows, sample  # noqa: E402
 from trainers.frame_store import FrameStore  # noqa: E402
 from trainers.model import Motion, View  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIZE = 48
 SMALL = dataclasses.replace(
@@ -60,15 +61,6 @@ def video(folder: Path, split: str = "train", frames: int = 2, seed: int = 3) ->
                                  "world_to_camera": np.stack([c.world_to_camera for c in cameras]),
                                  "size": np.full((frames, 2), SIZE)})
     return Frames("ball", split, sequence, tuple(paths))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Pictures this small are drawn faster by one thread than by several that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
