@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, UInt8
 
 from formats import checks
 from formats.errors import BindingError, CheckpointMismatch, FormatError, UnsupportedFeature
@@ -16,9 +16,13 @@ from formats.head_model import HeadModel
 from formats.sequence import Sequence
 from formats.uv_maps import UVMaps
 
-FRAMES = ("face", "vertex", "none")
+FRAMES = ("face", "vertex", "corner", "none")
 SKIN_ROTATIONS = ("none", "skin", "surface")
 DRIVER_FIELDS = ("expr", "rotation", "neck", "jaw", "eyes", "eyelids", "translation")
+DERIVED_DRIVERS = {"jaw_6d": 6, "eyes_6d": 12, "absolute_pose": 6}
+"""Drivers that every sequence has, and how many numbers each is: `Sequence.drivers` of that name where it is there (what a
+tracker stored, exactly), else made from the fields. `jaw_6d` and `eyes_6d` (left, right): the first two rows of the rotation
+matrix. `absolute_pose`: rotation, then translation."""
 CHANNELS = {"means": 3, "rotvecs": 3, "log_scales": 3, "opacity_logits": 1, "rgb": 3}
 """What dynamics may move, and how many numbers that is per Gaussian."""
 
@@ -41,13 +45,17 @@ class FaceBinding:
     frame: str = "face"
     """`face`: axes from the first edge and the normal (GaussianAvatars, FateAvatar, OSGAP). `vertex`: rotations
     relative to `canonical_vertices`, blended over the corners; the offset's y runs along the Phong normal
-    (SplattingAvatar). `none`: world axes (FlashAvatar)."""
+    (SplattingAvatar). `corner`: a rotation made from the direction to the first corner, added to the stored one
+    (FlashAvatar's Wasserstein variant). `none`: world axes (FlashAvatar)."""
     offset_scale: str = "edge_height"
     """What multiplies the offset: `none`, `edge_height` or `double_area` (FateAvatar's unnormalised normal)."""
     splat_scale: str = "edge_height"
     """What multiplies scales: `none` or `edge_height`; `log_area_ratio` multiplies the log-scale (SplattingAvatar)."""
     canonical_vertices: Float32[np.ndarray, "V 3"] | None = None
     """The head's vertices that `frame='vertex'` and `log_area_ratio` are relative to, metres."""
+    unit: float = 1.0
+    """Metres in the unit of length that `frame='vertex'` and `log_area_ratio` compute in: their floors and logarithms are
+    not free of scale. 0.25 for SplattingAvatar's own files, 1 for FateAvatar's version of it."""
 
     def __post_init__(self) -> None:
         own, sizes = "FaceBinding", {}
@@ -56,6 +64,8 @@ class FaceBinding:
         _choice(own, "frame", self.frame, FRAMES)
         _choice(own, "offset_scale", self.offset_scale, ("none", "edge_height", "double_area"))
         _choice(own, "splat_scale", self.splat_scale, ("none", "edge_height", "log_area_ratio"))
+        if not 0 < self.unit < 1e6:
+            raise BindingError(f"FaceBinding.unit: expected metres per unit, got {self.unit}")
         sums = set_["barycentric"].sum(axis=1)
         if sums.size and np.abs(sums - 1).max() > 1e-3:
             raise BindingError(f"FaceBinding.barycentric: rows must sum to 1, they span {sums.min():.4g}..{sums.max():.4g}")
@@ -120,9 +130,12 @@ Binding = FaceBinding | SkinBinding
 class Network:
     """An ONNX graph with named inputs and outputs.
 
-    Inputs are read from the frame: `DRIVER_FIELDS` or names of `Sequence.drivers`, each as float32 [1, D].
+    Inputs are read from the frame: `DRIVER_FIELDS`, `DERIVED_DRIVERS` or names of `Sequence.drivers`, each as float32
+    [1, D]; a layer's network in posed space may also take `posed_means` [N, 3], where the binding put them, world space,
+    metres. The avatar's decoder takes `features` [1, C, h, w] alone.
     Outputs are float32 and of a fixed vocabulary: `delta_means`, `delta_rotvecs`, `delta_log_scales`,
-    `delta_opacity_logits`, `delta_rgb` [N, C], `coefficients` [1, K], `shading_weights` [1, W].
+    `delta_opacity_logits`, `delta_rgb` [N, C], `features` [N, C] (what a decoder's feature image is drawn with),
+    `coefficients` [1, K], `shading_weights` [1, W], and a decoder's `image` [1, 3, H, W], display sRGB.
     """
 
     onnx: bytes
@@ -132,7 +145,7 @@ class Network:
     """Where deltas apply: `canonical` (before the binding) or `posed` (after it)."""
 
     VOCABULARY = ("delta_means", "delta_rotvecs", "delta_log_scales", "delta_opacity_logits", "delta_rgb",
-                  "coefficients", "shading_weights")
+                  "features", "coefficients", "shading_weights", "image")
 
     def __post_init__(self) -> None:
         _choice("Network", "space", self.space, ("canonical", "posed"))
@@ -213,9 +226,10 @@ class BasisMix:
     `shading_weights`. Duan et al., "BakedAvatar", ACM TOG 2023, eq. 8.
     """
 
-    bases: Float32[np.ndarray, "K H W 3"]
-    alpha: Float32[np.ndarray, "H W"]
-    position_features: Float32[np.ndarray, "H W D"]
+    bases: Float32[np.ndarray, "K H W 3"] | UInt8[np.ndarray, "K H W 3"]
+    """0..1, or as 8 bits in 0..255, a quarter of the memory; the same goes for the two maps below."""
+    alpha: Float32[np.ndarray, "H W"] | UInt8[np.ndarray, "H W"]
+    position_features: Float32[np.ndarray, "H W D"] | UInt8[np.ndarray, "H W D"]
     weights_from: str
     """Name of the avatar's network that gives `shading_weights`."""
     hidden: int = 16
@@ -226,11 +240,10 @@ class BasisMix:
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
         _choice("BasisMix", "space", self.space, ("view", "world"))
-        checks.freeze(self, {
-            "bases": checks.array("BasisMix", "bases", self.bases, ("K", "H", "W", 3), sizes),
-            "alpha": checks.array("BasisMix", "alpha", self.alpha, ("H", "W"), sizes),
-            "position_features": checks.array("BasisMix", "position_features", self.position_features,
-                                              ("H", "W", "D"), sizes)})
+        for name, shape in (("bases", ("K", "H", "W", 3)), ("alpha", ("H", "W")), ("position_features", ("H", "W", "D"))):
+            value = getattr(self, name)
+            kept = np.uint8 if getattr(value, "dtype", None) == np.uint8 else np.float32
+            checks.freeze(self, {name: checks.array("BasisMix", name, value, shape, sizes, kept)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,7 +343,9 @@ class Avatar:
     sequence: Sequence | None = None
     """The clip to play when none is given."""
     decoder: str | None = None
-    """Name of the network that turns a rendered feature image into the picture."""
+    """Name of the network that turns a feature image into the picture."""
+    decoder_scale: int = 1
+    """Pixels of the picture for each pixel of the feature image, along an axis."""
     meta: Meta = Meta()
 
     def __post_init__(self) -> None:

@@ -58,6 +58,8 @@ class PosedSplats:
     cloud: GaussianCloud
     sh_rotation: Float64[np.ndarray, "3 3"]
     """World directions times this are the directions that meet the SH."""
+    features: Float32[np.ndarray, "N C"] | None = None
+    """What the avatar's decoder is shown instead of colours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,11 +202,18 @@ def triangle_frames(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray
     return np.stack([a0, a1, a2], axis=-1), size, length * height
 
 
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> Float64[np.ndarray, "V 3"]:
-    """Return unit vertex normals weighted by area; zero for vertices without area around them."""
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray, floor: float = 0) -> Float64[np.ndarray, "V 3"]:
+    """Return unit vertex normals weighted by area; zero for vertices without area around them.
+
+    Each is the sum of (v1 - v0) x (v2 - v0) over the faces there, divided by its length or by `floor`, whichever is more.
+    """
     v = vertices.astype(np.float64)
     normal = np.cross(v[faces[:, 1]] - v[faces[:, 0]], v[faces[:, 2]] - v[faces[:, 0]])
-    return normalize(_gather_to_vertices(np.repeat(normal[:, None], 3, axis=1), faces, len(v)))
+    return _unit_or_less(_gather_to_vertices(np.repeat(normal[:, None], 3, axis=1), faces, len(v)), floor)
+
+
+def _unit_or_less(sums: np.ndarray, floor: float) -> np.ndarray:
+    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), max(floor, 1e-20))
 
 
 def _gather_to_vertices(per_corner: np.ndarray, faces: np.ndarray, vertex_count: int) -> np.ndarray:
@@ -213,17 +222,18 @@ def _gather_to_vertices(per_corner: np.ndarray, faces: np.ndarray, vertex_count:
     return np.stack([np.bincount(flat, corners[:, c], vertex_count) for c in range(corners.shape[1])], axis=1)
 
 
-def vertex_rotations(canonical: np.ndarray, posed: np.ndarray, faces: np.ndarray) -> Float64[np.ndarray, "V 4"]:
+def vertex_rotations(canonical: np.ndarray, posed: np.ndarray, faces: np.ndarray,
+                     floor: float = 0) -> Float64[np.ndarray, "V 4"]:
     """Return quaternions turning each vertex's surroundings from the canonical to the posed mesh.
 
     Per face R = frame(posed) frame(canonical)^T as a quaternion with w >= 0; per vertex the sum over faces, weighted
-    by canonical area, made unit. Source: SplattingAvatar (Shao et al., CVPR 2024), section 3.2 and its released
-    arithmetic; neither aligns hemispheres.
+    by canonical area, divided by its length or by `floor` (square metres), whichever is more.
+    Source: SplattingAvatar (Shao et al., CVPR 2024), section 3.2 and its released arithmetic; neither aligns hemispheres.
     """
     here, _, _ = triangle_frames(posed, faces)
     there, _, double_area = triangle_frames(canonical, faces)
-    q = matrix_to_quat(here @ there.transpose(0, 2, 1)) * double_area[:, None]
-    return normalize(_gather_to_vertices(np.repeat(q[:, None], 3, axis=1), faces, len(canonical)), 1e-20)
+    q = matrix_to_quat(here @ there.transpose(0, 2, 1)) * (double_area / 2)[:, None]
+    return _unit_or_less(_gather_to_vertices(np.repeat(q[:, None], 3, axis=1), faces, len(canonical)), floor)
 
 
 def surface_rotations(canonical: np.ndarray, posed: np.ndarray, faces: np.ndarray) -> Float64[np.ndarray, "V 3 3"]:
@@ -261,11 +271,12 @@ def bind_to_faces(binding: FaceBinding, head: HeadModel, posed: PosedHead, local
 
     - frame `face`: mean = p + g A offset, quat = quat(A) quat.
     - frame `none`: mean = p + g offset, quat unchanged.
+    - frame `corner`: mean = p + g offset, quat = `corner_quats` + quat.
     - frame `vertex`: mean = p + g offset_y n with the Phong normal n = unit(sum_j barycentric_j n_j); quat = q quat
-      with q = unit(sum_j barycentric_j q_j) of `vertex_rotations`.
+      with q = unit(sum_j barycentric_j q_j) of `vertex_rotations`. Both vertex sums have the floor 1e-6 unit^2.
     - `offset_scale`: g = 1 (`none`), k (`edge_height`), d (`double_area`).
-    - `splat_scale`: scales (`none`), k scales (`edge_height`), or exp(r log(scales)) with r = (area + e) / (canonical
-      area + e), e = 1e-4 / 16 square metres (`log_area_ratio`; the original works at four times the size).
+    - `splat_scale`: scales (`none`), k scales (`edge_height`), or unit exp(r log(scales / unit)) with r = (area + e) /
+      (canonical area + e), e = 1e-4 unit^2 (`log_area_ratio`).
 
     Sources: GaussianAvatars section 3.1; FateAvatar (Zhang et al., CVPR 2025) section 3.1; SplattingAvatar 3.2.
     """
@@ -279,23 +290,48 @@ def bind_to_faces(binding: FaceBinding, head: HeadModel, posed: PosedHead, local
     if binding.frame == "face":
         means = point + gain[:, None] * np.einsum("nab,nb->na", axes, means)
         quats = quat_multiply(matrix_to_quat(axes), quats)
-    elif binding.frame == "none":
+    elif binding.frame in ("none", "corner"):
         means = point + gain[:, None] * means
+        if binding.frame == "corner":
+            quats = corner_quats(corners[:, 0] - point, corners[:, 1] - point) + quats
     else:
         assert binding.canonical_vertices is not None
-        normal = normalize(np.einsum("nj,njc->nc", weights, vertex_normals(posed.vertices, head.faces)[faces]))
+        floor = 1e-6 * binding.unit**2
+        normal = normalize(np.einsum("nj,njc->nc", weights, vertex_normals(posed.vertices, head.faces, floor)[faces]))
         means = point + (gain * means[:, 1])[:, None] * normal
-        turn = vertex_rotations(binding.canonical_vertices, posed.vertices, head.faces)[faces]
+        turn = vertex_rotations(binding.canonical_vertices, posed.vertices, head.faces, floor)[faces]
         quats = quat_multiply(normalize(np.einsum("nj,njc->nc", weights, turn)), quats)
     if binding.splat_scale == "edge_height":
         scales = scales * size[:, None]
     elif binding.splat_scale == "log_area_ratio":
         assert binding.canonical_vertices is not None
         canonical = triangle_frames(binding.canonical_vertices, head.faces)[2][binding.face_index] / 2
-        floor = 1e-4 / 16
+        floor = 1e-4 * binding.unit**2
         ratio = (double_area / 2 + floor) / (canonical + floor)
-        scales = np.exp(np.log(np.maximum(scales, 1e-30)) * ratio[:, None])
+        scales = binding.unit * np.exp(np.log(np.maximum(scales / binding.unit, 1e-30)) * ratio[:, None])
     return means, quats, scales
+
+
+def corner_quats(to_first: np.ndarray, to_second: np.ndarray) -> Float64[np.ndarray, "N 4"]:
+    """Return quaternions wxyz [N, 4], not unit, of the axes [d, n x d, n] at points whose first two corners lie at `to_first`
+    and `to_second` [N, 3]: d = to_first as it is, n = unit(to_first x to_second).
+
+    These columns are no rotation (d has the triangle's size): the quaternion is what the usual conversion (the best
+    conditioned of four, by the largest of 1 +- m00 +- m11 +- m22) makes of them, and that is what such avatars are trained
+    with. Source: the released arithmetic of FlashAvatar's Wasserstein variant (Deng et al., IEEE SPL 2025).
+    """
+    normal = normalize(np.cross(to_first, to_second))
+    m = np.stack([to_first, np.cross(normal, to_first), normal], axis=-1)
+    a, b, c = m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]
+    size = np.sqrt(np.maximum(np.stack([1 + a + b + c, 1 + a - b - c, 1 - a + b - c, 1 - a - b + c], axis=1), 0))
+    x, y, z = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
+    xy, xz, yz = m[:, 1, 0] + m[:, 0, 1], m[:, 0, 2] + m[:, 2, 0], m[:, 2, 1] + m[:, 1, 2]
+    w2, x2, y2, z2 = (size**2).T
+    candidates = np.stack([np.stack([w2, x, y, z], axis=1), np.stack([x, x2, xy, xz], axis=1),
+                           np.stack([y, xy, y2, yz], axis=1), np.stack([z, xz, yz, z2], axis=1)], axis=1)
+    best = np.argmax(size, axis=1)
+    rows = np.arange(len(best))
+    return candidates[rows, best] / (2 * np.maximum(size[rows, best], 0.1))[:, None]
 
 
 def bind_to_skin(binding: SkinBinding, head: HeadModel, posed: PosedHead, local: LocalSplats) -> LocalSplats:
@@ -344,7 +380,7 @@ def _bind(binding: FaceBinding | SkinBinding, head: HeadModel, posed: PosedHead,
 
 
 def driver_values(names: tuple[str, ...], head: HeadModel, frame: Sequence) -> dict[str, Float32[np.ndarray, "1 D"]]:
-    """Return the frame's arrays by driver name, float32 [1, D]; `expr` in the head's order."""
+    """Return the frame's arrays by driver name, float32 [1, D]; `expr` in the head's order (`avatar.DERIVED_DRIVERS`)."""
     values = {}
     for name in names:
         if name == "expr":
@@ -353,6 +389,11 @@ def driver_values(names: tuple[str, ...], head: HeadModel, frame: Sequence) -> d
             value = frame.drivers[name][0]
         elif name in ("rotation", "neck", "jaw", "eyes", "eyelids", "translation"):
             value = getattr(frame, name)[0]
+        elif name in ("jaw_6d", "eyes_6d"):
+            turns = getattr(frame, name.removesuffix("_6d"))[0].reshape(-1, 3)
+            value = axis_angle_to_matrix(turns.astype(np.float64))[:, :2].reshape(-1)
+        elif name == "absolute_pose":
+            value = np.concatenate([frame.rotation[0], frame.translation[0]])
         else:
             raise BindingError(f"the avatar's network needs driver '{name}', which the sequence does not hold; it has "
                                f"{', '.join(frame.drivers) or 'no extra drivers'}")
@@ -360,13 +401,31 @@ def driver_values(names: tuple[str, ...], head: HeadModel, frame: Sequence) -> d
     return values
 
 
-def deltas_of(dynamics: Dynamics, avatar: Avatar, frame: Sequence) -> tuple[str, Mapping[str, np.ndarray]]:
-    """Return the space and the per-channel deltas [N, C] of a layer's dynamics at this frame."""
+def space_of(dynamics: Dynamics, avatar: Avatar) -> str:
+    """Return where a layer's dynamics apply: `canonical` or `posed`."""
+    return avatar.networks[dynamics].space if isinstance(dynamics, str) else dynamics.space
+
+
+def deltas_of(dynamics: Dynamics, avatar: Avatar, frame: Sequence,
+              posed_means: np.ndarray | None = None) -> Mapping[str, np.ndarray]:
+    """Return per-channel deltas [N, C] of a layer's dynamics at this frame; and `features` [N, C], where a network has some.
+
+    Args:
+        dynamics: The layer's.
+        avatar: Holds the network.
+        frame: Drives it.
+        posed_means: Where the binding put the Gaussians [N, 3], for a network in posed space.
+    """
     if isinstance(dynamics, str):
         network = avatar.networks[dynamics]
-        outputs = networks.evaluate(network, driver_values(network.inputs, avatar.head, frame))
-        return network.space, {k.removeprefix("delta_"): v for k, v in outputs.items() if k.startswith("delta_")}
-    return dynamics.space, linear_deltas(dynamics, coefficients_of(dynamics, avatar, frame))
+        feed = driver_values(tuple(n for n in network.inputs if n != "posed_means"), avatar.head, frame)
+        if "posed_means" in network.inputs:
+            if posed_means is None:
+                raise BindingError(f"network '{dynamics}': takes posed_means, and is not in posed space")
+            feed["posed_means"] = np.asarray(posed_means, np.float32)
+        outputs = networks.evaluate(network, feed)
+        return {k.removeprefix("delta_"): v for k, v in outputs.items() if k.startswith("delta_") or k == "features"}
+    return linear_deltas(dynamics, coefficients_of(dynamics, avatar, frame))
 
 
 def coefficients_of(dynamics: LinearDynamics, avatar: Avatar, frame: Sequence) -> Float64[np.ndarray, " K"]:
@@ -405,11 +464,14 @@ def deform_splats(layer: SplatLayer, avatar: Avatar, posed: PosedHead, frame: Se
     cloud = layer.cloud
     local = (cloud.means.astype(np.float64), cloud.quats.astype(np.float64), cloud.scales.astype(np.float64))
     opacities, sh = cloud.opacities, cloud.sh
-    space, deltas = ("canonical", {}) if layer.dynamics is None else deltas_of(layer.dynamics, avatar, frame)
-    if deltas and space == "canonical":
+    deltas: Mapping[str, np.ndarray] = {}
+    space = None if layer.dynamics is None else space_of(layer.dynamics, avatar)
+    if layer.dynamics is not None and space == "canonical":
+        deltas = deltas_of(layer.dynamics, avatar, frame)
         local = _apply(local, deltas, space)
     local = _bind(layer.binding, avatar.head, posed, local)
-    if deltas and space == "posed":
+    if layer.dynamics is not None and space == "posed":
+        deltas = deltas_of(layer.dynamics, avatar, frame, local[0])
         local = _apply(local, deltas, space)
     if "opacity_logits" in deltas:
         opacities = sigmoid(logit(opacities) + deltas["opacity_logits"][:, 0])
@@ -418,7 +480,8 @@ def deform_splats(layer: SplatLayer, avatar: Avatar, posed: PosedHead, frame: Se
         sh[:, 0] += rgb_to_sh(deltas["rgb"]) - rgb_to_sh(np.zeros(3))
     means, quats, scales = local
     to_sh = posed.root_rotation if layer.sh_frame == "head" else np.eye(3)
-    return PosedSplats(layer.name, GaussianCloud(means, normalize(quats), scales, opacities, sh), to_sh)
+    return PosedSplats(layer.name, GaussianCloud(means, normalize(quats), scales, opacities, sh), to_sh,
+                       deltas.get("features"))
 
 
 def _apply(local: LocalSplats, deltas: Mapping[str, np.ndarray], space: str) -> LocalSplats:
@@ -457,7 +520,7 @@ def deform_strands(layer: StrandLayer, avatar: Avatar, posed: PosedHead) -> Pose
     strands, points, _ = layer.points.shape
     face = np.repeat(layer.binding.face_index, points)
     riding = FaceBinding(face, np.repeat(layer.binding.barycentric, points, axis=0), layer.binding.frame,
-                         layer.binding.offset_scale, "none", layer.binding.canonical_vertices)
+                         layer.binding.offset_scale, "none", layer.binding.canonical_vertices, layer.binding.unit)
     still = np.tile([1.0, 0, 0, 0], (strands * points, 1))
     local = (layer.points.reshape(-1, 3).astype(np.float64), still, still[:, :3])
     world = bind_to_faces(riding, avatar.head, posed, local)[0].reshape(strands, points, 3)
