@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from formats.avatar import Avatar
     from formats.camera import Camera
     from formats.deform import Posed
+    from formats.head_model import HeadModel
     from formats.render import Picture
     from formats.sequence import Sequence
 
@@ -172,6 +173,10 @@ class Head:
     """l_eyelid.npy and r_eyelid.npy."""
     eyelid_space: Literal["rest", "posed"] = "posed"
     """Where lids are added: after skinning as metrical-tracker does (posed), or before it."""
+    arkit_map: str | None = None
+    """What ARKit's weights mean for this head, kept in it: MAP.json, or `fit` to fit them to its landmarks and masks."""
+    arkit_map_out: Path | None = None
+    """Also write that map as MAP.json, to look at and correct."""
     variant: Literal["closed", "open-mouth"] = "closed"
     """For `standin`: with a mouth cavity, or with FLAME's own open lip ring."""
     teeth: bool = True
@@ -179,7 +184,7 @@ class Head:
 
     def run(self) -> None:
         """Read, complete, write."""
-        from formats.codecs import flame_pickle, head_file
+        from formats.codecs import arkit_map, flame_pickle, head_file
 
         if self.source == "standin":
             from formats.standin.head import standin_head
@@ -204,8 +209,24 @@ class Head:
             if head.edition != "flame2023-open":
                 log.warning("%s: this FLAME edition is reported non-commercial; what is made with it carries its terms",
                             head.edition)
+        if self.arkit_map is not None:
+            head = dataclasses.replace(head, arkit_map=self._fitted(head))
+        if self.arkit_map_out is not None:
+            if head.arkit_map is None:
+                raise FormatError("--arkit-map-out: this head has no map; add --arkit-map fit")
+            arkit_map.write(head.arkit_map, head, self.arkit_map_out)
         head_file.write(head, self.out)
         _wrote(self.out, f"flameport inspect {self.out}")
+
+    def _fitted(self, head: HeadModel) -> Any:
+        from formats.arkit_fit import fit_arkit_map
+        from formats.codecs import arkit_map
+
+        if self.arkit_map != "fit":
+            return arkit_map.read(Path(str(self.arkit_map)), head)
+        fit = fit_arkit_map(head)
+        log.info("ARKit map %s", fit.summary())
+        return fit.table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -348,9 +369,10 @@ class Import:
     """Turn another system's files into a bundle."""
 
     system: Positional[str]
-    """Who wrote the file: lam. More systems come with later versions."""
+    """Who wrote the file: fate, gaussian-avatars, flash-avatar, splatting-avatar, mono-gaussian-avatar, gaussian-head-avatar,
+    osgap, baked-avatar, lam."""
     path: Positional[Path]
-    """The file or folder."""
+    """The file or folder; `flameport inspect` says what it is and what else its import needs."""
     out: Path
     """Bundle to write, X.avatar."""
     head: Path | None = None
@@ -360,6 +382,8 @@ class Import:
     as_original: bool = False
     """Reproduce the original player where ours improves on it (lam: splats keep their rest orientation, and the bust moves
     with the head)."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """Any option of the system's reader as NAME=VALUE; may be repeated. A wrong name lists them."""
 
     def run(self) -> None:
         """Read and save."""
@@ -367,9 +391,20 @@ class Import:
         from formats.codecs import head_file
 
         sides = {name: Path(path) for name, path in (_pair("--side", entry) for entry in self.side)}
+        options = importers.options(self.system, dict(_pair("--set", entry) for entry in self.set))
+        if self.as_original:
+            options["as_original"] = True
         head = None if self.head is None else head_file.read(self.head)
         _progress(f"reading {self.path.name} as {self.system}")
-        avatar = importers.read(self.system, self.path, head=head, sides=sides, as_original=self.as_original)
+        if self.system == "osgap" and "image" in sides:
+            import trainers
+
+            trainers.require_torch()
+            from trainers.osgap import import_with_image
+
+            avatar = import_with_image(self.path, head, sides, **options)
+        else:
+            avatar = importers.read(self.system, self.path, head=head, sides=sides, **options)
         for notice in avatar.meta.license_notices:
             log.warning("%s", notice)
         save(avatar, self.out)
@@ -381,13 +416,20 @@ class MakeSequence:
     """Convert motion to sequence JSON, or to its binary twin when --out ends in .fpsq."""
 
     sources: Positional[tuple[Path, ...]]
-    """Sequence, ARKit JSON or CSV, VHAP .npz, flame_params.json; several are joined and named."""
+    """Motion in any file or folder we know: sequence, ARKit JSON or CSV, VHAP .npz, flame_params.json, a tracker's or data set's
+    folder, BakedAvatar's sequence_data; several are joined and named."""
     out: Path
-    """SEQ.json or SEQ.fpsq."""
+    """SEQ.json or SEQ.fpsq; a folder with --layout baked-avatar."""
     for_: Annotated[Path | None, tyro.conf.arg(name="for")] = None
     """Avatar bundle or GLB to fit the motion to: maps ARKit names, checks editions."""
     neutral: Literal["none", "mean", "first"] = "none"
-    """Take this expression as the actor's neutral face and subtract it."""
+    """Another person's performance (cross-reenactment): take this expression as the actor's neutral face and put the avatar's
+    own in its place."""
+    arkit_map: Path | None = None
+    """MAP.json that says what ARKit's weights mean for the avatar's head; its own map, else one fitted to its landmarks, when
+    absent."""
+    layout: Literal["flameport", "baked-avatar"] = "flameport"
+    """`baked-avatar` writes the `sequence_data` folder of BakedAvatar's web demo."""
     head_motion: Literal["head", "camera"] = "head"
     """Where relative head motion goes when the file moves the camera instead: to the head, or left in the camera."""
     fps: float | None = None
@@ -399,21 +441,28 @@ class MakeSequence:
         """Read, join, fit, write."""
         from exporter.targets.sequence import write_sequence
         from formats import codecs, retarget
+        from formats.codecs import arkit_map, baked_sequence
 
         if not self.sources:
             _error("sequence: name at least one file to read; `flameport sequence --help` lists what it reads")
             raise SystemExit(2)
-        if self.for_ is None and self.neutral != "none":
-            raise FormatError("--neutral needs --for X.avatar, whose neutral face it is fitted to")
+        for flag, given in (("--neutral", self.neutral != "none"), ("--arkit-map", self.arkit_map is not None)):
+            if self.for_ is None and given:
+                raise FormatError(f"{flag} needs --for X.avatar, which the motion is fitted to")
         parts = [codecs.read_sequence(source, edition=self.edition, fps=self.fps) for source in self.sources]
         if self.for_ is not None:
-            head = load(self.for_).head
+            avatar = load(self.for_)
+            head, own = avatar.head, retarget.neutral_of(avatar)
+            arkit = None if self.arkit_map is None else arkit_map.read(self.arkit_map, head)
             for i, source in enumerate(self.sources):
                 with naming(source):
-                    fitted = retarget.retarget(parts[i], head, self.neutral)
+                    fitted = retarget.retarget(parts[i], head, self.neutral, arkit, own)
                     parts[i] = retarget.with_head_motion(fitted, head, self.head_motion)
         sequence = retarget.join(parts, [source.stem for source in self.sources])
-        write_sequence(sequence, self.out)
+        if self.layout == "baked-avatar":
+            baked_sequence.write(sequence, self.out)
+        else:
+            write_sequence(sequence, self.out)
         _wrote(self.out, f"flameport render {self.for_ or 'X.avatar'} --sequence {self.out} --out film.mp4")
 
 

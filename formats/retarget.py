@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from collections.abc import Sequence as Listing
 
 import numpy as np
+from jaxtyping import Float32
 
-from formats.avatar import check_driver
+from formats.avatar import Avatar, check_driver
 from formats.conventions import ARKIT_52
 from formats.errors import CheckpointMismatch, FormatError, UnsupportedFeature
 from formats.head_model import HeadModel
@@ -19,21 +20,28 @@ NEUTRALS = ("none", "mean", "first")
 MODES = ("head", "camera")
 
 
-def retarget(sequence: Sequence, head: HeadModel, neutral: str = "none") -> Sequence:
+def retarget(sequence: Sequence, head: HeadModel, neutral: str = "none",
+             arkit_map: Float32[np.ndarray, "52 A"] | None = None,
+             own: Float32[np.ndarray, " E"] | None = None) -> Sequence:
     """Return the motion as `head` can play it.
 
     The head's own basis: checked, and trailing coefficients that it lacks are cut. ARKit weights on an ARKit head: by
-    name, in the head's order. ARKit weights on another head: through its `arkit_map`. What is lost is logged.
+    name, in the head's order. ARKit weights on another head: through the given map, else its own `arkit_map`, else one that
+    is fitted to its landmarks (`formats.arkit_fit`); which it was is logged, and so is what is lost.
 
     Args:
         sequence: The motion.
         head: Who shall play it.
         neutral: The actor's neutral face, subtracted from every frame's expression (ARKit: from its weights) so that
             another person's is kept: `mean` of the clip, its `first` frame, or `none`.
+        arkit_map: What ARKit's weights mean for this head (`HeadModel.arkit_map`), where the user knows better.
+        own: The avatar's own neutral face in its head's coefficients, put in the place of the one that `neutral` subtracts
+            (`neutral_of`).
 
     Raises:
         CheckpointMismatch: The motion speaks coefficients that this head does not know.
-        UnsupportedFeature: An unknown `neutral`, or a head without `arkit_map` for ARKit weights.
+        MissingAsset: ARKit weights, no map, and no landmarks to fit one to.
+        UnsupportedFeature: An unknown `neutral`.
     """
     if neutral not in NEUTRALS:
         raise UnsupportedFeature(f"neutral: unknown '{neutral}'; expected one of {', '.join(NEUTRALS)}")
@@ -42,11 +50,30 @@ def retarget(sequence: Sequence, head: HeadModel, neutral: str = "none") -> Sequ
         sequence = dataclasses.replace(sequence, expr=sequence.expr - still)
     sequence = _known_joints(sequence, head)
     if sequence.basis.startswith("arkit"):
-        sequence = _by_name(sequence, head) if head.edition.startswith("arkit") else _through_map(sequence, head)
+        sequence = _by_name(sequence, head) if head.edition.startswith("arkit") else _through_map(
+            sequence, head, arkit_map)
     elif sequence.basis == head.edition:
         sequence = _cut(sequence, head)
     check_driver(head, sequence)
+    if neutral != "none" and own is not None:
+        still = np.zeros(len(head.expr_names))
+        still[:len(own)] = own
+        columns = [head.expr_names.index(name) for name in sequence.expr_names] or slice(sequence.expr.shape[1])
+        sequence = dataclasses.replace(sequence, expr=sequence.expr + still[columns])
     return sequence
+
+
+def neutral_of(avatar: Avatar) -> Float32[np.ndarray, " E"] | None:
+    """Return the mean expression of the frames an avatar was trained on, where its clip has a range named `train`.
+
+    Expressions that a tracker finds in a person at rest are not zero, and a trained avatar looks at rest at its own person's.
+    FateAvatar's reenactment (Zhang et al., CVPR 2025) moves a driver's expressions by the difference of the two means.
+    """
+    clip = avatar.sequence
+    if clip is None or "train" not in clip.ranges or clip.basis != avatar.head.edition or clip.expr_names:
+        return None
+    first, end = clip.ranges["train"]
+    return clip.expr[first:end].mean(axis=0)
 
 
 def _known_joints(sequence: Sequence, head: HeadModel) -> Sequence:
@@ -88,17 +115,24 @@ def _by_name(sequence: Sequence, head: HeadModel) -> Sequence:
     return dataclasses.replace(sequence, basis=head.edition, expr=expr, expr_names=head.expr_names, edition="")
 
 
-def _through_map(sequence: Sequence, head: HeadModel) -> Sequence:
+def _through_map(sequence: Sequence, head: HeadModel, given: np.ndarray | None) -> Sequence:
     """Add what each weight stands for: expression, jaw, neck, eyes, eyelids (`HeadModel.arkit_map`)."""
-    if head.arkit_map is None:
-        raise UnsupportedFeature(f"the motion is in ARKit weights, and this '{head.edition}' head has no arkit_map that "
-                                 "says what they mean for it; use a motion in its own coefficients")
+    if given is not None:
+        arkit_map, which = given, "the map that was given"
+    elif head.arkit_map is not None:
+        arkit_map, which = head.arkit_map, "the head's own map"
+    else:
+        from formats.arkit_fit import fit_arkit_map
+
+        fit = fit_arkit_map(head)
+        arkit_map, which = fit.table, f"a map {fit.summary()}"
+    LOG.info("ARKit weights to '%s' coefficients by %s", head.edition, which)
     weights = _arkit_weights(sequence)
     _report_lost(weights, [name for name in weights if name not in ARKIT_52], "not among ARKit's 52")
     table = np.zeros((len(sequence), len(ARKIT_52)))
     for name in weights.keys() & set(ARKIT_52):
         table[:, ARKIT_52.index(name)] = weights[name]
-    driven = table @ head.arkit_map.astype(np.float64)
+    driven = table @ arkit_map.astype(np.float64)
     ends = np.cumsum([len(head.expr_names), 3, 3, 6])
     expr, jaw, neck, eyes, eyelids = np.split(driven, ends, axis=1)
     added = {"jaw": jaw, "neck": neck, "eyes": eyes, "eyelids": eyelids}

@@ -8,7 +8,7 @@ import pytest
 
 from formats.conventions import ARKIT_52
 from formats.deform import deform_head
-from formats.errors import CheckpointMismatch, FormatError, UnsupportedFeature
+from formats.errors import CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.retarget import join, retarget, with_head_motion
 from formats.sequence import Sequence
 from tests.builders import assert_same, tiny_head, tiny_sequence
@@ -86,7 +86,7 @@ def test_order_of_names_does_not_matter_to_the_map():
 
 
 def test_no_map_no_arkit():
-    with pytest.raises(UnsupportedFeature, match="arkit_map"):
+    with pytest.raises(MissingAsset, match="arkit-map"):
         retarget(arkit(), dataclasses.replace(tiny_head(), arkit_map=None))
 
 
