@@ -70,3 +70,12 @@ def evaluate(network: Network, feed: Mapping[str, np.ndarray]) -> dict[str, np.n
             raise BindingError(f"network input '{name}': expected {shape[-1]} numbers, the frame has "
                                f"{feed[name].shape[-1]}")
     return dict(zip(network.outputs, session.run(list(network.outputs), dict(feed)), strict=True))
+
+
+def input_shapes(network: Network) -> dict[str, tuple[int | None, ...]]:
+    """Return the network's inputs by name with their shapes; None where any size will do.
+
+    Raises:
+        FormatError: The graph cannot be loaded.
+    """
+    return {i.name: tuple(n if isinstance(n, int) else None for n in i.shape) for i in _session(network.onnx).get_inputs()}

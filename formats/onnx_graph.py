@@ -32,8 +32,8 @@ class OnnxGraph:
         self._constants: dict[bytes, Any] = {}
         self._count = 0
 
-    def input(self, name: str, *shape: int) -> str:
-        """Add an input of a fixed shape and return its name; a driver is [1, D]."""
+    def input(self, name: str, *shape: int | str) -> str:
+        """Add an input and return its name; a driver is [1, D]. An axis given by a name may have any size."""
         value = self._onnx.helper.make_tensor_value_info(name, self._onnx.TensorProto.FLOAT, list(shape))
         self._inputs[name] = value
         return name

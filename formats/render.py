@@ -7,6 +7,15 @@
    A mesh layer never hides a Gaussian (our choice): systems that use both put the mesh underneath.
 4. The result is clipped to 0..1. Blending happens in display sRGB, as it was trained.
 
+An avatar with an image decoder (`Avatar.decoder`) is drawn otherwise:
+
+1. The camera is taken `Avatar.decoder_scale` times smaller (K's first two rows and the size divided by it).
+2. The `features` [N, C] of all its layers are blended at that size in the one order of step 3 above, over 1.0 in every
+   channel. They are not clipped, and view directions play no part.
+3. The decoder makes the picture [1, 3, H, W] out of the feature image [1, C, h, w]; it is clipped to 0..1. The background
+   is whatever the decoder paints where no Gaussian is: `RenderOptions.background` is not used.
+4. Alpha is that of the Gaussians at the feature image's size, bilinear between pixel centres, held at the borders.
+
 Gaussians: Kerbl et al., "3D Gaussian Splatting for Real-Time Radiance Field Rendering", ACM TOG 2023; projection by
 Zwicker et al., "EWA volume splatting", 2001. Numbers are float64 inside.
 """
@@ -15,10 +24,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32
+from jaxtyping import Bool, Float, Float64, Int32
 
 from formats.avatar import Avatar
 from formats.camera import Camera
+from formats.decoding import BACKGROUND, check_size, decode, decoder_of, enlarge, feature_camera, features_of
 from formats.deform import Posed, PosedMesh, PosedSplats, deform
 from formats.errors import UnsupportedFeature
 from formats.framing import default_camera
@@ -30,8 +40,8 @@ from formats.rotations import normalize, quat_to_matrix
 from formats.sequence import Sequence
 from formats.spherical_harmonics import evaluate_sh
 
-__all__ = ["Picture", "ProjectedSplats", "RenderOptions", "default_camera", "project", "psnr", "render",
-           "render_avatar", "render_layers", "splat_pass"]
+__all__ = ["Picture", "ProjectedSplats", "RenderOptions", "default_camera", "feature_image", "project", "psnr", "render",
+           "render_avatar", "render_decoded", "render_layers", "splat_pass"]
 
 JACOBIAN_MARGIN = 0.3
 """How far outside the picture, in half picture sizes, the projection's slope is still followed (1.3 tan(fov / 2))."""
@@ -171,21 +181,35 @@ def render_layers(layers: Iterable[PosedSplats | PosedMesh], camera: Camera, opt
     return Picture(np.clip(rgb, 0, 1).astype(np.float32), (1 - through * behind).astype(np.float32))
 
 
-def splat_pass(layers: list[ProjectedSplats], camera: Camera,
-               accelerate: bool = True) -> tuple[Float64[np.ndarray, "H W 3"], Float64[np.ndarray, "H W"]]:
+def splat_pass(layers: list[ProjectedSplats], camera: Camera, accelerate: bool = True,
+               values: list[Float[np.ndarray, "N C"]] | None = None) -> tuple[Float64[np.ndarray, "H W C"],
+                                                                             Float64[np.ndarray, "H W"]]:
     """Return the colour that all Gaussians add, and how much of what lies behind them still shows.
 
     Their one order is by view-space depth; of equally deep ones the first, layer by layer, is nearer.
+
+    Args:
+        layers: As `project` made them.
+        camera: The same.
+        accelerate: Use the compiled loop when numba is there.
+        values: What is blended in the place of colours, of any number of channels, per layer.
     """
+    values = values if values is not None else [p.rgb for p in layers]
     if not layers:
         return np.zeros((camera.height, camera.width, 3)), np.ones((camera.height, camera.width))
     shown = np.concatenate([p.visible for p in layers])
     ids = np.flatnonzero(shown)
     order = ids[np.argsort(np.concatenate([p.depths for p in layers])[ids], kind="stable")]
-    means2d, conics, rgb, opacities, boxes = (
-        np.concatenate([getattr(p, name) for p in layers])[order]
-        for name in ("means2d", "conics", "rgb", "opacities", "boxes"))
-    return accumulate_splats(means2d, conics, rgb, opacities, boxes, camera.width, camera.height, accelerate)
+    means2d, conics, opacities, boxes = (np.concatenate([getattr(p, name) for p in layers])[order]
+                                         for name in ("means2d", "conics", "opacities", "boxes"))
+    blended = np.concatenate(values)[order].astype(np.float64)
+    # The loop takes three channels at a time; more are passes over the same ellipses, so there is one loop to trust.
+    channels = blended.shape[1]
+    padded = np.pad(blended, ((0, 0), (0, -channels % 3)))
+    passes = [accumulate_splats(means2d, conics, np.ascontiguousarray(padded[:, c:c + 3]), opacities, boxes, camera.width,
+                                camera.height, accelerate) for c in range(0, channels, 3)]
+    added = passes[0][0] if channels == 3 else np.concatenate([color for color, _ in passes], axis=2)[..., :channels]
+    return added, passes[0][1]
 
 
 def _mesh_over(mesh: PosedMesh, camera: Camera, options: RenderOptions, rgb: Float64[np.ndarray, "H W 3"],
@@ -199,15 +223,51 @@ def _mesh_over(mesh: PosedMesh, camera: Camera, options: RenderOptions, rgb: Flo
     behind[seen] *= 1 - alpha
 
 
-def render_avatar(avatar: Avatar, sequence: Sequence, t: float, camera: Camera, options: RenderOptions | None = None,
-                  accelerate: bool = True) -> Picture:
-    """Return the picture of `avatar` at the fractional frame index `t` of `sequence`.
+def feature_image(avatar: Avatar, posed: Posed, camera: Camera, options: RenderOptions | None = None,
+                  accelerate: bool = True) -> tuple[Float64[np.ndarray, "h w C"], Float64[np.ndarray, "h w"]]:
+    """Return what the avatar's decoder is shown, and how much of its background shows.
+
+    Args:
+        avatar: With a decoder.
+        posed: The same, posed.
+        camera: The feature image's (`decoding.feature_camera`).
+        options: Defaults when absent; the background is 1.0 in every channel whatever they say.
+        accelerate: Use the compiled loop when numba is there.
+    """
+    features = features_of(avatar, list(posed.layers))
+    if not features:
+        raise UnsupportedFeature(f"image decoder '{avatar.decoder}': the avatar has no layer to draw")
+    splats = [layer for layer in posed.layers if isinstance(layer, PosedSplats)]
+    projected = [project(s.cloud, camera, options, s.sh_rotation) for s in splats]
+    added, through = splat_pass(projected, camera, accelerate, features)
+    return added + BACKGROUND * through[..., None], through
+
+
+def render_decoded(avatar: Avatar, posed: Posed, camera: Camera, options: RenderOptions | None = None,
+                   accelerate: bool = True) -> Picture:
+    """Return the picture that the avatar's image decoder makes; arguments as `feature_image`, `camera` the picture's.
 
     Raises:
-        UnsupportedFeature: The avatar ends in an image decoder, which has no definition yet.
+        UnsupportedFeature: The camera's size does not divide by `Avatar.decoder_scale` or is not one that the decoder
+            takes, or a layer has no features.
+    """
+    decoder_of(avatar)
+    small = feature_camera(camera, avatar.decoder_scale)
+    check_size(avatar, small)
+    features, through = feature_image(avatar, posed, small, options, accelerate)
+    alpha = enlarge(1 - through, avatar.decoder_scale)
+    return Picture(decode(avatar, features), alpha.astype(np.float32))
+
+
+def render_avatar(avatar: Avatar, sequence: Sequence, t: float, camera: Camera, options: RenderOptions | None = None,
+                  accelerate: bool = True) -> Picture:
+    """Return the picture of `avatar` at the fractional frame index `t` of `sequence`, by its decoder if it has one.
+
+    Raises:
+        UnsupportedFeature: As `render_decoded`.
         AvatarError: As `formats.deform.deform`.
     """
-    if avatar.decoder is not None:
-        raise UnsupportedFeature(f"the avatar's pictures come from image decoder '{avatar.decoder}', which render does "
-                                 "not run; import it without the decoder")
-    return render(deform(avatar, sequence, t), camera, options, accelerate)
+    if avatar.decoder is None:
+        return render(deform(avatar, sequence, t), camera, options, accelerate)
+    decoder_of(avatar)
+    return render_decoded(avatar, deform(avatar, sequence, t), camera, options, accelerate)
