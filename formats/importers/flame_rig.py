@@ -1,0 +1,142 @@
+"""The head that GaussianAvatars and OSGAP ride: FLAME with teeth, and the person and clip of a `flame_param.npz` in it.
+
+The file has VHAP's names: `shape` [300], `static_offset` [1, V, 3] and `dynamic_offset` [T, V, 3] metres, and per frame
+`expr` [T, 100], `rotation`, `neck_pose`, `jaw_pose`, `translation` [T, 3], `eyes_pose` [T, 6].
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from formats import checks
+from formats.codecs import flame_npz, npz_file
+from formats.errors import CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature, naming
+from formats.head_model import HeadModel
+from formats.importers.fate_context import FLAME_NOTICE
+from formats.sequence import Sequence
+from formats.teeth import add_teeth, has_teeth
+
+LOG = logging.getLogger(__name__)
+FLAME_PARAM = "flame_param.npz"
+EDITION = "flame2023"
+FPS = 25.0
+"""The files do not say their rate."""
+HOW = "convert FLAME 2023 with `flameport head flame2023.pkl --edition flame2023 --template TEMPLATE.obj --out HEAD.safetensors`"
+
+
+def bare_head(head: HeadModel | None, edition: str, system: str, where: Path) -> HeadModel:
+    """Return the user's head with teeth, before a person is put in.
+
+    Args:
+        head: As `flameport head` makes it.
+        edition: What the data were tracked with.
+        system: For messages.
+        where: The file that is imported, for messages.
+
+    Raises:
+        MissingAsset: There is no head.
+        CheckpointMismatch: It is of another edition, is no FLAME head, or a person is in it already.
+    """
+    if head is None:
+        raise MissingAsset(f"{where}: {system} rides FLAME, whose tables are not in its files; pass --head: {HOW}")
+    if head.edition != edition:
+        raise CheckpointMismatch(
+            f"{where}: {system} rides FLAME 2023 ('{EDITION}') unless its data were tracked with another; expected "
+            f"'{edition}', the head is '{head.edition}'. {HOW}; or, if the data were tracked with the head's, say so with "
+            f"--set edition={head.edition}")
+    with naming(where):
+        if head.shapedirs is None:
+            raise CheckpointMismatch("the head has no identity directions, a person is in it already; pass the head from "
+                                     "`flameport head`, not an avatar's")
+        return head if has_teeth(head) else add_teeth(head)
+
+
+def notices(edition: str) -> tuple[str, ...]:
+    """Return the terms that come with a head of an edition; none for the stand-in's, which is ours."""
+    return () if edition == "standin" else (FLAME_NOTICE.format(edition=edition),)
+
+
+def check_sides(sides: Mapping[str, Path] | None, known: Mapping[str, str], where: Path) -> dict[str, Path]:
+    """Return the side inputs as paths; `UnsupportedFeature` for one that is not among `known` (name to meaning)."""
+    given = dict(sides or {})
+    for name in given:
+        if name not in known:
+            listed = ", ".join(f"{k} ({meaning})" for k, meaning in known.items())
+            raise UnsupportedFeature(f"{where}: does not take a side input '{name}'; known are {listed}")
+    return {name: Path(path) for name, path in given.items()}
+
+
+def find_param(side: Path | None, folders: list[Path], where: Path) -> Path:
+    """Return the `flame_param.npz`: the side input, else the first there is in `folders`.
+
+    Raises:
+        MissingAsset: There is none.
+    """
+    if side is not None:
+        return side
+    for folder in folders:
+        if (folder / FLAME_PARAM).is_file():
+            return folder / FLAME_PARAM
+    looked = " and ".join(str(folder) for folder in folders)
+    raise MissingAsset(f"{where}: {FLAME_PARAM} (the person's shape and the tracked clip) is not in {looked}; copy it there, "
+                       "or pass --side flame_param=PATH")
+
+
+def put_person(head: HeadModel, path: Path, fps: float = FPS) -> tuple[HeadModel, Sequence]:
+    """Return `head` with the person of a `flame_param.npz` in its template, from which joints are regressed; and the clip.
+
+    `dynamic_offset` moves vertices frame by frame. The systems write zeros there; anything else is left out with a warning.
+
+    Args:
+        head: FLAME, with or without teeth, without a person.
+        path: The file.
+        fps: Its frame rate.
+
+    Raises:
+        MissingAsset: There is no such file.
+        FormatError: An array is missing, of another length, or not finite.
+        CheckpointMismatch: It is of a head of other sizes.
+    """
+    where = str(path)
+    sequence = flame_npz.read(path, head.edition, fps)
+    shape, offset = flame_npz.read_identity(path)
+    if shape is None:
+        raise FormatError(f"{where}: 'shape' (the person's identity, 300 numbers) is missing; found "
+                          f"{', '.join(npz_file.names(path)[:12])}")
+    shape = checks.array(where, "shape", shape, (None,), {}, np.float64)
+    known = 0 if head.shapedirs is None else head.shapedirs.shape[2]
+    if shape[known:].any():
+        raise CheckpointMismatch(f"{where}: 'shape' has {len(shape)} coefficients, the head {known} identity directions; "
+                                 "convert the head again with all of them")
+    moved = np.zeros((len(head.v_template), 3))
+    if offset is not None:
+        offset = checks.array(where, "static_offset", offset, (None, 3), {}, np.float64)
+        if len(offset) not in (5023, len(moved)):
+            raise CheckpointMismatch(f"{where}: 'static_offset' has {len(offset)} rows; expected 5023, or {len(moved)} as the "
+                                     "head with teeth")
+        moved[:len(offset)] = offset
+    if sequence.expr.shape[1] > len(head.expr_names):
+        raise CheckpointMismatch(f"{where}: 'expr' has {sequence.expr.shape[1]} coefficients, the head {len(head.expr_names)} "
+                                 "expressions; convert the head again with all of them")
+    _warn_of_motion(path)
+    with naming(where):
+        return head.personalise(shape[:known], moved), sequence
+
+
+def _warn_of_motion(path: Path) -> None:
+    """Say how large a `dynamic_offset` is that cannot be carried; it is read alone, 62 KB a frame."""
+    names = npz_file.names(path)
+    if "dynamic_offset" not in names:
+        return
+    offset = npz_file.read(path, [name for name in names if name != "dynamic_offset"])["dynamic_offset"]
+    if offset.dtype.kind not in "fiu" or not offset.size or not offset.any():
+        return
+    if offset.shape[-1] != 3:
+        raise FormatError(f"{path}: 'dynamic_offset': expected [T, V, 3] numbers, got {list(offset.shape)}")
+    if not np.isfinite(offset).all():
+        raise FormatError(f"{path}: 'dynamic_offset': not finite; the file is damaged")
+    most = float(np.abs(offset).max())
+    LOG.warning("%s: 'dynamic_offset' moves vertices frame by frame, up to %.3g mm along an axis; an avatar cannot carry that, "
+                "it is left out", path, 1000 * most)
