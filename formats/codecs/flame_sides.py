@@ -7,6 +7,7 @@ None of them is ours to ship. Each is read by one function, and none runs any co
     landmark_embedding.npy (DECA), landmark_embedding_with_eyes.npy (VHAP),
     mediapipe_landmark_embedding.npz                       read_landmarks       faces and barycentric weights
     head_template_mesh.obj, FlameMesh.obj, ...             read_template_obj    texture coordinates
+                                                           read_template_mesh   its triangles too
     l_eyelid.npy, r_eyelid.npy (metrical-tracker)          read_eyelids         lid directions
 """
 
@@ -126,6 +127,22 @@ def read_template_obj(path: str | os.PathLike[str], faces: Int32[np.ndarray, "F 
     if faces is not None:
         uv_faces = _in_order(own, uv_faces, np.asarray(faces), where)
     return _float32(uvs * [1, -1] + [0, 1], "a texture coordinate", where), uv_faces.astype(np.int32)
+
+
+def read_template_mesh(path: str | os.PathLike[str]) -> tuple[
+        Int32[np.ndarray, "F 3"], Float32[np.ndarray, "U 2"], Int32[np.ndarray, "F 3"]]:
+    """Return triangles, texture coordinates (v turned over, as above) and their triangles, all in the OBJ's order.
+
+    For templates whose own triangles count, such as a sealed mouth's.
+
+    Raises:
+        MissingAsset: There is no such file.
+        FormatError: It is not such an OBJ.
+    """
+    where = str(path)
+    uvs, corners = _parse_obj(files.read_bytes(path, BYTE_LIMIT), where)
+    return (corners[:, :, 0].astype(np.int32), _float32(uvs * [1, -1] + [0, 1], "a texture coordinate", where),
+            corners[:, :, 1].astype(np.int32))
 
 
 def read_eyelids(left: str | os.PathLike[str], right: str | os.PathLike[str]) -> Float32[np.ndarray, "V 3 2"]:
