@@ -38,7 +38,7 @@ def has_teeth(head: HeadModel) -> bool:
     sizes = (len(head.v_template), len(head.faces))
     if sizes not in (BARE, WITH_TEETH):
         raise CheckpointMismatch(f"the head has {sizes[0]} vertices and {sizes[1]} faces; expected FLAME's {BARE[0]} and "
-                                 f"{BARE[1]}, or {WITH_TEETH[0]} and {WITH_TEETH[1]} with teeth: pass a head from `flameport head`")
+                                 f"{BARE[1]}, or {WITH_TEETH[0]} and {WITH_TEETH[1]} with teeth: pass one from `flameport head`")
     return sizes == WITH_TEETH
 
 
