@@ -18,7 +18,7 @@ from formats.files import SIZE_LIMIT, check_readable, replacing
 
 _DEFLATE_RATIO = 1100
 """Deflate cannot shrink by more than about 1032; a zip entry that claims to is damaged or a bomb."""
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
 """What the zip library raises for damaged, cut, encrypted or exotic archives."""
 
 
@@ -75,7 +75,7 @@ def open_zip(path: str | os.PathLike[str]) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except OSError as error:
         raise MissingAsset(f"{path}: cannot be read: {error.strerror or error}") from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise FormatError(f"{path}: not a whole zip archive ({error}); copy it again") from error
 
 
@@ -116,7 +116,7 @@ def take(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
             if len(data) != info.file_size or file.read(1):
                 raise FormatError(f"{where}: the zip entry '{info.filename}' has other than its {info.file_size} bytes")
             return data
-    except (*_DAMAGED, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         raise FormatError(f"{where}: the zip entry '{info.filename}' is damaged ({error}); copy it again") from error
 
 

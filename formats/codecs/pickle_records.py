@@ -5,6 +5,7 @@ kept, and a plain array is made from them at the end. `ALLOWED` is the whole lis
 reader itself.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from formats.codecs.sparse_matrix import SparseMatrix
+from formats.codecs.torch_tensor import Latin, Span, TorchTensor
 from formats.errors import FormatError
 
 AXIS_LIMIT = 1 << 31
+KEY_LIMIT = 1 << 48
+"""Whole numbers as keys: old optimisers count parameters by their addresses."""
 RANK_LIMIT = 8
 
 PLAIN_TYPE = re.compile(r"[<>|=]?(f[248]|[iu][1248]|b1|[SU][1-9]\d{0,5})")
@@ -71,6 +75,38 @@ class Ready(Record):
         return self.content
 
 
+class Late(Record):
+    """A long text, or long bytes, that stay in the file until they are wanted."""
+
+    def __init__(self, span: Span, text: bool, latin: bool = False) -> None:
+        self.span, self.text, self.latin = span, text, latin
+
+    def encoded(self) -> "Late":
+        """Return the bytes that the text stands for, still in the file."""
+        return Late(self.span, text=False, latin=True)
+
+    def array(self, reader: Reader, shape: tuple[int, ...], dtype: np.dtype, order: str) -> TorchTensor:
+        """Return the array whose bytes these are."""
+        nbytes, held = math.prod(shape) * dtype.itemsize, self.span.nbytes
+        # A byte from 128 up takes two in UTF-8: how many there are is only known once they are decoded.
+        if self.text or not (nbytes <= held <= 2 * nbytes if self.latin else held == nbytes):
+            raise reader.refuse(f"an array {list(shape)} of {dtype} takes {nbytes} bytes, the file has {held} for it")
+        stride = tuple(math.prod(shape[:axis]) for axis in range(len(shape))) if order == "F" else None
+        return TorchTensor(shape, dtype.newbyteorder("="), Latin(self.span, nbytes) if self.latin else self.span,
+                           stride=stride, stored=dtype.str)
+
+    def value(self, reader: Reader, resolve: Callable[[Any], Any]) -> Any:
+        reader.charge(4 * self.span.nbytes)
+        raw = self.span.read(0, self.span.nbytes)
+        if not self.text and not self.latin:
+            return raw
+        try:
+            text = raw.decode("utf-8", "surrogatepass")
+            return text.encode("latin1") if self.latin else text
+        except UnicodeError as error:
+            raise reader.refuse("a long text is not utf-8, or stands for bytes and is none") from error
+
+
 # --- NumPy ------------------------------------------------------------------------------------------------------------
 
 
@@ -99,7 +135,7 @@ class _Type(Record):
 
 class _Array(Record):
     def __init__(self) -> None:
-        self._array: np.ndarray | None = None
+        self._array: np.ndarray | TorchTensor | None = None
         self._only: list[Any] | None = None
 
     def build(self, reader: Reader, state: Any) -> None:
@@ -126,9 +162,12 @@ class _Array(Record):
                 raise reader.refuse(f"an array of {count} Python objects; only arrays of numbers are read")
             self._only = raw
             return
+        assert dtype.dtype is not None
+        if isinstance(raw, Late) and not raw.text:
+            self._array = raw.array(reader, shape, dtype.dtype, "F" if order == "F" else "C")
+            return
         if isinstance(raw, str):  # Python 2's bytes
             raw = _latin1(reader, raw)
-        assert dtype.dtype is not None
         if not isinstance(raw, bytes) or len(raw) != count * dtype.dtype.itemsize:
             found = f"{len(raw)} bytes" if isinstance(raw, bytes) else _brief(raw)
             raise reader.refuse(f"an array {list(shape)} of {dtype.dtype} takes {count * dtype.dtype.itemsize} bytes, "
@@ -155,7 +194,7 @@ def _reconstruct(reader: Reader, args: tuple[Any, ...]) -> Record:
 
 
 def _from_buffer(reader: Reader, args: tuple[Any, ...]) -> Record:
-    if len(args) != 4 or not isinstance(args[0], bytes) or args[3] not in ("C", "F"):
+    if len(args) != 4 or not isinstance(args[0], bytes | Late) or args[3] not in ("C", "F"):
         raise reader.refuse("_frombuffer is called with something else than (bytes, type, shape, 'C' or 'F')")
     result = _Array()
     result.fill(reader, *args)
@@ -167,7 +206,7 @@ def _scalar(reader: Reader, args: tuple[Any, ...]) -> Any:
         raise reader.refuse("numpy scalar without (type, bytes)")
     box = _Array()
     box.fill(reader, args[1], args[0], (1,), "C")
-    if box._array is None:
+    if not isinstance(box._array, np.ndarray):
         raise reader.refuse("numpy scalar of a Python object")
     try:
         return box._array[0].item()
@@ -248,7 +287,9 @@ class _Sparse(_Stub):
 # --- Python -----------------------------------------------------------------------------------------------------------
 
 
-def _encode(reader: Reader, args: tuple[Any, ...]) -> bytes:
+def _encode(reader: Reader, args: tuple[Any, ...]) -> bytes | Late:
+    if len(args) == 2 and isinstance(args[0], Late) and args[0].text and args[1] in ("latin1", "latin-1"):
+        return args[0].encoded()
     if len(args) != 2 or not isinstance(args[0], str) or args[1] not in ("latin1", "latin-1"):
         raise reader.refuse("_codecs.encode is called with something else than (text, 'latin1')")
     return _latin1(reader, args[0])
@@ -286,7 +327,7 @@ def _empty_bytes(reader: Reader, args: tuple[Any, ...]) -> bytes:
 
 def key(reader: Reader, value: Any) -> str | bytes | int:
     """Return a dictionary key or set element after checking that it is cheap to hash, however the file is made."""
-    if isinstance(value, str | bytes) or (type(value) in (int, bool) and abs(value) < AXIS_LIMIT):
+    if isinstance(value, str | bytes) or (type(value) in (int, bool) and abs(value) < KEY_LIMIT):
         return value
     raise reader.refuse(f"a dictionary key or set element is {_brief(value)}, expected a text or a small number")
 

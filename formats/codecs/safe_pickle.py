@@ -14,6 +14,7 @@ Format: the comments in CPython's Lib/pickletools.py.
 """
 
 import codecs
+import mmap
 import re
 import struct
 import warnings
@@ -22,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from formats.codecs.pickle_records import ALLOWED, Name, Record, key
+from formats.codecs.pickle_records import ALLOWED, Late, Name, Record, key
 from formats.codecs.sparse_matrix import SparseMatrix
+from formats.codecs.torch_tensor import Span, TorchTensor
 from formats.errors import FormatError
 
 BYTE_LIMIT = 512 << 20
@@ -35,11 +37,15 @@ NUMBER_LIMIT = 64
 """Characters or bytes of one whole number."""
 COPY_FACTOR, COPY_SPARE = 4, 16 << 20
 """Bytes we may copy for a file: this many times its own, and some more."""
+LATE_BYTES = 64 << 10
+"""Texts and bytes of this length and more stay in the file when it is read lazily."""
+LATE_COPIES = 512 << 20
+"""Bytes we may copy for a file that is read lazily, whose size may be beyond memory."""
 
 __all__ = ["SparseMatrix", "load", "load_next"]
 
 
-def load(data: bytes, where: str, extra: Mapping[str, Name] | None = None,
+def load(data: bytes, where: str, extra: Mapping[str, Name | Record] | None = None,
          persistent: Callable[[Any], Any] | None = None) -> Any:
     """Return what the pickle `data` holds, as plain Python values, read-only NumPy arrays and `SparseMatrix`.
 
@@ -58,24 +64,38 @@ def load(data: bytes, where: str, extra: Mapping[str, Name] | None = None,
     return load_next(data, where, 0, extra, persistent)[0]
 
 
-def load_next(data: bytes, where: str, start: int, extra: Mapping[str, Name] | None = None,
-              persistent: Callable[[Any], Any] | None = None) -> tuple[Any, int]:
-    """Return the value of the pickle that begins at byte `start`, and where it ends. See `load`."""
-    if len(data) > BYTE_LIMIT:
+def load_next(data: bytes | mmap.mmap, where: str, start: int, extra: Mapping[str, Name | Record] | None = None,
+              persistent: Callable[[Any], Any] | None = None, late: Span | None = None) -> tuple[Any, int]:
+    """Return the value of the pickle that begins at byte `start`, and where it ends. See `load`.
+
+    Args:
+        data: The bytes, or the mapped file.
+        where: The file's name, for messages.
+        start: Where the pickle begins in `data`.
+        extra: More names to allow.
+        persistent: What to make of a persistent id.
+        late: Where the pickle lies in its file (the same bytes as in `data`). Given, long texts are skipped, and the
+            arrays in them come as `TorchTensor`, whatever the file's size.
+    """
+    if late is None and len(data) > BYTE_LIMIT:
         raise FormatError(f"{where}: {len(data)} bytes, more than the {BYTE_LIMIT} a pickle may have here")
-    machine = _Machine(data, where, start, ALLOWED | dict(extra or {}), persistent)
+    machine = _Machine(data, where, start, ALLOWED | dict(extra or {}), persistent, late)
     root = machine.run()
     return _Plain(machine).resolve(root), machine.at
 
 
 class _Machine:
-    def __init__(self, data: bytes, where: str, start: int, names: Mapping[str, Name],
-                 persistent: Callable[[Any], Any] | None) -> None:
+    def __init__(self, data: bytes | mmap.mmap, where: str, start: int, names: Mapping[str, Name | Record],
+                 persistent: Callable[[Any], Any] | None, late: Span | None) -> None:
         self.data, self.where, self.at, self.names, self.persistent = data, where, start, names, persistent
+        self.late = late
+        self.end = len(data) if late is None else late.start + late.nbytes
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
-        self.allowance = COPY_FACTOR * len(data) + COPY_SPARE
+        self.allowance = COPY_FACTOR * (self.end - start) + COPY_SPARE
+        if late is not None:
+            self.allowance = min(self.allowance, LATE_COPIES)
 
     def run(self) -> Any:
         for _ in range(INSTRUCTION_LIMIT):
@@ -103,13 +123,13 @@ class _Machine:
 
     def take(self, count: int) -> bytes:
         end = self.at + count
-        if end > len(self.data):
+        if end > self.end:
             raise self.refuse(f"the file ends, {count} more bytes were announced; cut short, or not a pickle")
         piece, self.at = self.data[self.at:end], end
         return piece
 
     def line(self) -> bytes:
-        end = self.data.find(b"\n", self.at)
+        end = self.data.find(b"\n", self.at, self.end)
         if end < 0:
             raise self.refuse("the file ends within a line; cut short, or not a pickle")
         piece, self.at = self.data[self.at:end], end + 1
@@ -122,7 +142,21 @@ class _Machine:
         count = self.number(form)
         if count < 0:
             raise self.refuse(f"a negative length ({count})")
+        if self.late is not None:
+            self.charge(count)
         return self.take(count)
+
+    def long_piece(self, form: str, text: bool) -> str | bytes | Late:
+        if self.late is not None:
+            start, count = self.at, self.number(form)
+            if count >= LATE_BYTES:
+                if count > self.end - self.at:
+                    raise self.refuse(f"the file ends, {count} more bytes were announced; cut short")
+                self.at += count
+                return Late(Span(self.late.path, self.at - count, count), text)
+            self.at = start
+        piece = self.counted(form)
+        return self.decoded(piece, "utf-8") if text else piece
 
     def decoded(self, piece: bytes, encoding: str) -> str:
         try:
@@ -201,6 +235,9 @@ class _Machine:
 
     def build(self) -> None:
         state, target = self.pop(), self.pop()
+        if type(target) is dict and isinstance(state, dict) and "_metadata" in state:  # an ordered one's attributes
+            self.push(target)
+            return
         if not isinstance(target, Record):
             raise self.refuse("gives a state to something that is no allowed object")
         target.build(self, state)
@@ -293,13 +330,13 @@ _STEPS: dict[bytes, Callable[[_Machine], object]] = {
     b"T": lambda m: m.push(m.counted("<i").decode("latin1")),
     b"U": lambda m: m.push(m.counted("<B").decode("latin1")),
     b"V": lambda m: m.push(m.decoded(m.line(), "raw-unicode-escape")),
-    b"X": lambda m: m.push(m.decoded(m.counted("<I"), "utf-8")),
+    b"X": lambda m: m.push(m.long_piece("<I", text=True)),
     b"\x8c": lambda m: m.push(m.decoded(m.counted("<B"), "utf-8")),
-    b"\x8d": lambda m: m.push(m.decoded(m.counted("<Q"), "utf-8")),
-    b"B": lambda m: m.push(m.counted("<I")),
+    b"\x8d": lambda m: m.push(m.long_piece("<Q", text=True)),
+    b"B": lambda m: m.push(m.long_piece("<I", text=False)),
     b"C": lambda m: m.push(m.counted("<B")),
-    b"\x8e": lambda m: m.push(m.counted("<Q")),
-    b"\x96": lambda m: m.push(m.counted("<Q")),  # a bytearray; nothing here writes to it
+    b"\x8e": lambda m: m.push(m.long_piece("<Q", text=False)),
+    b"\x96": lambda m: m.push(m.long_piece("<Q", text=False)),  # a bytearray; nothing here writes to it
     b"\x98": lambda m: None,  # makes the buffer on top read-only, which it is
     b")": lambda m: m.push(()),
     b"t": lambda m: m.push(tuple(m.pop_to_mark())),
@@ -356,7 +393,7 @@ class _Plain:
         self._depth = 0
 
     def resolve(self, value: Any) -> Any:
-        if value is None or isinstance(value, str | bytes | int | float | set | np.ndarray):
+        if value is None or isinstance(value, str | bytes | int | float | set | np.ndarray | TorchTensor):
             return value
         if id(value) in self._done:
             return self._done[id(value)]

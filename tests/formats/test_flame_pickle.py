@@ -369,8 +369,8 @@ def test_torch_tensors_that_are_a_view(tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "word"), [
-    ({"magic": 5}, "protocol 1001"), ({"little": False}, "protocol 1001"), ({"kind": b"HalfStorage"}, "torch.HalfStorage"),
-    ({"kind": b"load"}, "torch.load"), ({"count": 7}, "7 elements"), ({"count": -1}, "storage of a kind"),
+    ({"magic": 5}, "protocol 1001"), ({"little": False}, "elements"), ({"kind": b"HalfStorage"}, "float16"),
+    ({"kind": b"load"}, "torch.load"), ({"count": 7}, "7 elements"), ({"count": -1}, "no storage of numbers"),
     ({"count": 2**31 - 1}, "elements"), ({"keep": -1}, "bytes"), ({"offset": 1}, "beyond its storage"),
     ({"offset": -1}, "whole numbers"), ({"size": (10**6, 10**6)}, "beyond its storage"),
     ({"size": (10**6,), "stride": (0,)}, "beyond its storage"), ({"stride": (-1, -1)}, "whole numbers"),
