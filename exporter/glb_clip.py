@@ -18,6 +18,8 @@ from formats.sequence import Sequence
 
 STILL = 1e-9
 """A joint whose quaternion and place (metres) stay within this of the rest has no channels: rounding, not motion."""
+_MADE_FROM = {"jaw_6d": ("jaw",), "eyes_6d": ("eyes",), "absolute_pose": ("rotation", "translation")}
+"""Fields that `formats.avatar.DERIVED_DRIVERS` are made from."""
 _ROLES_OF = {"rotation": ("root",), "neck": ("neck",), "jaw": ("jaw",), "eyes": ("left_eye", "right_eye")}
 
 
@@ -111,6 +113,7 @@ def _drivers(avatar: Avatar, sequence: Sequence) -> dict[str, np.ndarray]:
     """Return the numbers [T, D] that dynamics need and the animation does not hold, by driver name."""
     named = {name for layer in avatar.layers if isinstance(layer, SplatLayer)
              and isinstance(layer.dynamics, LinearDynamics) for name in layer.dynamics.driver}
+    named |= {field for name in named - sequence.drivers.keys() for field in _MADE_FROM.get(name, ())}
     hidden = {name: getattr(sequence, name) for name in DRIVER_FIELDS
               if name in named and any(role not in avatar.head.joint_roles for role in _ROLES_OF.get(name, ()))}
     return {name: values for name, values in sorted({**hidden, **sequence.drivers}.items()) if values.shape[1]}

@@ -61,7 +61,12 @@ def _binding(glb: GlbWriter, layer: SplatLayer, avatar: Avatar) -> dict[str, Any
             "barycentric": glb.accessor(np.ascontiguousarray(binding.barycentric[:, :2]))}
         if layer.cloud.means.any():
             entry["offset"] = glb.accessor(layer.cloud.means)
+        if binding.frame == "corner":
+            # A sum of quaternions, made unit, does not say what was added.
+            entry["localRotation"] = glb.accessor(wxyz_to_xyzw(layer.cloud.quats))
         entry |= {"frame": binding.frame, "offsetScale": binding.offset_scale, "splatScale": binding.splat_scale}
+        if binding.unit != 1:
+            entry["unit"] = float(binding.unit)
         if binding.canonical_vertices is not None:
             entry["canonicalVertices"] = glb.accessor(binding.canonical_vertices)
         return entry

@@ -1,7 +1,7 @@
 """The colour of a mesh layer where a pixel sees it: a texture, or BakedAvatar's radiance bases mixed per pixel."""
 
 import numpy as np
-from jaxtyping import Float, Float64, Int32
+from jaxtyping import Float, Float64, Int32, UInt8
 
 from formats.avatar import BasisMix
 from formats.camera import Camera
@@ -14,8 +14,9 @@ CHUNK = 1 << 15
 """Pixels shaded at a time; bounds memory at 16 bases to about 50 MB."""
 
 
-def sample_bilinear(image: Float[np.ndarray, "H W C"], uvs: Float[np.ndarray, "P 2"]) -> Float64[np.ndarray, "P C"]:
-    """Return `image` at `uvs`, bilinear between texel centres, held at the borders.
+def sample_bilinear(image: Float[np.ndarray, "H W C"] | UInt8[np.ndarray, "H W C"],
+                    uvs: Float[np.ndarray, "P 2"]) -> Float64[np.ndarray, "P C"]:
+    """Return `image` at `uvs`, bilinear between texel centres, held at the borders; bytes count as value / 255.
 
     (0, 0) is the top-left corner of the image; texel [i, j] has its centre at ((j + 0.5) / W, (i + 0.5) / H).
     """
@@ -27,7 +28,8 @@ def sample_bilinear(image: Float[np.ndarray, "H W C"], uvs: Float[np.ndarray, "P
     y0, y1 = (np.clip(top + i, 0, height - 1).astype(int) for i in (0, 1))
     upper = image[y0, x0] * (1 - fx) + image[y0, x1] * fx
     lower = image[y1, x0] * (1 - fx) + image[y1, x1] * fx
-    return upper * (1 - fy) + lower * fy
+    blended = upper * (1 - fy) + lower * fy
+    return blended / 255 if image.dtype == np.uint8 else blended
 
 
 def shade(mesh: PosedMesh, camera: Camera, face: Int32[np.ndarray, " P"],

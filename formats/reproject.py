@@ -139,7 +139,7 @@ def _seen(surface: _Surface, vertices: np.ndarray, camera: Camera, picture: np.n
             depth = heights[tri] / np.where(np.abs(slope) < 1e-15, -1e-15, slope)
             good &= (tri >= 0) & (np.abs(depth - point[:, 2]) < room) & (picture[line, column, 3] >= 255 * alpha)
     rows, cosine, x, y = rows[good], cosine[good], x[good], y[good]
-    rgba = sample_bilinear(picture, np.stack([x / camera.width, y / camera.height], axis=1)) / 255
+    rgba = sample_bilinear(picture, np.stack([x / camera.width, y / camera.height], axis=1))
     return rows, rgba[:, :3], cosine**2 * rgba[:, 3]
 
 

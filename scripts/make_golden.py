@@ -72,6 +72,8 @@ CASES: dict[str, Callable[[], Avatar]] = {
     "edge-height": lambda: tiny_avatar("edge-height", n=16, degree=3),
     "normal": lambda: tiny_avatar("normal", n=16, head=_light()),
     "vertex": lambda: tiny_avatar("vertex", n=16, head=_light()),
+    "vertex-coarse": lambda: tiny_avatar("vertex-coarse", n=16, head=_light()),
+    "corner": lambda: tiny_avatar("corner", n=16, head=_light()),
     "world": lambda: _still("world", _light()),
     "plain-face-many-joints": _many_joints,
     "vertex-index-surface": lambda: tiny_avatar("vertex-index", degree=0),

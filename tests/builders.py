@@ -149,6 +149,9 @@ AVATAR_KINDS: dict[str, str] = {
     "edge-height": "GaussianAvatars: face frame, offsets and splats in units of the face",
     "normal": "FateAvatar: face frame, offset along the unnormalised normal, only splats scale",
     "vertex": "SplattingAvatar: blended vertex rotations, scales by log area ratio, metric offset",
+    "vertex-quarter": "SplattingAvatar's own files: the same in units of a quarter metre",
+    "vertex-coarse": "the same in units of 60 metres, whose floors reach triangles as large as `tiny_head`'s",
+    "corner": "FlashAvatar's Wasserstein variant: a rotation towards the first corner, added",
     "world": "FlashAvatar: world axes, nothing scales, posed deltas from a network",
     "plain-face": "face frame in metres",
     "vertex-index": "LAM: one Gaussian per vertex, surface rotation",
@@ -159,6 +162,7 @@ AVATAR_KINDS: dict[str, str] = {
     "linear-network": "linear dynamics whose coefficients a small network gives",
     "mesh-texture": "a mesh layer with a texture",
     "mesh-basis": "two BakedAvatar shells with a radiance basis mixed by a network",
+    "mesh-basis-bytes": "the same shells with maps of 8 bits",
     "strands": "hair strands over splats",
     "everything": "splats, a textured mesh and strands, maps, a default clip",
 }
@@ -226,13 +230,13 @@ def tiny_network(head: HeadModel, inputs: tuple[str, ...], outputs: dict[str, tu
     return Network(model.SerializeToString(deterministic=True), tuple(inputs), tuple(outputs), space)
 
 
-def face_binding(head: HeadModel, n: int, seed: int = 11, **options: str) -> FaceBinding:
+def face_binding(head: HeadModel, n: int, seed: int = 11, unit: float = 1.0, **options: str) -> FaceBinding:
     """Return `n` random points on the head's faces, spread over all of them."""
     rng = np.random.default_rng(seed)
     faces = np.linspace(0, len(head.faces) - 1, n).round().astype(int)
     needs = options.get("frame") == "vertex" or options.get("splat_scale") == "log_area_ratio"
     return FaceBinding(faces, rng.dirichlet([2, 2, 2], n), canonical_vertices=head.v_template if needs else None,
-                       **options)
+                       unit=unit, **options)
 
 
 def skin_binding(head: HeadModel, n: int, seed: int = 13, leak: float = 0.0, **options: str) -> SkinBinding:
@@ -251,8 +255,8 @@ OFFSET_SIZES = {"none": 0.004, "edge_height": 0.2, "double_area": 5.0}
 
 
 def _face_layer(head: HeadModel, n: int, degree: int, dynamics: Dynamics | None = None, sh_frame: str = "world",
-                **options: str) -> SplatLayer:
-    binding = face_binding(head, n, **options)
+                unit: float = 1.0, **options: str) -> SplatLayer:
+    binding = face_binding(head, n, unit=unit, **options)
     cloud = tiny_cloud(n, degree, 0.3 if binding.splat_scale == "edge_height" else 0.004)
     offsets = tiny_cloud(n, 0, OFFSET_SIZES[binding.offset_scale], seed=2).means
     if binding.frame == "vertex" or binding.offset_scale == "double_area":
@@ -261,8 +265,8 @@ def _face_layer(head: HeadModel, n: int, degree: int, dynamics: Dynamics | None 
                       sh_frame)
 
 
-def _on_faces(**options: str) -> Callable[[HeadModel, int, int], Layers]:
-    return lambda head, n, degree: ((_face_layer(head, n, degree, **options),), {})
+def _on_faces(unit: float = 1.0, **options: str) -> Callable[[HeadModel, int, int], Layers]:
+    return lambda head, n, degree: ((_face_layer(head, n, degree, unit=unit, **options),), {})
 
 
 def _world(head: HeadModel, n: int, degree: int) -> Layers:
@@ -345,6 +349,20 @@ def _mesh_basis(head: HeadModel, n: int, degree: int) -> Layers:
     return (inner, MeshLayer(**_shell(head, "shell1", 0.002), shading=mix())), {"shading": network}
 
 
+def _mesh_basis_bytes(head: HeadModel, n: int, degree: int) -> Layers:
+    layers, networks = _mesh_basis(head, n, degree)
+    rng = np.random.default_rng(31)
+
+    def bytes_of(layer: MeshLayer) -> MeshLayer:
+        mix = layer.shading
+        assert mix is not None
+        maps = {name: rng.integers(0, 256, getattr(mix, name).shape, np.uint8)
+                for name in ("bases", "alpha", "position_features")}
+        return dataclasses.replace(layer, shading=dataclasses.replace(mix, **maps))
+
+    return tuple(bytes_of(layer) for layer in layers if isinstance(layer, MeshLayer)), networks
+
+
 def _strands(head: HeadModel, n: int, degree: int) -> Layers:
     rng = np.random.default_rng(23)
     count, points = 6, 4
@@ -364,6 +382,9 @@ _LAYERS: dict[str, Callable[[HeadModel, int, int], Layers]] = {
     "edge-height": _on_faces(),
     "normal": _on_faces(offset_scale="double_area"),
     "vertex": _on_faces(frame="vertex", offset_scale="none", splat_scale="log_area_ratio"),
+    "vertex-quarter": _on_faces(0.25, frame="vertex", offset_scale="none", splat_scale="log_area_ratio"),
+    "vertex-coarse": _on_faces(60.0, frame="vertex", offset_scale="none", splat_scale="log_area_ratio"),
+    "corner": _on_faces(frame="corner", offset_scale="none", splat_scale="none"),
     "world": _world,
     "plain-face": _on_faces(offset_scale="none", splat_scale="none"),
     "vertex-index": _on_vertices("surface"),
@@ -374,6 +395,7 @@ _LAYERS: dict[str, Callable[[HeadModel, int, int], Layers]] = {
     "linear-network": _linear_network,
     "mesh-texture": _mesh_texture,
     "mesh-basis": _mesh_basis,
+    "mesh-basis-bytes": _mesh_basis_bytes,
     "strands": _strands,
     "everything": _everything,
 }

@@ -26,7 +26,15 @@ from trainers.rotations import (
     quat_multiply,
     swap,
 )
-from trainers.triangles import corners_of, frames, surface_rotations, turned_frames, vertex_normals, vertex_rotations
+from trainers.triangles import (
+    corner_quats,
+    corners_of,
+    frames,
+    surface_rotations,
+    turned_frames,
+    vertex_normals,
+    vertex_rotations,
+)
 
 LocalSplats = tuple[Tensor, Tensor, Tensor]
 """means [N, 3], quats [N, 4] wxyz, scales [N, 3]."""
@@ -241,20 +249,21 @@ class TorchFaceBinding(nn.Module):
 
     def __init__(self, head: TorchHead, face_index: Tensor, barycentric: Tensor, frame: str = "face",
                  offset_scale: str = "edge_height", splat_scale: str = "edge_height",
-                 canonical_vertices: Tensor | None = None) -> None:
+                 canonical_vertices: Tensor | None = None, unit: float = 1.0) -> None:
         """Bind N elements to a head's triangles; fields as `FaceBinding`'s, tensors on the head's device.
 
         Args:
             head: Whose triangles.
             face_index: [N], int64.
             barycentric: [N, 3].
-            frame: `face`, `vertex` or `none`.
+            frame: `face`, `vertex`, `corner` or `none`.
             offset_scale: `none`, `edge_height` or `double_area`.
             splat_scale: `none`, `edge_height` or `log_area_ratio`.
             canonical_vertices: [V, 3], for frame `vertex` and for `log_area_ratio`.
+            unit: Metres in the unit those two compute in.
         """
         super().__init__()
-        self.frame, self.offset_scale, self.splat_scale = frame, offset_scale, splat_scale
+        self.frame, self.offset_scale, self.splat_scale, self.unit = frame, offset_scale, splat_scale, float(unit)
         corners = head.faces.index_select(0, face_index).t().reshape(-1)
         self.register_buffer("corner_index", corners, persistent=False)
         self.register_buffer("weights", barycentric.t().contiguous().to(head.v_template.dtype), persistent=False)
@@ -279,7 +288,7 @@ class TorchFaceBinding(nn.Module):
         weights = here(binding.barycentric)
         assert weights is not None
         return cls(head, index, weights, binding.frame, binding.offset_scale, binding.splat_scale,
-                   here(binding.canonical_vertices))
+                   here(binding.canonical_vertices), binding.unit)
 
     def __len__(self) -> int:
         return self.weights.shape[1]
@@ -290,7 +299,7 @@ class TorchFaceBinding(nn.Module):
         Args:
             posed: The head.
             means: Offsets, [N, 3].
-            quats: [N, 4]; need not be unit, and what comes out is as long.
+            quats: [N, 4]; need not be unit but in frame `corner`, and what comes out is as long.
             scales: Linear, [N, 3].
         """
         corners = corners_of(posed.vertices, self.corner_index)
@@ -302,20 +311,23 @@ class TorchFaceBinding(nn.Module):
             local = local * (size if self.offset_scale == "edge_height" else double_area)
         if axes is not None:
             point = point + (axes * local[:, None]).sum(0)
-        elif self.frame == "none":
+        elif self.frame in ("none", "corner"):
+            if self.frame == "corner":
+                quats = quats + swap(corner_quats(corners[:, 0] - point, corners[:, 1] - point))
             point = point + local
         else:
-            point = point + local[1] * normalize(self._blend(vertex_normals(posed.vertices, self.faces)), 0)
-            turn = self._blend(vertex_rotations(self.canonical_vertices, posed.vertices, self.faces))
+            floor = 1e-6 * self.unit**2
+            point = point + local[1] * normalize(self._blend(vertex_normals(posed.vertices, self.faces, floor)), 0)
+            turn = self._blend(vertex_rotations(self.canonical_vertices, posed.vertices, self.faces, floor))
             turn = normalize(turn, 0)
         if turn is not None:
             quats = swap(quat_multiply(turn, swap(quats), 0))
         if self.splat_scale == "edge_height":
             scales = scales * size[:, None]
         elif self.splat_scale == "log_area_ratio":
-            floor = 1e-4 / 16
+            floor = 1e-4 * self.unit**2
             ratio = (double_area / 2 + floor) / (self.canonical_area + floor)
-            scales = torch.exp(torch.log(scales.clamp(min=1e-30)) * ratio[:, None])
+            scales = self.unit * torch.exp(torch.log((scales / self.unit).clamp(min=1e-30)) * ratio[:, None])
         return swap(point), quats, scales
 
     def _blend(self, values: Tensor) -> Tensor:

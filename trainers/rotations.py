@@ -84,13 +84,18 @@ def columns_to_quat(columns: Tensor) -> Tensor:
     return _ColumnsToQuat.apply(columns)
 
 
-def shepperd(columns: Tensor) -> Tensor:
-    """Return `columns_to_quat` without a gradient: of Shepperd's four candidates the one with the largest component.
+def shepperd_candidates(columns: Tensor) -> Tensor:
+    """Return the four candidates [4, 4, N] for the quaternion of matrices stored as [column, component, N].
 
     Candidate i is 4 q_i q, linear in the matrix but for the 1 added to its own component 4 q_i^2.
     """
     table = _shepperd_table(columns.device, columns.dtype)
-    candidates = (table[:, :9] @ columns.reshape(9, -1)).add_(table[:, 9:]).view(4, 4, -1)
+    return (table[:, :9] @ columns.reshape(9, -1)).add_(table[:, 9:]).view(4, 4, -1)
+
+
+def shepperd(columns: Tensor) -> Tensor:
+    """Return `columns_to_quat` without a gradient: of Shepperd's four candidates the one with the largest component."""
+    candidates = shepperd_candidates(columns)
     w, x, y, z = (candidates[i, i] for i in range(4))
     # Interpolated by 0 or 1: on a CPU where takes a third longer in all, argmax and gather four times as long.
     pairs, xs, zs = ((low >= high).to(w.dtype) for low, high in

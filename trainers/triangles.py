@@ -17,6 +17,7 @@ from trainers.rotations import (
     quat_conjugate,
     quat_multiply,
     shepperd,
+    shepperd_candidates,
     swap,
     torque_of,
 )
@@ -59,22 +60,43 @@ def triangle_frames(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor, Te
     return axes.permute(2, 1, 0), (edge + height) / 2, edge * height
 
 
-def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Return unit vertex normals [V, 3] weighted by area; zero for vertices without area around them."""
+def vertex_normals(vertices: Tensor, faces: Tensor, floor: float = 0) -> Tensor:
+    """Return unit vertex normals [V, 3] weighted by area, shorter where the sum's length is below `floor`, square metres;
+    zero for vertices without area around them."""
     index = faces.t().reshape(-1)
     corners = corners_of(vertices, index)
     normal = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], 0)
-    return normalize(_gather_to_vertices(normal, index, len(vertices)), 0).t()
+    return _unit_or_less(_gather_to_vertices(normal, index, len(vertices)), floor).t()
 
 
-def vertex_rotations(canonical: Tensor, posed: Tensor, faces: Tensor) -> Tensor:
-    """Return quaternions [V, 4] turning each vertex's surroundings from the canonical to the posed mesh, both [V, 3]."""
+def _unit_or_less(sums: Tensor, floor: float) -> Tensor:
+    square = (sums * sums).sum(0)
+    return sums / square.clamp_min(floor * floor).masked_fill(square <= 1e-30, 1).sqrt()
+
+
+def vertex_rotations(canonical: Tensor, posed: Tensor, faces: Tensor, floor: float = 0) -> Tensor:
+    """Return quaternions [V, 4] turning each vertex's surroundings from the canonical to the posed mesh, both [V, 3];
+    shorter where the canonical area around a vertex is below `floor`, square metres."""
     index = faces.t().reshape(-1)
     _, there, edge, height = turned_frames(corners_of(canonical, index))
     _, here, _, _ = turned_frames(corners_of(posed, index))
     q = quat_multiply(here, quat_conjugate(there, 0), 0)
-    q = torch.where(q[:1] < 0, -q, q) * (edge * height)
-    return normalize(_gather_to_vertices(q, index, len(canonical)), 0).t()
+    q = torch.where(q[:1] < 0, -q, q) * (edge * height / 2)
+    return _unit_or_less(_gather_to_vertices(q, index, len(canonical)), floor).t()
+
+
+def corner_quats(to_first: Tensor, to_second: Tensor) -> Tensor:
+    """Return quaternions [4, N], not unit, as `formats.deform.corner_quats` of directions [3, N] to the first two corners.
+
+    Where the best of the four conversions changes, the value jumps: no gradient runs through the choice.
+    """
+    normal = normalize(cross(to_first, to_second, 0), 0)
+    columns = torch.stack([to_first, cross(normal, to_first, 0), normal])
+    candidates = shepperd_candidates(columns)
+    own = torch.stack([candidates[i, i] for i in range(4)])
+    best = own.argmax(0, keepdim=True)
+    chosen = candidates.gather(0, best[:, None].expand(1, 4, -1))[0]
+    return chosen / (2 * own.gather(0, best).clamp_min(1e-2).sqrt())
 
 
 def surface_rotations(canonical: Tensor, posed: Tensor, faces: Tensor) -> Tensor:

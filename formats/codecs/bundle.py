@@ -116,6 +116,7 @@ def pack(avatar: Avatar) -> dict[str, bytes]:
         files[SEQUENCE_FILE] = sequence_binary.pack(avatar.sequence)
     if avatar.decoder is not None:
         manifest["decoder"] = avatar.decoder
+        manifest["decoder_scale"] = int(avatar.decoder_scale)
     return {MANIFEST: (json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()} | files
 
 
@@ -209,10 +210,11 @@ def _avatar(manifest: Fields, files: BundleFiles) -> Avatar:
         name = manifest.fields("sequence").text("file")
         sequence = sequence_binary.parse(files.read(name), f"{files.where}/{name}")
     decoder = manifest.text("decoder") if manifest.has("decoder") else None
+    scale = manifest.integer("decoder_scale", 1, low=1, high=64)
     meta = _meta(manifest.fields("meta"))
     manifest.warn_unknown()
     return Avatar(head, layers, {name: _network(networks.fields(name), files) for name in networks.values}, maps,
-                  vertex_rgb, sequence, decoder, meta)
+                  vertex_rgb, sequence, decoder, scale, meta)
 
 
 def _head(entry: Fields, files: BundleFiles) -> HeadModel:

@@ -131,7 +131,7 @@ def unpack_layer(entry: Fields, files: BundleFiles) -> Layer:
 def _pack_binding(packed: Packed, binding: Binding) -> None:
     if isinstance(binding, FaceBinding):
         packed.entry["binding"] = {"kind": "face", "frame": binding.frame, "offset_scale": binding.offset_scale,
-                                   "splat_scale": binding.splat_scale}
+                                   "splat_scale": binding.splat_scale, "unit": float(binding.unit)}
         packed.keep(binding, _FACE, "binding.")
     else:
         packed.entry["binding"] = {"kind": "skin", "rotation": binding.rotation}
@@ -143,7 +143,8 @@ def _unpack_binding(entry: Fields, arrays: Arrays) -> Binding:
         arrays.need(("binding.face_index", "binding.barycentric"))
         binding: Binding = FaceBinding(
             **arrays.some(_FACE, "binding."), frame=entry.choice("frame", FRAMES),
-            offset_scale=entry.text("offset_scale"), splat_scale=entry.text("splat_scale"))
+            offset_scale=entry.text("offset_scale"), splat_scale=entry.text("splat_scale"),
+            unit=entry.number("unit", 1.0))
     else:
         binding = SkinBinding(**arrays.some(_SKIN, "binding."), rotation=entry.choice("rotation", SKIN_ROTATIONS))
     entry.warn_unknown()

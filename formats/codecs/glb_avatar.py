@@ -266,6 +266,8 @@ def _read_clip(document: GlbDocument, entry: Fields, head: _Head) -> Sequence:
         if len(flat) % frames:
             raise FormatError(f"{stored.where}: '{name}': {len(flat)} numbers do not divide into {frames} frames")
         drivers[name] = flat.reshape(frames, -1)
+        if name in driven and drivers[name].shape == driven[name].shape:
+            driven[name] = drivers[name]  # a field whose joints the head lacks; other drivers are made from it
     spans = entry.fields("ranges")
     ranges = {}
     for name in spans.values:

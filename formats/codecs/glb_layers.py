@@ -49,6 +49,8 @@ def read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: Pose
         means = (document.table(fields.integer("offset"), (n, 3), fields.where) if fields.has("offset")
                  else np.zeros((n, 3), np.float32))
         quats, scales = _unbind(binding, head, rest, quats, scales)
+        if binding.frame == "corner":
+            quats = xyzw_to_wxyz(document.table(fields.integer("localRotation"), (n, 4), fields.where))
     dynamics = _read_dynamics(document, ours.fields("dynamics"), n) if ours.has("dynamics") else None
     return SplatLayer(GaussianCloud(means, quats, scales, opacities, sh), binding, dynamics,
                       ours.choice("shFrame", ("world", "head")), entry.text("name", "splats"))
@@ -65,7 +67,8 @@ def _read_binding(document: GlbDocument, entry: Fields, head: HeadModel, n: int)
         if face.max() >= len(head.faces):
             raise FormatError(f"{entry.where}: 'face': names face {face.max()}, the head has {len(head.faces)}")
         return FaceBinding(face, weights, entry.text("frame"), entry.text("offsetScale"), entry.text("splatScale"),
-                           table("canonicalVertices", len(head.v_template), 3) if entry.has("canonicalVertices") else None)
+                           table("canonicalVertices", len(head.v_template), 3) if entry.has("canonicalVertices") else None,
+                           entry.number("unit", 1.0))
     rotation = entry.text("rotation")
     if entry.flag("sharesVertices", False):
         return SkinBinding(np.arange(n), rotation=rotation)
@@ -87,13 +90,13 @@ def _unbind(binding: FaceBinding, head: HeadModel, rest: PosedHead, quats: np.nd
     """Return the local rotations and scales that `binding` turned into these at rest."""
     n = len(quats)
     still = np.tile([1.0, 0, 0, 0], (n, 1))
-    # The binding turns every splat alike and scales it as 'k s' or 's^r': what it does to identity and to e says which.
-    unit = np.ones((n, 3)) if binding.splat_scale != "log_area_ratio" else np.full((n, 3), np.e)
+    # The binding turns every splat alike and scales it as 'k s' or 'u (s / u)^r': what it does to identity and to u e says which.
+    unit = np.ones((n, 3)) if binding.splat_scale != "log_area_ratio" else np.full((n, 3), binding.unit * np.e)
     _, turn, grown = bind_to_faces(binding, head, rest, (np.zeros((n, 3)), still, unit))
     local = quat_multiply(turn * [1, -1, -1, -1], quats)
     scales = scales.astype(np.float64)
     if binding.splat_scale == "log_area_ratio":
-        return local, np.exp(np.log(np.maximum(scales, 1e-30)) / np.log(grown))
+        return local, binding.unit * np.exp(np.log(np.maximum(scales / binding.unit, 1e-30)) / np.log(grown / binding.unit))
     return local, np.where(grown > 0, scales / np.where(grown > 0, grown, 1), 0)
 
 

@@ -15,7 +15,7 @@ from exporter.glb_head import texture_seams
 from exporter.plain_player import PlainPlayer
 from exporter.targets import glb
 from formats import codecs
-from formats.avatar import Avatar, SplatLayer
+from formats.avatar import Avatar, LinearDynamics, SplatLayer
 from formats.codecs import glb_avatar
 from formats.codecs.glb import GlbDocument, read_document
 from formats.codecs.glb_writer import GlbWriter
@@ -106,6 +106,16 @@ def test_extra_joints_drivers_and_ranges_come_back() -> None:
     np.testing.assert_allclose(back.sequence.joints["spine1"], turns["spine1"], atol=1e-6)
     np.testing.assert_array_equal(back.sequence.drivers["mood"], clip.drivers["mood"])
     assert_same_motion(avatar, back)
+
+
+@pytest.mark.parametrize("joints", ["all", "no eyes"])
+def test_dynamics_may_read_what_is_made_from_the_fields(joints: str) -> None:
+    head = tiny_head() if joints == "all" else HEADS["three joints without eyes"]()
+    names = ("jaw_6d", "eyes_6d", "absolute_pose")
+    tables = {"means": np.random.default_rng(1).normal(0, 0.02, (9, 24, 3))}
+    layer = dataclasses.replace(tiny_avatar("plain-face", n=9, head=head).layers[0], dynamics=LinearDynamics(tables, names))
+    avatar = Avatar(head, (layer,), sequence=tiny_sequence(head, 4, drivers=False))
+    assert_same_motion(avatar, glb_avatar.from_document(document_of(avatar)))
 
 
 def test_lids_that_only_a_layer_has_still_move_it() -> None:

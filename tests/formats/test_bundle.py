@@ -50,6 +50,26 @@ def test_every_kind_round_trips_to_the_bit_as_folder_and_zip(kind, tmp_path):
     assert bundle.pack(avatar) == bundle.pack(avatar)
 
 
+def test_a_decoder_and_its_scale_round_trip(tmp_path):
+    from formats.avatar import Network
+
+    avatar = dataclasses.replace(tiny_avatar(), decoder="up", decoder_scale=4,
+                                 networks={"up": Network(b"not run here", ("features",), ("image",))})
+    bundle.write(avatar, tmp_path / "x.avatar")
+    assert_same(avatar, bundle.read(tmp_path / "x.avatar"))
+    Draft202012Validator(SCHEMA).validate(json.loads((tmp_path / "x.avatar" / "avatar.json").read_text()))
+    change(tmp_path / "x.avatar", lambda manifest: manifest.pop("decoder_scale"))
+    assert bundle.read(tmp_path / "x.avatar").decoder_scale == 1
+
+
+def test_a_unit_that_is_not_there_is_a_metre_and_bytes_stay_bytes(tmp_path):
+    for kind in ("vertex-quarter", "mesh-basis-bytes"):
+        bundle.write(tiny_avatar(kind), tmp_path / f"{kind}.avatar")
+    change(tmp_path / "vertex-quarter.avatar", lambda manifest: manifest["layers"][0]["binding"].pop("unit"))
+    assert bundle.read(tmp_path / "vertex-quarter.avatar").layers[0].binding.unit == 1
+    assert bundle.read(tmp_path / "mesh-basis-bytes.avatar").layers[1].shading.bases.dtype == np.uint8
+
+
 @pytest.mark.parametrize("edition, joints", [("arkit-51", 3), ("flame2023", 0)])
 def test_other_heads_round_trip(edition, joints, tmp_path):
     avatar = tiny_avatar("vertex-index", head=tiny_head(edition, extra_joints=joints))

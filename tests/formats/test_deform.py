@@ -8,7 +8,7 @@ from scipy.linalg import polar
 from scipy.spatial.transform import Rotation
 
 from formats import deform as d
-from formats.avatar import Avatar, FaceBinding, SkinBinding, SplatLayer
+from formats.avatar import DERIVED_DRIVERS, Avatar, FaceBinding, SkinBinding, SplatLayer
 from formats.errors import BindingError, CheckpointMismatch
 from formats.gaussians import GaussianCloud
 from tests.builders import AVATAR_KINDS, tiny_avatar, tiny_cloud, tiny_head, tiny_sequence
@@ -97,8 +97,8 @@ def test_triangles_without_area_keep_a_frame(corners):
     assert double_area[0] == 0
 
 
-WORLD_AXES = ("own-skin-turning", "own-skin", "vertex-index-still", "world", "linear-network")
-"""Kinds that by their definition keep something in world axes: rotations, or posed deltas."""
+WORLD_AXES = ("own-skin-turning", "own-skin", "vertex-index-still", "corner", "world", "linear-network")
+"""Kinds that by their definition keep something in world axes: rotations, what is added to them, or posed deltas."""
 
 
 @pytest.mark.parametrize("kind", [k for k in AVATAR_KINDS if k not in WORLD_AXES])
@@ -152,12 +152,14 @@ def test_fate_offsets_run_along_the_unnormalised_normal():
     np.testing.assert_allclose(posed.layers[0].cloud.scales[0], 0.3 * k, rtol=1e-5)
 
 
-def test_splatting_avatar_by_hand():
+@pytest.mark.parametrize("unit", [1.0, 0.25, 60.0])
+def test_splatting_avatar_by_hand(unit):
+    """As its code computes, in its own units of length, where floors and logarithms are plain numbers."""
     head = tiny_head()
-    face, bary, offset, scale = 60, np.array([0.5, 0.25, 0.25]), 0.003, 0.004
-    binding = FaceBinding(np.array([face]), bary[None], "vertex", "none", "log_area_ratio", head.v_template)
+    face, bary, offset, scale = 60, np.array([0.5, 0.375, 0.125]), 0.003, 0.004
+    binding = FaceBinding(np.array([face]), bary[None], "vertex", "none", "log_area_ratio", head.v_template, unit)
     posed = d.deform(Avatar(head, (one_splat(binding, [0, offset, 0], scale),)), tiny_sequence(head, 3), 2)
-    v, c = posed.head.vertices, head.v_template.astype(float)
+    v, c = posed.head.vertices / unit, head.v_template.astype(float) / unit
     normals, turns = np.zeros_like(v), np.zeros((len(v), 4))
     areas = []
 
@@ -174,16 +176,59 @@ def test_splatting_avatar_by_hand():
         areas.append((np.linalg.norm(np.cross(v[f[1]] - v[f[0]], v[f[2]] - v[f[0]])) / 2, area))
         q = Rotation.from_matrix(frame(v[f]) @ frame(c[f]).T).as_quat()[[3, 0, 1, 2]]
         turns[f] += area * (q if q[0] >= 0 else -q)
-    turns /= np.linalg.norm(turns, axis=1, keepdims=True)
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True), np.linalg.norm(turns, axis=1, keepdims=True)
+    assert [bool((a < 1e-6).any() and (a > 1e-6).any()) for a in lengths] == [unit == 60] * 2
+    normals, turns = normals / np.maximum(lengths[0], 1e-6), turns / np.maximum(lengths[1], 1e-6)
     corner = head.faces[face]
-    phong = bary @ (normals[corner] / np.linalg.norm(normals[corner], axis=1, keepdims=True))
-    mean = bary @ v[corner] + offset * phong / np.linalg.norm(phong)
+    phong = bary @ normals[corner]
+    mean = unit * (bary @ v[corner]) + offset * phong / np.linalg.norm(phong)
     cloud = posed.layers[0].cloud
     np.testing.assert_allclose(cloud.means[0], mean, atol=1e-7)
     q = bary @ turns[corner]
     assert abs(abs(cloud.quats[0] @ q / np.linalg.norm(q)) - 1) < 1e-6
-    here, there = areas[face]  # the original works at four times the size, with a floor of 1e-4
-    np.testing.assert_allclose(cloud.scales[0], np.exp(np.log(scale) * (16 * here + 1e-4) / (16 * there + 1e-4)), rtol=1e-4)
+    here, there = areas[face]
+    grown = unit * np.exp(np.log(scale / unit) * (here + 1e-4) / (there + 1e-4))
+    np.testing.assert_allclose(cloud.scales[0], grown, rtol=1e-5)
+
+
+def test_a_corner_frame_is_a_rotation_added_to_the_stored_one():
+    """The axes [d, n x d, n] are no rotation; here their third column is largest, so the usual conversion starts from w or z."""
+    head = tiny_head()
+    binding = FaceBinding(np.array([60, 9]), np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]), "corner", "none", "none")
+    posed = d.deform(Avatar(head, (one_splat(binding, [0.001, 0, 0.002], 0.3),)), tiny_sequence(head, 3), 1.5)
+    for i in range(2):
+        v = posed.head.vertices[head.faces[binding.face_index[i]]]
+        p = binding.barycentric[i].astype(float) @ v
+        first = v[0] - p
+        n = np.cross(first, v[1] - p)
+        n /= np.linalg.norm(n)
+        m = np.stack([first, np.cross(n, first), n], axis=1)
+        sizes = [1 + m[0, 0] + m[1, 1] + m[2, 2], 1 + m[0, 0] - m[1, 1] - m[2, 2],
+                 1 - m[0, 0] + m[1, 1] - m[2, 2], 1 - m[0, 0] - m[1, 1] + m[2, 2]]
+        q = [[sizes[0], m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
+             [m[2, 1] - m[1, 2], sizes[1], m[1, 0] + m[0, 1], m[0, 2] + m[2, 0]],
+             [m[0, 2] - m[2, 0], m[1, 0] + m[0, 1], sizes[2], m[2, 1] + m[1, 2]],
+             [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[2, 1] + m[1, 2], sizes[3]]][int(np.argmax(sizes))]
+        q = np.array(q) / (2 * np.sqrt(max(sizes)))
+        assert np.linalg.norm(q) < 0.8
+        wanted = q + [1, 0, 0, 0]
+        cloud = posed.layers[0].cloud
+        np.testing.assert_allclose(cloud.quats[i], wanted / np.linalg.norm(wanted), atol=1e-6)
+        np.testing.assert_allclose(cloud.means[i], p + [0.001, 0, 0.002], atol=1e-7)
+
+
+@pytest.mark.parametrize("name, width", DERIVED_DRIVERS.items())
+def test_derived_drivers_are_made_unless_the_sequence_holds_them(name, width):
+    head = tiny_head()
+    frame = tiny_sequence(head, 3).sample(1)
+    (made,) = d.driver_values((name,), head, frame).values()
+    jaw, *eyes = (Rotation.from_rotvec(r.astype(float)).as_matrix() for r in (frame.jaw[0], frame.eyes[0, :3], frame.eyes[0, 3:]))
+    wanted = {"jaw_6d": [*jaw[0], *jaw[1]], "eyes_6d": [*eyes[0][0], *eyes[0][1], *eyes[1][0], *eyes[1][1]],
+              "absolute_pose": [*frame.rotation[0], *frame.translation[0]]}[name]
+    assert made.shape == (1, width) and made.dtype == np.float32
+    np.testing.assert_allclose(made[0], wanted, atol=1e-7)
+    stored = dataclasses.replace(frame, drivers={name: np.arange(width)[None]})
+    np.testing.assert_array_equal(d.driver_values((name,), head, stored)[name][0], np.arange(width))
 
 
 def test_surface_rotation_finds_a_local_turn():

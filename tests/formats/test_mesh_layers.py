@@ -189,6 +189,21 @@ def test_basis_mix_is_the_papers_formula(space):
         np.testing.assert_allclose(found[p], color, atol=1e-9)
 
 
+def test_maps_of_bytes_are_the_floats_they_stand_for():
+    rng = np.random.default_rng(11)
+    maps = {"bases": (3, 6, 8, 3), "alpha": (6, 8), "position_features": (6, 8, 4)}
+    levels = {name: rng.integers(0, 256, shape, np.uint8) for name, shape in maps.items()}
+    small = BasisMix(**levels, weights_from="net", hidden=5)
+    large = BasisMix(**{name: value / np.float32(255) for name, value in levels.items()}, weights_from="net", hidden=5)
+    assert all(getattr(small, name).dtype == np.uint8 for name in maps)
+    numbers, flat = mix()[1], quad(half=(0.7, 0.5))
+    one, other = (render_layers([PosedMesh("m", flat.vertices, flat.normals, dataclasses.replace(
+        flat.layer, texture=None, shading=m), numbers)], FACING, BLACK) for m in (small, large))
+    np.testing.assert_allclose(one.rgb, other.rgb, atol=1e-6)
+    np.testing.assert_allclose(one.alpha, other.alpha, atol=1e-6)
+    assert one.alpha.max() > 0.5 and one.rgb.max() > 0.3
+
+
 def test_basis_mix_survives_huge_logits_and_refuses_wrong_weights():
     layer, numbers = mix(temperature=1e6)
     point = np.array([[0.5, 0.5]]), np.array([[0, 0, 1.0]]), np.array([[0, 0, -1.0]]), np.eye(3)

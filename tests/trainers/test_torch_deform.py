@@ -85,11 +85,12 @@ def compare(ours, theirs) -> None:
 
 @pytest.mark.parametrize("splat_scale", ["none", "edge_height", "log_area_ratio"])
 @pytest.mark.parametrize("offset_scale", ["none", "edge_height", "double_area"])
-@pytest.mark.parametrize("frame", ["face", "vertex", "none"])
-def test_every_way_of_riding_a_face(frame: str, offset_scale: str, splat_scale: str) -> None:
+@pytest.mark.parametrize(("frame", "unit"), [("face", 1.0), ("vertex", 1.0), ("vertex", 0.25), ("vertex", 60.0),
+                                             ("corner", 1.0), ("none", 0.25)])
+def test_every_way_of_riding_a_face(frame: str, unit: float, offset_scale: str, splat_scale: str) -> None:
     head = tiny_head()
     clip = tiny_sequence(head, 3)
-    binding = face_binding(head, 60, frame=frame, offset_scale=offset_scale, splat_scale=splat_scale)
+    binding = face_binding(head, 60, unit=unit, frame=frame, offset_scale=offset_scale, splat_scale=splat_scale)
     rng = np.random.default_rng(5)
     local = (rng.normal(0, 0.01, (60, 3)), normalize(rng.normal(size=(60, 4))), rng.uniform(0.001, 0.3, (60, 3)))
     local[2][0] = 0
@@ -202,13 +203,14 @@ def test_gradients_of_a_pose() -> None:
     assert torch.autograd.gradcheck(loss, (*inputs, *learned(twin)), fast_mode=True)
 
 
-@pytest.mark.parametrize(("frame", "offset_scale", "splat_scale"), [
-    ("face", "edge_height", "edge_height"), ("face", "double_area", "edge_height"), ("none", "none", "none"),
-    ("vertex", "double_area", "log_area_ratio")])
-def test_gradients_of_riding_a_face(frame: str, offset_scale: str, splat_scale: str) -> None:
+@pytest.mark.parametrize(("frame", "offset_scale", "splat_scale", "unit"), [
+    ("face", "edge_height", "edge_height", 1.0), ("face", "double_area", "edge_height", 1.0), ("none", "none", "none", 1.0),
+    ("vertex", "double_area", "log_area_ratio", 1.0), ("vertex", "none", "log_area_ratio", 60.0),
+    ("corner", "none", "none", 1.0)])
+def test_gradients_of_riding_a_face(frame: str, offset_scale: str, splat_scale: str, unit: float) -> None:
     head = tiny_head()
     twin = TorchHead(head).double()
-    binding = face_binding(head, 12, frame=frame, offset_scale=offset_scale, splat_scale=splat_scale)
+    binding = face_binding(head, 12, unit=unit, frame=frame, offset_scale=offset_scale, splat_scale=splat_scale)
     riding = torch_binding(binding, twin)
     posed = twin.pose(motion_of(tiny_sequence(head, 3).sample(1), torch.float64))
     generator = torch.Generator().manual_seed(1)
@@ -280,7 +282,7 @@ def test_triangles_are_those_of_the_definition() -> None:
         np.testing.assert_allclose(ours, getattr(d, name)(v, posed, head.faces), atol=1e-7)
 
 
-@pytest.mark.parametrize("frame", ["face", "vertex", "none"])
+@pytest.mark.parametrize("frame", ["face", "vertex", "corner", "none"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_triangles_without_area_give_no_nan(frame: str, dtype: torch.dtype) -> None:
     """A point, a segment, a segment folded back, slivers down to a nanometre, and one healthy triangle."""
@@ -306,6 +308,17 @@ def test_triangles_without_area_give_no_nan(frame: str, dtype: torch.dtype) -> N
     for value in (*bound, offset.grad, *(value.grad for value in local)):
         assert torch.isfinite(value).all()
     assert float(offset.grad[-3:].abs().sum()) > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_corner_quats_of_every_branch(dtype: torch.dtype) -> None:
+    """Directions of any length and side, so that each of the four conversions is somewhere the best."""
+    rng = np.random.default_rng(6)
+    first, second = rng.normal(size=(2, 400, 3)) * rng.choice([0.01, 1, 3], (400, 1))
+    expected = d.corner_quats(first, second)
+    assert {int(i) for i in np.abs(expected).argmax(axis=1)} == {0, 1, 2, 3}
+    ours = triangles.corner_quats(torch.tensor(first.T, dtype=dtype), torch.tensor(second.T, dtype=dtype)).numpy().T
+    np.testing.assert_allclose(ours, expected, atol=1e-5 if dtype == torch.float32 else 1e-12)
 
 
 def test_second_derivatives_are_refused_not_wrong() -> None:
