@@ -16,7 +16,7 @@ def texels(head: HeadModel, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return (y * size + x)[inside], face[inside], np.clip(weights[inside], 0, 1).astype(np.float32)
 
 
-def owned_texels(uvs: Float32[np.ndarray, "U 2"], uv_faces: Int32[np.ndarray, "F 3"], size: int
+def owned_texels(uvs: Float32[np.ndarray, "U 2"], uv_faces: Int32[np.ndarray, "F 3"], size: int, area_excess: float = 0.0
                  ) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"], Float64[np.ndarray, "P 3"]]:
     """Return (texel index, face, barycentric) of each covered texel once, row by row from the image's top.
 
@@ -27,14 +27,16 @@ def owned_texels(uvs: Float32[np.ndarray, "U 2"], uv_faces: Int32[np.ndarray, "F
         uvs: (0, 0) at the image's top-left corner.
         uv_faces: Triangles of `uvs`, of either winding.
         size: Texels along an edge.
+        area_excess: Added to the double area (of a layout 2 wide) before weights are divided by it. The rasterizer's guard
+            is 1e-8: it, and not rounding, then decides between triangles of different areas, or windings.
 
-    Source: the rule of the rasterizer that FlashAvatar (Xiang et al., CVPR 2024) and FATE find their Gaussians with.
+    Source: the rule of the rasterizer that FlashAvatar (Xiang et al., CVPR 2024), FATE and OSGAP find their Gaussians with.
     """
     corner = uvs[uv_faces].astype(np.float64) * size - 0.5
     face, x, y = _near(corner, size)
     screen = (2 * uvs[uv_faces] - 1).astype(np.float32)
     point = ((2 * np.stack([x, y], axis=1) + 1) / size - 1).astype(np.float32)
-    rounded = _rounded_weights(screen[face], point)
+    rounded = _rounded_weights(screen[face], point, area_excess)
     inside = np.flatnonzero((rounded > 0).all(axis=1))
     face, x, y, rounded = face[inside], x[inside], y[inside], rounded[inside]
     texel = y * size + x
@@ -69,7 +71,7 @@ def _barycentric(corner: np.ndarray, face: np.ndarray, x: np.ndarray, y: np.ndar
     return np.stack([1 - w1 - w2, w1, w2], axis=1)
 
 
-def _rounded_weights(triangle: np.ndarray, point: np.ndarray) -> Float32[np.ndarray, "P 3"]:
+def _rounded_weights(triangle: np.ndarray, point: np.ndarray, area_excess: float) -> Float32[np.ndarray, "P 3"]:
     """Return barycentric weights as three edge functions over a fourth, in float32; zero without area."""
     a, b, c = triangle[:, 0], triangle[:, 1], triangle[:, 2]
 
@@ -77,5 +79,5 @@ def _rounded_weights(triangle: np.ndarray, point: np.ndarray) -> Float32[np.ndar
         return (p[:, 0] - v0[:, 0]) * (v1[:, 1] - v0[:, 1]) - (p[:, 1] - v0[:, 1]) * (v1[:, 0] - v0[:, 0])
 
     area = edge(c, a, b)
-    divisor = np.where(area == 0, np.float32(np.inf), area)
+    divisor = np.where(area == 0, np.float32(np.inf), area + np.float32(area_excess))
     return np.stack([edge(point, b, c) / divisor, edge(point, c, a) / divisor, edge(point, a, b) / divisor], axis=1)
