@@ -79,5 +79,5 @@ def _rounded_weights(triangle: np.ndarray, point: np.ndarray, area_excess: float
         return (p[:, 0] - v0[:, 0]) * (v1[:, 1] - v0[:, 1]) - (p[:, 1] - v0[:, 1]) * (v1[:, 0] - v0[:, 0])
 
     area = edge(c, a, b)
-    divisor = np.where(area == 0, np.float32(np.inf), area + np.float32(area_excess))
+    divisor = np.where(np.abs(area) <= area_excess, np.float32(np.inf), area + np.float32(area_excess))
     return np.stack([edge(point, b, c) / divisor, edge(point, c, a) / divisor, edge(point, a, b) / divisor], axis=1)
