@@ -29,6 +29,7 @@ CODECS = {
     "arkit_json": "formats.codecs.arkit_json",
     "flame_npz": "formats.codecs.flame_npz",
     "npz": "formats.codecs.npz_file",
+    "torch_file": "formats.codecs.torch_file",
     "flame_pickle": "formats.codecs.flame_pickle",
 }
 """Name to module. `sniff` asks them in this order, so the more particular comes first."""
@@ -36,6 +37,7 @@ CODECS = {
 EXTENSIONS = {
     ".avatar": "bundle", ".glb": "glb", ".ply": "inria_ply", ".fpsq": "sequence_binary", ".json": "sequence_json",
     ".csv": "arkit_json", ".safetensors": "head_file", ".npz": "npz", ".pkl": "flame_pickle",
+    ".pth": "torch_file", ".pt": "torch_file", ".ckpt": "torch_file", ".frame": "torch_file",
 }
 """What a file is taken for when its content does not tell, so that the right reader says what is wrong with it."""
 
@@ -128,7 +130,7 @@ def _beginning(path: Path) -> bytes:
 
 def _sniff_zip(path: Path) -> str:
     """Tell zips apart by their directory, whatever comes first in them."""
-    from formats.codecs import npz_file
+    from formats.codecs import npz_file, torch_zip
 
     with npz_file.open_zip(path) as archive:
         names = [info.filename for info in archive.infolist() if not info.filename.startswith("__MACOSX/")]
@@ -137,5 +139,7 @@ def _sniff_zip(path: Path) -> str:
         return "bundle"
     if names and all(name.endswith(".npy") for name in names):
         return "flame_npz" if "expr.npy" in last and last & {"jaw_pose.npy", "rotation.npy", "neck_pose.npy"} else "npz"
+    if torch_zip.content(names) is not None:
+        return "torch_file"
     hint = "; a LAM avatar? `flameport import lam` reads it" if {"skin.glb", "offset.ply"} <= last else ""
     raise FormatError(f"{path}: a zip of {', '.join(sorted(last)[:6]) or 'nothing'}; expected a bundle or a .npz{hint}")

@@ -31,6 +31,7 @@ def _rebuild_tensor(reader: Reader, args: tuple[Any, ...]) -> Record:
     return Ready(built.content.load())
 
 
-NAMES = {"torch._utils._rebuild_tensor_v2": Name("torch._utils._rebuild_tensor_v2", _rebuild_tensor),
-         "torch.storage._load_from_bytes": Name("torch.storage._load_from_bytes", _load_from_bytes)}
+NAMES: dict[str, Name | Record] = torch_records.NAMES | {
+    "torch._utils._rebuild_tensor_v2": Name("torch._utils._rebuild_tensor_v2", _rebuild_tensor),
+    "torch.storage._load_from_bytes": Name("torch.storage._load_from_bytes", _load_from_bytes)}
 """What `safe_pickle.load` must allow besides its own names."""

@@ -153,7 +153,7 @@ def _rebuild_v3(reader: Reader, args: tuple[Any, ...]) -> Record:
 
 
 def _rebuild_parameter(reader: Reader, args: tuple[Any, ...]) -> Any:
-    if len(args) not in (3, 4) or not isinstance(args[0], Ready) or not isinstance(args[0].content, TorchTensor):
+    if len(args) not in (3, 4) or not isinstance(args[0], Ready) or not isinstance(args[0].content, TorchTensor | np.ndarray):
         raise reader.refuse("a torch parameter is rebuilt without a tensor")
     return args[0]
 
