@@ -7,6 +7,7 @@ import type { BoundLayer } from "./rest.ts";
 import { readClip, type Sequence } from "./sequence.ts";
 import { csrFromDense, csrFromInfluences, type Influences } from "./skinning.ts";
 import { readLayer } from "./splat_layers.ts";
+import type { FRAMES } from "./surface.ts";
 
 /** Extensions a GLB may require and we read. */
 const KNOWN = [EXTENSION, SPLATS, "KHR_mesh_quantization", "KHR_materials_unlit", "EXT_texture_webp"];
@@ -42,10 +43,12 @@ export interface FaceBinding {
   face: Uint32Array;
   /** Two weights per Gaussian; the third makes the sum 1. */
   barycentric: Float32Array;
-  frame: "face" | "vertex" | "none";
+  frame: (typeof FRAMES)[number];
   offsetScale: "none" | "edge_height" | "double_area";
   splatScale: "none" | "edge_height" | "log_area_ratio";
   canonical: Float32Array | null;
+  /** Metres in the unit that frame `vertex` and `log_area_ratio` compute in. */
+  unit: number;
 }
 
 /** Own tables of a skin binding that shares no head vertices. */

@@ -7,6 +7,7 @@ import type { FaceBinding, Head, Layer, SkinBinding } from "./avatar.ts";
 import { addDeltas } from "./dynamics.ts";
 import { addAll, addTurned, type HeadPoser } from "./head.ts";
 import type { Pose } from "./pose.ts";
+import { sumFloor } from "./rest.ts";
 import { Influences, skin } from "./skinning.ts";
 import { FRAME, triangleFrame, vertexNormals } from "./surface.ts";
 
@@ -45,6 +46,7 @@ type Place = (pose: Pose, out: Float64Array) => void;
 function onFaces(binding: FaceBinding, poser: HeadPoser, local: Float64Array): Place {
   const { face, barycentric, frame, offsetScale } = binding;
   const { faces } = poser.head;
+  const floor = sumFloor(binding);
   const used = Uint32Array.from(new Set(face)).sort();
   const frames = new Float64Array((faces.length / 3) * FRAME);
   const normals = frame === "vertex" ? new Float64Array(poser.vertices.length) : null;
@@ -52,7 +54,7 @@ function onFaces(binding: FaceBinding, poser: HeadPoser, local: Float64Array): P
   return (_, out) => {
     const v = poser.vertices;
     for (const f of used) triangleFrame(v, faces[3 * f], faces[3 * f + 1], faces[3 * f + 2], frames, f * FRAME);
-    if (normals) vertexNormals(v, faces, normals);
+    if (normals) vertexNormals(v, faces, normals, floor);
     for (let i = 0, o = 0; i < face.length; i++, o += 3) {
       const f = face[i];
       const a = 3 * faces[3 * f];

@@ -8,7 +8,7 @@ import type { GL } from "./gl/device.ts";
 import { type Background, Renderer, type WorldSplats } from "./gl/renderer.ts";
 import type { View } from "./gl/splat_layer.ts";
 import type { Json } from "./glb.ts";
-import { isPoseField, Pose } from "./pose.ts";
+import { isAlwaysThere, isPoseField, Pose } from "./pose.ts";
 import { PosedAvatar } from "./posed_avatar.ts";
 import { readSequence, Sequence } from "./sequence.ts";
 
@@ -121,7 +121,7 @@ export class Player {
     this.columns = next ? next.columns(avatar.head) : [];
     for (const layer of avatar.layers) {
       for (const name of next ? (layer.dynamics?.driver ?? []) : []) {
-        if (!isPoseField(name) && !next!.drivers.has(name)) {
+        if (!isAlwaysThere(name) && !next!.drivers.has(name)) {
           throw new SequenceError(`The avatar needs '${name}' in every frame of a clip; this one does not hold it.`);
         }
       }

@@ -1,5 +1,6 @@
 /** What drives a head at one moment, in the head's own order. Rotations are axis-angle radians, metres. */
 import type { Head } from "./avatar.ts";
+import { axisAngleToMatrix } from "./rotations.ts";
 
 export class Pose {
   readonly expr: Float64Array;
@@ -29,12 +30,36 @@ export class Pose {
 
   /** Return a driver's numbers by name, or undefined. */
   driver(name: string): Float64Array | undefined {
-    return this.drivers.get(name) ?? (isPoseField(name) ? this[name] : undefined);
+    return this.drivers.get(name) ?? (isPoseField(name) ? this[name] : this.derived(name));
   }
+
+  /** What is made from fields (`formats.avatar.DERIVED_DRIVERS`). */
+  private derived(name: string): Float64Array | undefined {
+    if (name === "jaw_6d") return firstRows(this.driver("jaw")!);
+    if (name === "eyes_6d") return firstRows(this.driver("eyes")!);
+    if (name !== "absolute_pose") return undefined;
+    return Float64Array.of(...this.driver("rotation")!, ...this.driver("translation")!);
+  }
+}
+
+/** Return the first two rows of the rotation matrix of each axis-angle vector. */
+function firstRows(turns: Float64Array): Float64Array {
+  const out = new Float64Array(2 * turns.length);
+  const matrix = new Float64Array(9);
+  for (let i = 0; i < turns.length; i += 3) {
+    axisAngleToMatrix(turns, i, matrix, 0);
+    out.set(matrix.subarray(0, 6), 2 * i);
+  }
+  return out;
 }
 
 export const POSE_FIELDS = ["expr", "rotation", "neck", "jaw", "eyes", "eyelids", "translation"] as const;
 export type PoseField = (typeof POSE_FIELDS)[number];
+
+/** Tell whether a driver is there whatever the clip holds. */
+export function isAlwaysThere(name: string): boolean {
+  return isPoseField(name) || ["jaw_6d", "eyes_6d", "absolute_pose"].includes(name);
+}
 
 export function isPoseField(name: string): name is PoseField {
   return (POSE_FIELDS as readonly string[]).includes(name);

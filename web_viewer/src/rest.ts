@@ -14,8 +14,15 @@ export interface BoundLayer {
   scales: Float32Array;
 }
 
-/** Square metres; keeps the ratio of tiny triangles near 1. The original works at four times the size. */
-export const AREA_FLOOR = 1e-4 / 16;
+/** Square metres; keeps the ratio of tiny triangles near 1. */
+export function areaFloor(binding: FaceBinding): number {
+  return 1e-4 * binding.unit ** 2;
+}
+
+/** Square metres; sums around a vertex are divided by no less. */
+export function sumFloor(binding: FaceBinding): number {
+  return 1e-6 * binding.unit ** 2;
+}
 
 /** Turn world-space quats and scales at rest into local ones, in place. Skin bindings are local already. */
 export function undoBinding(layer: BoundLayer, head: Head): void {
@@ -24,14 +31,16 @@ export function undoBinding(layer: BoundLayer, head: Head): void {
   const template = Float64Array.from(head.template);
   const corners = (face: number) => head.faces.subarray(3 * face, 3 * face + 3);
   const canonical = binding.canonical && Float64Array.from(binding.canonical);
-  const turns = binding.frame === "vertex" && canonical ? vertexRotations(canonical, template, head.faces) : null;
+  const turned = binding.frame === "vertex" && canonical;
+  const turns = turned ? vertexRotations(turned, template, head.faces, sumFloor(binding)) : null;
+  const floor = areaFloor(binding);
   const frame = new Float64Array(FRAME);
   const there = new Float64Array(FRAME);
   const q = new Float64Array(4);
   for (let i = 0; i < layer.count; i++) {
     const [a, b, c] = corners(binding.face[i]);
     triangleFrame(template, a, b, c, frame, 0);
-    if (binding.frame !== "none") {
+    if (binding.frame === "face" || turns) {
       if (turns) blend(turns, [a, b, c], binding.barycentric, i, q);
       else matrixToQuat(frame, 0, q, 0);
       q[1] = -q[1];
@@ -41,10 +50,12 @@ export function undoBinding(layer: BoundLayer, head: Head): void {
     }
     if (binding.splatScale === "none") continue;
     if (canonical) triangleFrame(canonical, a, b, c, there, 0);
-    const ratio = (frame[10] / 2 + AREA_FLOOR) / (there[10] / 2 + AREA_FLOOR);
+    const ratio = (frame[10] / 2 + floor) / (there[10] / 2 + floor);
+    const { unit } = binding;
     for (let k = 3 * i; k < 3 * i + 3; k++) {
       const s = layer.scales[k];
-      layer.scales[k] = binding.splatScale === "edge_height" ? s / Math.max(frame[9], 1e-20) : s ** (1 / ratio);
+      layer.scales[k] =
+        binding.splatScale === "edge_height" ? s / Math.max(frame[9], 1e-20) : unit * (s / unit) ** (1 / ratio);
     }
   }
 }

@@ -5,6 +5,7 @@ import { choice, EXTENSION, fail, integer, list, onePrimitive, SPLATS, text } fr
 import type { Glb, Json, SparseRows } from "./glb.ts";
 import { undoBinding } from "./rest.ts";
 import { csrFromDense } from "./skinning.ts";
+import { FRAMES } from "./surface.ts";
 
 /** Return a layer of Gaussians, in its binding's local space. */
 export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Layer {
@@ -17,7 +18,8 @@ export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Lay
   const count = glb.count(attributes.POSITION, 3);
   const name = (attribute: string) => attributes[`${SPLATS}:${attribute}`];
   const binding = readBinding(glb, head, own.binding ?? fail("binding"), count);
-  const rotations = glb.floats(name("ROTATION"), 4, count);
+  const added = binding.kind === "face" && binding.frame === "corner";
+  const rotations = glb.floats(added ? own.binding.localRotation : name("ROTATION"), 4, count);
   const quats = new Float32Array(4 * count);
   for (let i = 0; i < count; i++) {
     quats.set([rotations[4 * i + 3], rotations[4 * i], rotations[4 * i + 1], rotations[4 * i + 2]], 4 * i);
@@ -75,11 +77,13 @@ function readBinding(glb: Glb, head: Head, spec: Json, count: number): FaceBindi
       kind: "face",
       face: glb.integers(spec.face, 1, count, head.faces.length / 3),
       barycentric: glb.floats(spec.barycentric, 2, count),
-      frame: choice(spec.frame, "binding.frame", ["face", "vertex", "none"]),
+      frame: choice(spec.frame, "binding.frame", FRAMES),
       offsetScale: choice(spec.offsetScale, "binding.offsetScale", ["none", "edge_height", "double_area"]),
       splatScale: choice(spec.splatScale, "binding.splatScale", ["none", "edge_height", "log_area_ratio"]),
       canonical: canonical === undefined ? null : glb.floats(canonical, 3, head.vertexCount),
+      unit: spec.unit ?? 1,
     };
+    if (!(binding.unit > 0 && binding.unit < 1e6)) fail("binding.unit");
     const needs = binding.frame === "vertex" || binding.splatScale === "log_area_ratio";
     return needs && !binding.canonical ? fail("binding.canonicalVertices") : binding;
   }

@@ -1,6 +1,9 @@
 /** Frames on the head's surface, as `formats.deform` defines them. */
 import { matrixToQuat } from "./rotations.ts";
 
+/** How a Gaussian turns with its triangle; places in the list are numbers in the shader. */
+export const FRAMES = ["face", "vertex", "none", "corner"] as const;
+
 /** Numbers per triangle: axes (row-major 3x3 whose columns are the axes), size, double area. */
 export const FRAME = 11;
 
@@ -60,8 +63,8 @@ export function triangleFrame(v: Float64Array, i: number, j: number, k: number, 
   out[to + 10] = length * height;
 }
 
-/** Write unit vertex normals weighted by area; vertices without area around them get zero. */
-export function vertexNormals(v: Float64Array, faces: Uint32Array, out: Float64Array): void {
+/** Write unit vertex normals weighted by area, shorter where the sum is below `floor`; vertices without area get zero. */
+export function vertexNormals(v: Float64Array, faces: Uint32Array, out: Float64Array, floor = 1e-20): void {
   out.fill(0);
   for (let f = 0; f < faces.length; f += 3) {
     const i = 3 * faces[f];
@@ -87,15 +90,18 @@ export function vertexNormals(v: Float64Array, faces: Uint32Array, out: Float64A
     out[k + 2] += nz;
   }
   for (let i = 0; i < out.length; i += 3) {
-    const length = Math.max(Math.hypot(out[i], out[i + 1], out[i + 2]), 1e-20);
+    const length = Math.max(Math.hypot(out[i], out[i + 1], out[i + 2]), floor);
     out[i] /= length;
     out[i + 1] /= length;
     out[i + 2] /= length;
   }
 }
 
-/** Return quaternions [V * 4] that turn each vertex's surroundings from one mesh to another (SplattingAvatar). */
-export function vertexRotations(from: Float64Array, to: Float64Array, faces: Uint32Array): Float64Array {
+/**
+ * Return quaternions [V * 4] that turn each vertex's surroundings from one mesh to another (SplattingAvatar); shorter than
+ * 1 where the area around a vertex is below `floor`.
+ */
+export function vertexRotations(from: Float64Array, to: Float64Array, faces: Uint32Array, floor: number): Float64Array {
   const out = new Float64Array((from.length / 3) * 4);
   const there = new Float64Array(FRAME);
   const here = new Float64Array(FRAME);
@@ -112,11 +118,11 @@ export function vertexRotations(from: Float64Array, to: Float64Array, faces: Uin
     }
     matrixToQuat(turn, 0, q, 0);
     for (let k = 0; k < 3; k++) {
-      for (let c = 0; c < 4; c++) out[4 * faces[f + k] + c] += q[c] * there[10];
+      for (let c = 0; c < 4; c++) out[4 * faces[f + k] + c] += (q[c] * there[10]) / 2;
     }
   }
   for (let i = 0; i < out.length; i += 4) {
-    const length = Math.max(Math.hypot(out[i], out[i + 1], out[i + 2], out[i + 3]), 1e-20);
+    const length = Math.max(Math.hypot(out[i], out[i + 1], out[i + 2], out[i + 3]), floor);
     for (let c = 0; c < 4; c++) out[i + c] /= length;
   }
   return out;

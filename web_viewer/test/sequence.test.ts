@@ -27,6 +27,24 @@ describe("sequence JSON", () => {
     expect([...pose.expr]).toEqual(new Array(head.exprNames.length).fill(0));
   });
 
+  it("gives what is made from its fields, unless it holds that itself", () => {
+    const pose = new Pose(head);
+    pose.jaw.set([Math.PI / 2, 0, 0]);
+    pose.eyes.set([0, Math.PI / 2, 0, 0, 0, Math.PI / 2]);
+    pose.translation.set([1, 2, 3]);
+    const near = (name: string, wanted: number[]) => {
+      const found = [...pose.driver(name)!];
+      expect(found.length).toBe(wanted.length);
+      for (const [i, value] of wanted.entries()) expect(found[i]).toBeCloseTo(value, 12);
+    };
+    near("jaw_6d", [1, 0, 0, 0, 0, -1]);
+    near("eyes_6d", [0, 0, 1, 0, 1, 0, 0, -1, 0, 1, 0, 0]);
+    near("absolute_pose", [0, 0, 0, 1, 2, 3]);
+    pose.drivers.set("jaw_6d", Float64Array.of(1, 2, 3, 4, 5, 6));
+    near("jaw_6d", [1, 2, 3, 4, 5, 6]);
+    expect(pose.driver("mood")).toBeUndefined();
+  });
+
   it("is held at both ends", () => {
     const clip = readSequence(CLIP, head);
     const poses = [-3, 0, clip.frames - 1, 1e9].map((t) => {

@@ -17,19 +17,28 @@ vec4 fromAxisAngle(vec3 r){
   if(h>1.5){float a=sqrt(h);return vec4(cos(a),r*(.5*sin(a)/a));}
   return vec4(1.-h*.5*(1.-h/12.*(1.-h/30.*(1.-h/56.*(1.-h/90.)))),r*.5*(1.-h/6.*(1.-h/20.*(1.-h/42.*(1.-h/72.)))));
 }
-/** w >= 0, Shepperd's branches. */
-vec4 fromMatrix(mat3 m){
+/** Shepperd's branches: 4 q_i q of the i whose square, own = 4 q_i^2, is the largest. */
+vec4 candidate(mat3 m,out float own){
   float t=m[0][0]+m[1][1]+m[2][2];
   vec3 d=vec3(m[0][0],m[1][1],m[2][2]);
   vec3 odd=vec3(m[1][2]-m[2][1],m[2][0]-m[0][2],m[0][1]-m[1][0]);
   float xy=m[0][1]+m[1][0],xz=m[0][2]+m[2][0],yz=m[1][2]+m[2][1];
-  vec4 q;
-  if(t>=max(d.x,max(d.y,d.z)))q=vec4(1.+t,odd);
-  else if(d.x>=d.y&&d.x>=d.z)q=vec4(odd.x,1.+2.*d.x-t,xy,xz);
-  else if(d.y>=d.z)q=vec4(odd.y,xy,1.+2.*d.y-t,yz);
-  else q=vec4(odd.z,xz,yz,1.+2.*d.z-t);
-  q=normalize(q);
+  if(t>=max(d.x,max(d.y,d.z)))return vec4(own=1.+t,odd);
+  if(d.x>=d.y&&d.x>=d.z)return vec4(odd.x,own=1.+2.*d.x-t,xy,xz);
+  if(d.y>=d.z)return vec4(odd.y,xy,own=1.+2.*d.y-t,yz);
+  return vec4(odd.z,xz,yz,own=1.+2.*d.z-t);
+}
+/** Unit, w >= 0. */
+vec4 fromMatrix(mat3 m){
+  float own;
+  vec4 q=normalize(candidate(m,own));
   return q.x<0.?-q:q;
+}
+/** Not unit: what the conversion makes of axes that are no rotation (formats.deform.corner_quats). */
+vec4 fromAxes(mat3 m){
+  float own;
+  vec4 q=candidate(m,own);
+  return q/(2.*sqrt(own));
 }
 `;
 

@@ -1,7 +1,7 @@
 /** One layer of Gaussians on the card: its tables, and the pass that turns them into ellipses. */
 import type { Head, Layer } from "../avatar.ts";
 import { influencesOf } from "../binding.ts";
-import { AREA_FLOOR } from "../rest.ts";
+import { sumFloor } from "../rest.ts";
 import { FRAME, triangleFrame } from "../surface.ts";
 import { type Format, FULLSCREEN, type GL, heightOf, Program, Table, WIDTH } from "./device.ts";
 import { splatShader } from "./splat_shader.ts";
@@ -63,7 +63,8 @@ export class SplatLayer {
       ring = "surface";
     }
     const canonical = binding.kind === "face" ? binding.canonical : head.template;
-    this.ring = ring && canonical ? new VertexPass(gl, ring, canonical, head.faces, head.vertexCount) : null;
+    const floor = binding.kind === "face" ? sumFloor(binding) : 0;
+    this.ring = ring && canonical ? new VertexPass(gl, ring, canonical, head.faces, head.vertexCount, floor) : null;
     this.influenceTexels = binding.kind === "skin" && binding.rotation === "skin" ? this.addInfluences() : 0;
     this.coefficients = new Float32Array(layer.dynamics?.rank ?? 0);
     if (layer.dynamics) this.addDynamics();
@@ -118,12 +119,11 @@ export class SplatLayer {
       const f = binding.face[i];
       const [a, b, c] = head.faces.subarray(3 * f, 3 * f + 3);
       ids.set([a, b, c], 4 * i);
-      if (!canonical) continue;
-      triangleFrame(canonical, a, b, c, frame, 0);
+      if (canonical) triangleFrame(canonical, a, b, c, frame, 0);
       more.set([binding.barycentric[2 * i], binding.barycentric[2 * i + 1], frame[10] / 2], 4 * i);
     }
     this.add("ids", "rgba32ui").write(ids);
-    if (canonical) this.add("aux", "rgba32f").write(more);
+    if (canonical || binding.frame === "corner") this.add("aux", "rgba32f").write(more);
   }
 
   private addInfluences(): number {
@@ -205,7 +205,7 @@ export class SplatLayer {
   private program(world: boolean): Program {
     let program = this.programs.get(world);
     if (!program) {
-      const source = splatShader(this.layer, this.influenceTexels, AREA_FLOOR, world);
+      const source = splatShader(this.layer, this.influenceTexels, world);
       program = new Program(this.gl, FULLSCREEN, source);
       this.programs.set(world, program);
     }

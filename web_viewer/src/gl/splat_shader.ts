@@ -3,6 +3,8 @@
  * it makes on the picture (`formats.render.project`). The centre comes from `binding.ts`.
  */
 import type { Layer } from "../avatar.ts";
+import { areaFloor } from "../rest.ts";
+import { FRAMES } from "../surface.ts";
 import { FETCH, POLAR, QUATERNIONS, TRIANGLES } from "./shader_math.ts";
 
 const HARMONICS = `
@@ -95,11 +97,18 @@ void main(){
   vec4 turn=b.x*texelFetch(turns,at(int(f.x)),0)+b.y*texelFetch(turns,at(int(f.y)),0)
     +(1.-b.x-b.y)*texelFetch(turns,at(int(f.z)),0);
   R=toMatrix(turn/max(length(turn),1e-20))*R;
+#elif FRAME==3
+  vec2 b=texelFetch(aux,p,0).xy;
+  float u=1.-b.x-b.y;
+  vec3 first=vertex(f.x),e=vertex(f.y)-first,side=vertex(f.z)-first;
+  vec3 d=-b.y*e-u*side,n=u*cross(e,side);
+  n/=max(length(n),1e-20);
+  R=toMatrix(normalize(fromAxes(mat3(d,cross(n,d),n))+q));
 #endif
 #if SPLAT_SCALE==1
   s*=size.x;
 #elif SPLAT_SCALE==2
-  s=exp(log(max(s,1e-30))*(size.y*.5+AREA_FLOOR)/(texelFetch(aux,p,0).z+AREA_FLOOR));
+  s=UNIT*exp(log(max(s/UNIT,1e-30))*(size.y*.5+AREA_FLOOR)/(texelFetch(aux,p,0).z+AREA_FLOOR));
 #endif
 #elif defined(SURFACE_TURNS)
   R=toMatrix(texelFetch(turns,at(int(texelFetch(ids,p,0).x)),0))*R;
@@ -158,13 +167,14 @@ void main(){
 }`;
 
 /** Return the fragment shader for a layer; `world` writes world-space covariances instead of ellipses, for tests. */
-export function splatShader(layer: Layer, influenceTexels: number, areaFloor: number, world: boolean): string {
+export function splatShader(layer: Layer, influenceTexels: number, world: boolean): string {
   const { binding, dynamics } = layer;
-  const lines = [`#define DEGREE ${layer.degree}`, `#define AREA_FLOOR ${areaFloor.toExponential()}`];
+  const lines = [`#define DEGREE ${layer.degree}`];
   if (world) lines.push("#define WORLD");
   if (binding.kind === "face") {
     lines.push("#define ON_FACE");
-    lines.push(`#define FRAME ${["face", "vertex", "none"].indexOf(binding.frame)}`);
+    lines.push(`#define FRAME ${FRAMES.indexOf(binding.frame)}`, `#define UNIT ${binding.unit.toExponential()}`);
+    lines.push(`#define AREA_FLOOR ${areaFloor(binding).toExponential()}`);
     lines.push(`#define SPLAT_SCALE ${["none", "edge_height", "log_area_ratio"].indexOf(binding.splatScale)}`);
   } else if (binding.rotation === "surface") {
     lines.push("#define SURFACE_TURNS");

@@ -12,6 +12,7 @@ const SOURCE = `
 uniform sampler2D canonical,posed;
 uniform usampler2D starts,ring;
 uniform int count;
+uniform float floor_;
 out vec4 turn;
 vec3 here(uint i){return texelFetch(posed,at(int(i)),0).xyz;}
 vec3 there(uint i){return texelFetch(canonical,at(int(i)),0).xyz;}
@@ -49,9 +50,9 @@ void main(){
     vec2 size,unused;
     mat3 A=triangle(there(f.x),there(f.y),there(f.z),size);
     mat3 B=triangle(here(f.x),here(f.y),here(f.z),unused);
-    sum+=fromMatrix(B*transpose(A))*size.y;
+    sum+=fromMatrix(B*transpose(A))*(.5*size.y);
   }
-  turn=sum/max(length(sum),1e-20);
+  turn=sum/max(length(sum),floor_);
 #endif
 }`;
 
@@ -69,6 +70,8 @@ export class VertexPass {
     canonical: Float32Array,
     faces: Uint32Array,
     private readonly count: number,
+    /** Square metres; a `vertex` rotation's sum is divided by no less. */
+    private readonly floor: number,
   ) {
     const define = kind === "surface" ? "#define SURFACE\n" : "";
     this.program = new Program(gl, FULLSCREEN, define + FETCH + QUATERNIONS + TRIANGLES + POLAR + SOURCE);
@@ -103,7 +106,8 @@ export class VertexPass {
       .texture("posed", posed)
       .texture("starts", this.starts)
       .texture("ring", this.ring)
-      .integers("count", this.count);
+      .integers("count", this.count)
+      .floats("floor_", this.floor);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
