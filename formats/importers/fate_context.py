@@ -84,6 +84,8 @@ class FateContext:
     identity: Identity | None
     sequence: Sequence | None
     """The tracked clip, ranges `train` and `test`; with cameras where there is an identity. None for INSTA's data."""
+    benchmark_shape: Float64[np.ndarray, " S"] | None = None
+    """Identity that NeRSemble's tracking holds beside the checkpoint; `head` has it already. None for all others."""
     as_original: bool = False
 
     def meta(self, paper: str = PAPER, notices: tuple[str, ...] = (), suffix: str = "") -> Meta:

@@ -5,16 +5,19 @@ FATE trains every system it compares on one FLAME (2020; 2023 on the NeRSemble b
 [V, 3, S + E] with identity first. Zhang et al., CVPR 2025; facts of the files: its released code.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
 from formats.errors import CheckpointMismatch, FormatError
-from formats.head_model import HeadModel
+from formats.head_model import ARKIT_TAIL, HeadModel
 
 WIDTHS = {400: 100, 150: 50}
 """Columns of `shapedirs` to how many of them, the last, are expressions: INSTA's and NeRSemble's data, IMavatar's."""
 POSE_COLUMNS = 36
+TABLE_TOLERANCE = 1e-5
+"""Metres; tables of one edition are the same to rounding, those of two differ by millimetres."""
 VERTEX_LIMIT, COLUMN_LIMIT, FACE_LIMIT = 1 << 20, 1 << 12, 1 << 21
 LANDMARKS = {"static_lmk_faces_idx": "lmk_faces_idx", "static_lmk_bary_coords": "lmk_bary_coords",
              "dynamic_lmk_faces_idx": "dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords": "dynamic_lmk_bary_coords",
@@ -144,3 +147,30 @@ def _landmarks(model: Mapping[str, np.ndarray], prefix: str, where: str) -> dict
         return {}  # the benchmark's FLAME calls them otherwise, and nothing here needs them
     return {name: array_of(model, f"{prefix}{key}", (None,) * np.ndim(model[f"{prefix}{key}"]), where)
             for name, key in LANDMARKS.items()}
+
+
+def dressed(plain: HeadModel, given: HeadModel | None, where: str) -> HeadModel:
+    """Return `plain`, the head of a checkpoint, with what the file of its own FLAME knows besides: regions, the map from
+    ARKit's shapes, and the content hash that sequences name. None of these changes how it moves.
+
+    Raises:
+        CheckpointMismatch: `given` is another edition, of other sizes, or its tables are not those of the checkpoint.
+    """
+    if given is None:
+        return plain
+    if given.edition != plain.edition:
+        raise CheckpointMismatch(f"{where}: holds a '{plain.edition}' head, --head is '{given.edition}'; give the head it was "
+                                 "trained with, or none: the checkpoint holds all it needs")
+    count = len(plain.expr_names)
+    if len(given.v_template) != len(plain.v_template) or len(given.expr_names) < count:
+        raise CheckpointMismatch(f"{where}: holds a head of {len(plain.v_template)} vertices and {count} expressions, --head has "
+                                 f"{len(given.v_template)} and {len(given.expr_names)}; leave --head out")
+    apart = float(np.abs(given.exprdirs[:, :, :count] - plain.exprdirs).max(initial=0))
+    if apart > TABLE_TOLERANCE:
+        raise CheckpointMismatch(f"{where}: its expression directions differ from those of --head by up to {1000 * apart:.3g} "
+                                 f"mm: another release than '{given.edition}', or a wrongly labelled head file")
+    # Columns: expressions, then the tail of joints and lids.
+    keep = [*range(count), *range(len(given.expr_names), len(given.expr_names) + ARKIT_TAIL)]
+    return dataclasses.replace(plain, regions=given.regions, landmarks=plain.landmarks or given.landmarks,
+                               content_hash=given.content_hash,
+                               arkit_map=None if given.arkit_map is None else given.arkit_map[:, keep])
