@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from formats.conventions import inria_sh_to_sh, logit, sh_to_inria_sh, sigmoid
-from formats.errors import FormatError, UnsupportedFeature
-from formats.files import read_bytes, write_bytes
+from formats.errors import FormatError, MissingAsset, UnsupportedFeature
+from formats.files import check_readable, read_bytes, write_bytes
 from formats.gaussians import GaussianCloud
 
 _TYPES = {"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -84,6 +84,23 @@ def read_fields(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         UnsupportedFeature: It holds lists where only plain properties can be read.
     """
     return parse_fields(read_bytes(path), str(path))
+
+
+def properties(path: str | os.PathLike[str]) -> tuple[int, list[str]]:
+    """Return how many vertices a PLY announces and the names of their properties, without reading them.
+
+    Raises: as `read_fields`, for the header.
+    """
+    check_readable(path)
+    try:
+        with open(path, "rb") as file:
+            elements = _header(file.read(_HEADER_LIMIT), str(path))[1]
+    except OSError as error:
+        raise MissingAsset(f"{path}: cannot be read: {error.strerror}") from error
+    vertex = next((element for element in elements if element.name == "vertex"), None)
+    if vertex is None:
+        raise FormatError(f"{path}: expected an element 'vertex', found {', '.join(e.name for e in elements) or 'none'}")
+    return vertex.count, [name for name, _ in vertex.properties]
 
 
 def parse_fields(data: bytes, where: str) -> dict[str, np.ndarray]:

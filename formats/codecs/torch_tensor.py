@@ -4,7 +4,7 @@ import codecs
 import math
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -143,6 +143,11 @@ class TorchTensor:
     def nbytes(self) -> int:
         """Bytes of the loaded array."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    def beginning(self, rows: int) -> np.ndarray:
+        """Return its first `rows` rows, of which only these are read. It must have an axis; see `load`."""
+        part = replace(self, shape=(min(rows, self.shape[0]), *self.shape[1:]))
+        return part.load()
 
     def load(self) -> np.ndarray:
         """Return the numbers, read-only; a tensor that repeats its storage comes as a view that does, too.
