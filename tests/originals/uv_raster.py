@@ -7,18 +7,25 @@ import numpy as np
 from tests.originals.flame_template import template
 
 
-def raster(uvs: np.ndarray, uv_faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return texels [N] (row * size + column), faces [N], weights [N, 3]; row 0 is v near 1, row-major order.
+def raster(uvs: np.ndarray, uv_faces: np.ndarray, size: int, cull: bool = True) -> tuple[np.ndarray, ...]:
+    """Return texels [N] (row * size + column), faces [N], weights [N, 3], and how many faces cover each texel [N].
 
-    A texel belongs to a face when its centre is strictly inside (all weights above 0); the lowest face index wins.
-    Back faces (clockwise) are left out.
+    Row 0 is v near 1; row-major order. A texel belongs to a face when its centre is strictly inside (all weights above
+    0). Where faces overlap the nearest wins: all lie at depth 1, but weights are divided by the doubled area in [-1, 1]
+    plus 1e-8, so that small counter-clockwise faces come out nearest and clockwise ones behind; then the lowest index.
+
+    Args:
+        uvs: [U, 2], v upward.
+        uv_faces: [F, 3].
+        size: Texels across.
+        cull: Leave clockwise faces out.
     """
-    face_of = np.full((size, size), -1)
-    weight_of = np.zeros((size, size, 3))
+    face_of, count_of = np.full((size, size), -1), np.zeros((size, size), int)
+    weight_of, depth_of = np.zeros((size, size, 3)), np.full((size, size), np.inf)
     for index, ids in enumerate(uv_faces):
         a, b, c = uvs[ids]
         area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-        if area <= 0:
+        if area == 0 or (cull and area < 0):
             continue
         low, high = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
         columns = np.arange(max(int(low[0] * size - 0.5), 0), min(int(high[0] * size + 0.5) + 1, size))
@@ -29,17 +36,20 @@ def raster(uvs: np.ndarray, uv_faces: np.ndarray, size: int) -> tuple[np.ndarray
         w0 = ((b[0] - u) * (c[1] - v) - (b[1] - v) * (c[0] - u)) / area
         w1 = ((c[0] - u) * (a[1] - v) - (c[1] - v) * (a[0] - u)) / area
         w = np.stack([w0, w1, 1 - w0 - w1], axis=2)
-        block = np.ix_(rows, columns)
-        inside = (w > 0).all(axis=2) & (face_of[block] < 0)
-        face_of[block] = np.where(inside, index, face_of[block])
-        weight_of[block] = np.where(inside[:, :, None], w, weight_of[block])
+        block, depth = np.ix_(rows, columns), 4 * area / (4 * area + 1e-8)
+        inside = (w > 0).all(axis=2)
+        count_of[block] += inside
+        nearer = inside & (depth < depth_of[block])
+        face_of[block] = np.where(nearer, index, face_of[block])
+        depth_of[block] = np.where(nearer, depth, depth_of[block])
+        weight_of[block] = np.where(nearer[:, :, None], w, weight_of[block])
     texels = np.flatnonzero(face_of.ravel() >= 0)
-    return texels, face_of.ravel()[texels], weight_of.reshape(-1, 3)[texels]
+    return texels, face_of.ravel()[texels], weight_of.reshape(-1, 3)[texels], count_of.ravel()[texels]
 
 
 @functools.cache
-def sealed_raster(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return `raster` of the sealed template."""
+def sealed_raster(size: int) -> tuple[np.ndarray, ...]:
+    """Return `raster` of the sealed template; none of its faces overlap or are clockwise."""
     return raster(template().sealed_uvs, template().sealed_uv_faces, size)
 
 
@@ -48,7 +58,7 @@ def fate_sampling(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     Padding repeats random covered faces with three uniform numbers divided by their sum.
     """
-    _, faces, weights = sealed_raster(256)
+    _, faces, weights, _ = sealed_raster(256)
     rng = np.random.default_rng(seed)
     more = 65536 - len(faces)
     u = rng.uniform(size=(more, 3))
