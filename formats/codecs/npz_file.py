@@ -36,7 +36,7 @@ def read(path: str | os.PathLike[str], skip: Collection[str] = ()) -> dict[str, 
     where = str(path)
     with open_zip(path) as archive:
         entries = members(archive, where)
-        return {name.removesuffix(".npy"): _array(take(archive, info, where), f"{where}: '{name}'")
+        return {name.removesuffix(".npy"): parse_array(take(archive, info, where), f"{where}: '{name}'")
                 for name, info in entries.items() if name.endswith(".npy") and name.removesuffix(".npy") not in skip}
 
 
@@ -120,7 +120,12 @@ def take(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
         raise FormatError(f"{where}: the zip entry '{info.filename}' is damaged ({error}); copy it again") from error
 
 
-def _array(data: bytes, where: str) -> np.ndarray:
+def parse_array(data: bytes, where: str) -> np.ndarray:
+    """Return the array in the bytes of a .npy, read-only; `where` names it in messages.
+
+    Raises:
+        FormatError: It is damaged, holds pickled objects, or claims a size it does not have.
+    """
     file = io.BytesIO(data)
     try:
         version = npy.read_magic(file)
