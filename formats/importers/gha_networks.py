@@ -60,12 +60,11 @@ class Perceptron:
 
     def evaluate(self, *parts: Float[np.ndarray, "_ _"]) -> Float32[np.ndarray, "N O"]:
         """Return the outputs for an input given in parts [N, D] or [1, D], side by side."""
-        count = max(len(part) for part in parts)
+        count = min((len(part) for part in parts if len(part) != 1), default=1)
         parts = tuple(np.asarray(part, np.float32) for part in parts)
         chunks = [self._evaluate([p if len(p) == 1 else p[first:first + CHUNK] for p in parts])
                   for first in range(0, count, CHUNK)]
-        result = np.concatenate(chunks) if chunks else np.zeros((0, self.outputs), np.float32)
-        return np.broadcast_to(result, (count, self.outputs)) if len(result) != count else result
+        return np.concatenate(chunks) if chunks else np.zeros((0, self.outputs), np.float32)
 
     def _evaluate(self, parts: list[np.ndarray]) -> np.ndarray:
         hidden: np.ndarray | None = None
@@ -217,7 +216,7 @@ class HeadField:
             total[rows] += np.concatenate(parts, axis=1) * self.shares[rows, side:side + 1].astype(np.float32)
         return total
 
-    def network(self, scale: float, base: Float32[np.ndarray, "N C"]) -> Network:
+    def network(self, scale: float, base: Float32[np.ndarray, "N C"], features: bool) -> Network:
         """Return the ONNX network of the deltas that `raw` makes of expression and pose, against those of `base`.
 
         Only Gaussians that a branch has a share in go through it.
@@ -225,6 +224,7 @@ class HeadField:
         Args:
             scale: Metres in a canonical unit.
             base: `raw` at the state that the avatar's cloud holds.
+            features: Give the colour channels out for a decoder, too.
         """
         g = OnnxGraph()
         expr, pose = g.input("expr", 1, self.expressions), g.input("absolute_pose", 1, 6)
@@ -232,7 +232,6 @@ class HeadField:
         sides = [self._side(g, side, *driver) for side, driver in enumerate(drivers) if len(self.rows(side))]
         total = sides[0] if len(sides) == 1 else g("Add", *sides)
         c = self.branches[0].color.outputs
-        color = g.columns(total, 0, c)
         change = g("Sub", total, base)
         gain = self.scalars.attributes_scale
 
@@ -245,7 +244,8 @@ class HeadField:
         given("delta_rgb", 0, 3, 1.0)
         turned = g("Add", self.quats, g("Mul", g.columns(total, c + 6, c + 10), np.float32(gain)))
         g.output("delta_rotvecs", g.rotvec(_relative(g, self.turned(base), turned)))
-        g.output("features", color)
+        if features:
+            g.output("features", g.columns(total, 0, c))
         return g.network()
 
     def turned(self, raw: Float32[np.ndarray, "N C"]) -> Float64[np.ndarray, "N 4"]:
