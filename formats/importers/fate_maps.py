@@ -28,7 +28,6 @@ from formats.avatar import Avatar
 from formats.codecs.torch_file import TorchTensor
 from formats.conventions import SH_C0
 from formats.errors import CheckpointMismatch, FormatError
-from formats.head_model import HeadModel
 from formats.importers.fate_context import FateContext
 from formats.importers.fate_flame import array_of
 from formats.importers.fate_splats import NORMAL_OFFSET, canonical_sizes, personal_head, places, splat_layer
@@ -100,17 +99,23 @@ def look_up(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
             + image[:, y + 1, x] * ((1 - fx) * fy) + image[:, y + 1, x + 1] * (fx * fy)).T
 
 
-def raster(head: HeadModel, size: int = RASTER) -> tuple[np.ndarray, np.ndarray]:
-    """Return face and barycentric weights of every texel whose centre a triangle covers, in the order of FATE's sampler.
+def raster(uvcoords: np.ndarray, uvfaces: np.ndarray, size: int = RASTER) -> tuple[np.ndarray, np.ndarray]:
+    """Return face [P] and barycentric weights [P, 3] of every texel whose centre a triangle covers, in FATE's order.
 
-    Row by row from the picture's top (v falling), u growing. Triangles that lie flipped in the layout are culled.
+    Row by row with v falling, u growing. Triangles that lie flipped in the layout are culled. Centres within rounding of an
+    edge, a handful, may go another way than on the machine that baked.
+
+    Args:
+        uvcoords: [U, 2], v upward, as the checkpoint has them.
+        uvfaces: [F, 3].
+        size: Texels across.
     """
-    assert head.uvs is not None and head.uv_faces is not None
-    a, b, c = (head.uvs[head.uv_faces[:, i]].astype(np.float64) for i in range(3))
-    # Our v grows downward: what runs counter-clockwise on FATE's layout has a negative area here.
-    front = np.flatnonzero((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]) < 0)
-    _, face, weights = owned_texels(head.uvs, head.uv_faces[front], size)
-    return front[face], weights
+    a, b, c = (uvcoords[uvfaces[:, i]].astype(np.float64) for i in range(3))
+    front = np.flatnonzero((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]) > 0)
+    # The same arithmetic whichever way rows run: theirs come back from the bottom up.
+    texel, face, weights = owned_texels(uvcoords.astype(np.float32), uvfaces[front].astype(np.int32), size)
+    order = np.lexsort((texel % size, -(texel // size)))
+    return front[face[order]], weights[order]
 
 
 def from_dump(raw: Mapping[str, np.ndarray], model: Mapping[str, np.ndarray], context: FateContext,
@@ -127,16 +132,15 @@ def from_dump(raw: Mapping[str, np.ndarray], model: Mapping[str, np.ndarray], co
     """
     head = personal_head(model, context)
     maps = activate(raw, *bounds(array_of(model, "_scaling", (None, 3), context.where)))
+    uvs, uv_faces = array_of(model, "uvcoords", (None, 2), context.where), array_of(model, "uvfaces", (None, 3), context.where)
     if baked is None:
-        (face, barycentric), (more, more_weights) = places(model, context.where), raster(head)
+        (face, barycentric), (more, more_weights) = places(model, context.where), raster(uvs, uv_faces)
         face, barycentric = np.concatenate([face, more]), np.concatenate([barycentric, more_weights])
     else:
         if not np.array_equal(model["faces"], array_of(baked, "faces", (None, 3), baked_where)):
             raise CheckpointMismatch(f"{baked_where}: its faces are not those of {context.where}; are they of one run?")
         face, barycentric = places(baked, baked_where)
-    uvs = array_of(model, "uvcoords", (None, 2), context.where).astype(np.float64)
-    corners = uvs[array_of(model, "uvfaces", (None, 3), context.where)[face]]
-    uv = np.einsum("nk,nkc->nc", barycentric.astype(np.float64), corners)
+    uv = np.einsum("nk,nkc->nc", barycentric.astype(np.float64), uvs.astype(np.float64)[uv_faces[face]])
     attributes = {KEYS[name]: look_up(image, uv) for name, image in maps.items()}
     attributes["_features_dc"] = attributes["_features_dc"][:, None]
     layer = splat_layer(attributes, face, barycentric, canonical_sizes(model, head, context.where), context.where)
