@@ -1,6 +1,7 @@
 """What is in a file: a summary of anything we know, without loading more than it takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,24 @@ import numpy as np
 
 from formats import codecs
 from formats.avatar import Avatar, FaceBinding, MeshLayer, SplatLayer
+from formats.codecs import torch_file
 from formats.codecs.json_file import Fields, read_json
+from formats.codecs.torch_file import TorchTensor
 from formats.errors import FormatError, MissingAsset
 from formats.head_model import HeadModel
+from formats.importers import signatures
 from formats.sequence import Sequence
 
 MARKS = {"run.json": "training run", "textures.json": "textures", "capture.json": "tracked video, filmed by flameport"}
 """Folders that say themselves what they are: by which file, and what."""
+ENTRIES = 2000
+"""Entries of an unknown torch file that are listed."""
 
 
 def inspect(path: Path) -> dict[str, Any]:
     """Return a JSON-ready summary of the file or folder at `path`; `kind` says what it is.
+
+    Files of the systems that we import are named with what their import needs; see `formats.importers.signatures`.
 
     Raises:
         FormatError: It is damaged, or nothing we know.
@@ -33,6 +41,9 @@ def inspect(path: Path) -> dict[str, Any]:
         if path.is_dir() and (path / name).is_file():
             found = Fields(read_json(path / name), str(path / name)).values
             return {"kind": kind, "bytes": _size(path)} | {k: v for k, v in found.items() if k not in ("format", "kind")}
+    recognised = signatures.recognise(path)
+    if recognised is not None:
+        return {"kind": recognised["kind"], "bytes": _size(path)} | recognised
     name = codecs.sniff(path)
     describe = _DESCRIBE.get(name)
     if describe is None:
@@ -133,6 +144,27 @@ def _camera(path: Path) -> dict[str, Any]:
     return {"size": [camera.width, camera.height], "K": camera.K.tolist(), "position": camera.position.tolist()}
 
 
+def _torch(path: Path) -> dict[str, Any]:
+    """A torch file that is none of the systems' we import: what is in it, nothing of it loaded."""
+    with torch_file.open(path) as file:
+        entries = dict(islice(_entries(file.root, "", 0), ENTRIES + 1))
+        more = {} if len(entries) <= ENTRIES else {"more": f"only the first {ENTRIES} entries are shown"}
+        return {"container": file.container, "entries": dict(islice(entries.items(), ENTRIES))} | more
+
+
+def _entries(value: Any, name: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Yield what a tree holds, by its path in it; lists of plain numbers and deep trees in one line."""
+    if isinstance(value, TorchTensor | np.ndarray):
+        yield name or "tensor", f"{value.dtype} {list(value.shape)}"
+    elif isinstance(value, dict | list | tuple) and value and depth < 8:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inside in items:
+            yield from _entries(inside, f"{name}.{key}" if name else str(key), depth + 1)
+    else:
+        text = repr(value) if isinstance(value, str | int | float | bytes | None) else f"a {type(value).__name__}"
+        yield name or "value", text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def _sequence(path: Path) -> dict[str, Any]:
     return describe_sequence(codecs.read_sequence(path))
 
@@ -144,5 +176,5 @@ def _bundle(path: Path) -> dict[str, Any]:
 _DESCRIBE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "bundle": _bundle, "glb": _glb, "inria_ply": _ply, "npz": _npz, "flame_npz": _npz, "flame_pickle": _flame,
     "head_file": _head_file, "camera_json": _camera, "sequence_json": _sequence, "sequence_binary": _sequence,
-    "arkit_json": _sequence, "flame_params": _sequence,
+    "arkit_json": _sequence, "flame_params": _sequence, "torch_file": _torch,
 }

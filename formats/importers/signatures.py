@@ -1,17 +1,57 @@
-"""Whose file is this: the signs by which other systems' checkpoints, folders and clips are told apart."""
+"""Whose file is this: the signs by which other systems' checkpoints, folders and clips are told apart.
 
-from collections.abc import Iterable
+Nothing is loaded that is not needed for it: of a torch file its pickle (and a few rows where keys do not tell), of a PLY
+its header, of a folder its names.
+"""
 
-FATE_SIGNS = {"fate": {"_offset", "face_index"}, "gaussian-avatars": {"binding"},
-              "flash-avatar": {"deformNet.output_linear.weight"}, "splatting-avatar": {"_uvd"},
-              "mono-gaussian-avatar": {"pc.points"}}
-"""The systems that FATE's code trains, by keys that only their `model` has."""
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from formats import codecs
+from formats.codecs import torch_file
+from formats.errors import AvatarError
+from formats.importers import folder_signs, torch_signs
+from formats.importers.recognition import Finding
+from formats.importers.torch_signs import fate_kind
+
+__all__ = ["fate_kind", "recognise"]
 
 
-def fate_kind(keys: Iterable[str]) -> str | None:
-    """Return which system a checkpoint of FATE's code holds, by the keys of its `model`; None when it is none of them.
+def recognise(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Return a JSON-ready summary of what lies at `path` if it is one of the systems' we import; else None.
 
-    One of `fate`, `gaussian-avatars`, `flash-avatar`, `splatting-avatar`, `mono-gaussian-avatar`.
+    `system` is the name for `flameport import` (empty for a tracker's frame), `variant` its version or stage, `flame` the
+    edition it was made with, `needs` the further inputs and where they lie, `import` the line to run; counts besides.
+
+    Raises:
+        FormatError: It is one of them, but damaged.
+        MissingAsset: There is no such file.
     """
-    keys = set(keys)
-    return next((system for system, signs in FATE_SIGNS.items() if signs <= keys), None)
+    path = Path(path)
+    found = _in_folder(path) if path.is_dir() else _in_file(path)
+    return None if found is None else found.summary(path)
+
+
+def _in_folder(path: Path) -> Finding | None:
+    found = folder_signs.in_folder(path)
+    if found is not None:
+        return found
+    main = folder_signs.main_file(path)
+    found = None if main is None else _in_file(main)
+    return None if found is None else replace(found, file=main)
+
+
+def _in_file(path: Path) -> Finding | None:
+    try:
+        kind = codecs.sniff(path)
+    except AvatarError:
+        return None  # whoever opens it says what is wrong
+    if kind == "torch_file":
+        return torch_signs.recognise(torch_file.open(path).root, path)
+    if kind == "inria_ply":
+        return folder_signs.in_ply(path)
+    if kind == "npz":
+        return folder_signs.in_npz(path)
+    return folder_signs.in_pickle(path) if kind == "flame_pickle" else None
