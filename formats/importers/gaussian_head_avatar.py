@@ -223,12 +223,12 @@ def _mesh(file: Path, scalars: Scalars, pose: Float[np.ndarray, " 6"]) -> gha_me
 
 
 def _head(mesh: gha_mesh.GuidanceMesh | None, meters: float, hair: bool) -> tuple[HeadModel, np.ndarray | None]:
-    """Return a head of one joint at the origin, and its vertex colours; without mesh and hair, a head without triangles."""
+    """Return a head of one joint at the origin, and the mesh's colours; without a mesh, hair's carrier is all there is."""
     vertices, faces = np.zeros((0, 3)), np.zeros((0, 3), np.int64)
     exprdirs, rgb = np.zeros((0, 3, EXPRESSIONS), np.float32), np.zeros((0, 3))
     if mesh is not None:
         vertices, faces, exprdirs, rgb = meters * mesh.vertices, mesh.faces, np.float32(meters) * mesh.exprdirs, mesh.rgb
-    if hair:
+    if hair or mesh is None:  # files of heads without any triangle are no glTF
         triangle, face = gha_hair.carrier()
         vertices, faces = np.concatenate([vertices, triangle]), np.concatenate([faces, face + len(vertices)])
         exprdirs = np.concatenate([exprdirs, np.zeros((3, 3, EXPRESSIONS), np.float32)])

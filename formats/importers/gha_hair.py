@@ -64,9 +64,10 @@ def placement(head: Tracked | None, hair: Tracked | None) -> Placement:
     rotation, translation = polar_rotation(turns.sum(axis=0)), shifts.mean(axis=0)
     off = np.arccos(np.clip((np.einsum("tab,ab->t", turns, rotation) - 1) / 2, -1, 1))
     slip = np.linalg.norm(shifts - translation, axis=1)
-    LOG.warning("hair: rides the head's pose at a fixed offset, fitted to %d frames; it is off by %.2f degrees and %.2f mm at "
-                "most, %.2f degrees and %.2f mm on average", len(common), np.degrees(off.max()), 1e3 * slip.max(),
-                np.degrees(off.mean()), 1e3 * slip.mean())
+    LOG.log(logging.WARNING if np.degrees(off.max()) > 1 or slip.max() > 2e-3 else logging.INFO,
+            "hair: rides the head's pose at a fixed offset, fitted to %d frames; it is off by %.2f degrees and %.2f mm at most, "
+            "%.2f degrees and %.2f mm on average", len(common), np.degrees(off.max()), 1e3 * slip.max(), np.degrees(off.mean()),
+            1e3 * slip.mean())
     return Placement(rotation, translation, scale)
 
 
