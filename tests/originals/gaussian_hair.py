@@ -32,6 +32,9 @@ SEED = 1_728_000_042
 class GaussianHair(nn.Module):
     """What the fork's hair module keeps. Perm's networks are there by a few of their names only."""
 
+    origins_raw: Tensor
+    opacity_mask: Tensor
+
     def __init__(self, n: int, rng: torch.Generator, trained_opacity: bool) -> None:
         super().__init__()
         roots, points = strands(n, rng)

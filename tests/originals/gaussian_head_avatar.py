@@ -68,6 +68,8 @@ def encode(x: Tensor) -> Tensor:
 class MeshHead(nn.Module):
     """Stage 1. Only its checkpoint matters here; the geometry network holds an egg as its signed distance."""
 
+    geo_mlp: MLP
+
     def __init__(self, rng: torch.Generator) -> None:
         super().__init__()
         self.landmarks_3d_neutral = nn.Parameter(landmarks(rng))
@@ -83,6 +85,8 @@ class MeshHead(nn.Module):
 
 class GaussianHead(nn.Module):
     """Stage 2: Gaussians in canonical space, moved and coloured by networks of expression and pose."""
+
+    landmarks_3d_neutral: Tensor
 
     def __init__(self, n: int, rng: torch.Generator) -> None:
         super().__init__()
@@ -245,9 +249,11 @@ def egg(mlp: MLP) -> None:
     polar, azimuth = torch.arccos(1 - 2 * k / 200), torch.pi * (1 + 5 ** 0.5) * k
     directions = torch.stack([polar.sin() * azimuth.cos(), polar.sin() * azimuth.sin(), polar.cos()], 1)
     with torch.no_grad():
-        mlp.conv0.weight[:200] = 0
-        mlp.conv0.bias[:200] = 0
-        mlp.conv0.weight[:200, :3, 0] = directions / torch.tensor([0.62, 0.85, 0.7])
+        first: nn.Conv1d = getattr(mlp, "conv0")  # noqa: B009 (its type is ours to say)
+        assert first.bias is not None
+        first.weight[:200] = 0
+        first.bias[:200] = 0
+        first.weight[:200, :3, 0] = directions / torch.tensor([0.62, 0.85, 0.7])
         for i in range(1, 6):
             layer = getattr(mlp, f"conv{i}")
             layer.weight[0] = 0

@@ -6,6 +6,7 @@ Layout: <exps>/<subject>/<method>/<split>/train/checkpoints/{ModelParameters,Inp
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +26,11 @@ EMBEDDINGS = (("lmk_faces_idx", "static_lmk_faces_idx"), ("lmk_bary_coords", "st
               ("full_lmk_faces_idx", "full_lmk_faces_idx"), ("full_lmk_bary_coords", "full_lmk_bary_coords"))
 
 
-def _normed(inside: int, outside: int) -> nn.Module:
+def _normed(inside: int, outside: int) -> Any:
     """Return a linear layer in the old weight norm: `bias`, `weight_g`, `weight_v`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        layer = nn.utils.weight_norm(nn.Linear(inside, outside))
+        layer: Any = nn.utils.weight_norm(nn.Linear(inside, outside))
     with torch.no_grad():  # trained lengths are not those of the directions
         layer.weight_g.mul_(0.6 + 0.8 * torch.rand_like(layer.weight_g))
     return layer
@@ -114,6 +115,10 @@ class DeformerNetwork(nn.Module):
 
 class GaussianDeformerNetwork(nn.Module):
     """Changes of the attributes from how far a point has moved."""
+
+    lin0: Any
+    lin1: Any
+    lin2: Any
 
     def __init__(self) -> None:
         super().__init__()

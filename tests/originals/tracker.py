@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.spatial.transform import Rotation
 
 from formats.sequence import Sequence
+from tests.originals import torch_archive
 from tests.originals.flame import rotation_6d
 
 SIZE = 512
@@ -51,8 +51,11 @@ def motion(frames: int, seed: int = 3) -> dict[str, np.ndarray]:
     }
 
 
-def write(folder: Path, clip: Mapping[str, np.ndarray], first: int = 0) -> list[Path]:
-    """Write `folder/%05d.frame` for each frame of a `motion`; numbering starts at `first`, 0 in the original."""
+def write(folder: Path, clip: Mapping[str, np.ndarray], first: int = 0, old: bool = True) -> list[Path]:
+    """Write `folder/%05d.frame` for each frame of a `motion`; numbering starts at `first`, 0 in the original.
+
+    `old`: as torch 1 with NumPy 1 names things in the file, see `torch_archive`.
+    """
     folder.mkdir(parents=True)
     rng, written = np.random.default_rng(0), []
     # PyTorch3D's axes: x left, y up, z forward, row vectors.
@@ -75,8 +78,7 @@ def write(folder: Path, clip: Mapping[str, np.ndarray], first: int = 0) -> list[
             "opencv": {"R": clip["R"][i:i + 1], "t": clip["t"][i:i + 1], "K": k[None]},
             "img_size": np.array([SIZE, SIZE]), "frame_id": f"{first + i:05d}", "global_step": 620 + 130 * i,
         }
-        written.append(folder / f"{first + i:05d}.frame")
-        torch.save(frame, written[-1])
+        written.append(torch_archive.save(frame, folder / f"{first + i:05d}.frame", old))
     return written
 
 
