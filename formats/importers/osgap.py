@@ -101,9 +101,7 @@ def avatar_of_maps(maps: Mapping[str, np.ndarray], head: HeadModel | None, sides
     maps = osgap_maps.checked(maps, str(where))
     bare = flame_rig.bare_head(head, edition, SYSTEM, where)
     person, clip = flame_rig.put_person(bare, flame_rig.find_param(given.get("flame_param"), _beside(where), where), fps)
-    texel, face = osgap_maps.covered(bare, len(maps["gs_opacity_uv"]), str(where))
-    kept = osgap_maps.shared(maps, texel, str(where))
-    texel, face = texel[kept], face[kept]
+    texel, face = osgap_maps.places(maps, bare, str(where))
     with naming(where):
         cloud = osgap_maps.cloud_of(maps, texel, space)
     layer = SplatLayer(cloud, gaussian_avatars.on_faces(face.astype(np.int32)))

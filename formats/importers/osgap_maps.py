@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 
 from formats import checks
 from formats.codecs import npz_file
@@ -24,7 +24,7 @@ from formats.conventions import rgb_to_sh, sigmoid
 from formats.errors import CheckpointMismatch, FormatError, MissingAsset
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
-from formats.texels import owned_texels
+from formats.texels import owned_texels, texels
 from formats.uv_maps import UVMaps
 
 LOG = logging.getLogger(__name__)
@@ -67,37 +67,45 @@ def checked(maps: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]
     return found
 
 
-def covered(head: HeadModel, size: int, where: str) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
-    """Return (texel, face) of each texel that the head's layout covers, row by row from the top.
+def places(maps: Mapping[str, np.ndarray], head: HeadModel,
+           where: str) -> tuple[Int64[np.ndarray, " N"], Int64[np.ndarray, " N"]]:
+    """Return (texel, face) of each Gaussian, row by row from the top: those texels that the head's layout covers.
+
+    A file says itself which texels hold one: its maps, quaternions too, are zero elsewhere. Where a centre lies on an edge the
+    original's rounding decided, and ours may not agree; such a texel keeps the first triangle that touches it.
 
     Raises:
         MissingAsset: The head has no texture coordinates.
+        CheckpointMismatch: The file's texels are others than the layout's.
     """
     if head.uvs is None or head.uv_faces is None:
         raise MissingAsset(f"{where}: maps lie on FLAME's texture layout, and the head has no texture coordinates; convert it "
                            "again with `flameport head ... --template TEMPLATE.obj` (FLAME's head_template_mesh.obj)")
+    size = len(maps["rot_delta_uv"])
     texel, face, _ = owned_texels(head.uvs, head.uv_faces, size, AREA_EXCESS)
-    return texel, face
-
-
-def shared(maps: Mapping[str, np.ndarray], texel: Int64[np.ndarray, " P"], where: str) -> Bool[np.ndarray, " P"]:
-    """Return which covered texels hold a Gaussian: a file's maps are zero, quaternions too, where it has none.
-
-    Raises:
-        CheckpointMismatch: The file's texels are others than the layout's.
-    """
     filled = maps["rot_delta_uv"].any(axis=2).ravel()
-    within = filled[texel]
-    surplus, lacking = int(filled.sum() - within.sum()), int((~within).sum())
-    if filled.all() or not surplus + lacking:
-        return within
-    if surplus + lacking > TOLERANCE * len(texel):
+    if filled.all():
+        return texel, face
+    owner = np.full(size * size, -1, np.int64)
+    owner[texel] = face
+    lacking = int((~filled[texel]).sum())
+    touched, touching, _ = texels(head, size)
+    order = np.lexsort((-touching, touched))
+    on_edge = np.full(size * size, -1, np.int64)
+    on_edge[touched[order]] = touching[order]
+    edges = filled & (owner < 0)
+    owner[edges] = on_edge[edges]
+    beside = int((filled & (owner < 0)).sum())
+    if beside + lacking > TOLERANCE * len(texel):
         raise CheckpointMismatch(
-            f"{where}: {int(filled.sum())} texels hold Gaussians, the head's layout covers {len(texel)} at this size, and only "
-            f"{int(within.sum())} are the same; the head needs FLAME's own texture coordinates (head_template_mesh.obj)")
-    LOG.warning("%s: of %d texels that hold Gaussians, %d lie beside the head's layout and are left out; %d of its texels are "
-                "empty", where, int(filled.sum()), surplus, lacking)
-    return within
+            f"{where}: {int(filled.sum())} texels hold Gaussians, the head's layout covers {len(texel)} at this size; {beside} "
+            f"lie beside it, {lacking} of its own are empty. The head needs FLAME's own texture coordinates "
+            "(head_template_mesh.obj)")
+    if beside or lacking or edges.any():
+        LOG.warning("%s: of %d texels that hold Gaussians, %d lie on an edge of the head's layout, and %d beside it, which are "
+                    "left out; %d of its texels are empty", where, int(filled.sum()), int(edges.sum()) - beside, beside, lacking)
+    found = np.flatnonzero(filled & (owner >= 0))
+    return found, owner[found]
 
 
 def cloud_of(maps: Mapping[str, np.ndarray], texel: Int64[np.ndarray, " P"], color_space: str) -> GaussianCloud:
