@@ -55,7 +55,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         path: A `gaussianhead_*` or `gaussianhair_*` file, or the folder of checkpoints, whose latest are taken.
         head: Not used; the coefficients are BFM 2009's and the mesh comes from `meshhead_*`.
         sides: `supres`, `mesh`, `hair`: checkpoint files, else those beside `path`. `params`, `flame_params`: folders of
-            `<frame>/params.npz`, else `params` and `FLAME_params` beside. `delta_poses`: added to the clip's poses row by
+            `<frame>/params.npz`, else `params` and `FLAME_params` beside; hair alone is driven by the latter's pose. `delta_poses`: added to the clip's poses row by
             row, only when given (rows follow the training's order of frames, which the original left to the file system).
             `yaml` or `config`: the training's, for the four scalars below.
         as_original: Nothing differs.
@@ -83,6 +83,8 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     first = head_file or hair_file
     assert first is not None
     tracked, hair_tracked = _tracked(given, first)
+    if head_file is None:  # hair alone rides its own, the FLAME pose
+        tracked = None
     scalars = _scalars(given, Scalars(near, far, deform_scale, attributes_scale))
     if tracked is None and head_file is not None and not scale > 0:
         raise MissingAsset(f"{first}: does not say its size; give --side params=FOLDER with the tracked <frame>/params.npz "
