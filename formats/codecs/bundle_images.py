@@ -29,6 +29,11 @@ def to_png(image: np.ndarray) -> bytes | None:
 
 def from_png(data: bytes, channels: int, where: str) -> np.ndarray:
     """Return the image [H, W, channels] in PNG bytes, float32 in 0..1; `where` names the file in messages."""
+    return _from_levels(bytes_of_png(data, channels, where))
+
+
+def bytes_of_png(data: bytes, channels: int, where: str) -> np.ndarray:
+    """Return the image [H, W, channels] in PNG bytes as its levels, uint8; `where` names the file in messages."""
     if len(data) < 33 or data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
         raise FormatError(f"{where}: not a PNG; save the image as 8-bit PNG")
     width, height = struct.unpack(">II", data[16:24])
@@ -43,7 +48,7 @@ def from_png(data: bytes, channels: int, where: str) -> np.ndarray:
             levels = np.array(image.convert(_MODES[channels]))
     except (OSError, ValueError, SyntaxError, EOFError, zlib.error, struct.error, IndexError, KeyError) as error:
         raise FormatError(f"{where}: damaged PNG ({error}); save it again") from error
-    return _from_levels(levels.reshape(height, width, channels))
+    return levels.reshape(height, width, channels)
 
 
 def _from_levels(levels: np.ndarray) -> np.ndarray:
