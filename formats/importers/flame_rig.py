@@ -12,8 +12,9 @@ import numpy as np
 
 from formats import checks
 from formats.codecs import flame_npz, npz_file
-from formats.errors import CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature, naming
+from formats.errors import CheckpointMismatch, FormatError, MissingAsset, naming
 from formats.head_model import HeadModel
+from formats.importers import side_files
 from formats.importers.fate_context import FLAME_NOTICE
 from formats.sequence import Sequence
 from formats.teeth import add_teeth, has_teeth
@@ -58,30 +59,22 @@ def notices(edition: str) -> tuple[str, ...]:
     return () if edition == "standin" else (FLAME_NOTICE.format(edition=edition),)
 
 
-def check_sides(sides: Mapping[str, Path] | None, known: Mapping[str, str], where: Path) -> dict[str, Path]:
-    """Return the side inputs as paths; `UnsupportedFeature` for one that is not among `known` (name to meaning)."""
-    given = dict(sides or {})
-    for name in given:
-        if name not in known:
-            listed = ", ".join(f"{k} ({meaning})" for k, meaning in known.items())
-            raise UnsupportedFeature(f"{where}: does not take a side input '{name}'; known are {listed}")
-    return {name: Path(path) for name, path in given.items()}
+def find_param(path: Path, sides: Mapping[str, Path], folders: list[Path]) -> Path:
+    """Return the `flame_param.npz`: the side input of that name, else the first there is in `folders`.
 
-
-def find_param(side: Path | None, folders: list[Path], where: Path) -> Path:
-    """Return the `flame_param.npz`: the side input, else the first there is in `folders`.
+    Args:
+        path: What is imported, for messages.
+        sides: The user's.
+        folders: Where the original puts it.
 
     Raises:
         MissingAsset: There is none.
     """
-    if side is not None:
-        return side
-    for folder in folders:
-        if (folder / FLAME_PARAM).is_file():
-            return folder / FLAME_PARAM
-    looked = " and ".join(str(folder) for folder in folders)
-    raise MissingAsset(f"{where}: {FLAME_PARAM} (the person's shape and the tracked clip) is not in {looked}; copy it there, "
-                       "or pass --side flame_param=PATH")
+    beside = [folder / FLAME_PARAM for folder in folders]
+    found = side_files.find(path, sides, "flame_param", beside)
+    if found is None:
+        raise side_files.missing(path, "flame_param", f"{FLAME_PARAM} (the person's shape and the tracked clip)", beside)
+    return found
 
 
 def put_person(head: HeadModel, path: Path, fps: float = FPS) -> tuple[HeadModel, Sequence]:

@@ -21,7 +21,7 @@ from formats.conventions import sigmoid
 from formats.errors import CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature, naming
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
-from formats.importers import flame_rig
+from formats.importers import flame_rig, side_files
 from formats.importers.fate_context import FateContext
 
 LOG = logging.getLogger(__name__)
@@ -52,11 +52,11 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         UnsupportedFeature: PATH is a training checkpoint, or a side input is unknown.
     """
     del as_original
-    path = Path(path)
-    given = flame_rig.check_sides(sides, SIDES, path)
+    path, sides = Path(path), sides or {}
+    side_files.check_names(path, sides, SIDES)
     ply = find_ply(path, SYSTEM)
     bare = flame_rig.bare_head(head, edition, SYSTEM, ply)
-    person, clip = flame_rig.put_person(bare, flame_rig.find_param(given.get("flame_param"), [ply.parent], ply), fps)
+    person, clip = flame_rig.put_person(bare, flame_rig.find_param(ply, sides, [ply.parent]), fps)
     fields = inria_ply.read_fields(ply)
     layer = SplatLayer(inria_ply.cloud_of(fields, str(ply)), binding_of(fields, len(person.faces), str(ply)))
     return Avatar(person, (layer,), sequence=clip, meta=Meta(

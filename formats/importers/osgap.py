@@ -27,7 +27,7 @@ from formats.codecs import inria_ply, torch_file
 from formats.errors import FormatError, MissingAsset, UnsupportedFeature, naming
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
-from formats.importers import flame_rig, gaussian_avatars, osgap_maps
+from formats.importers import flame_rig, gaussian_avatars, osgap_maps, side_files
 
 PAPER = "OSGAP: One-Shot Head Avatars via Generalizable Gaussian Priors, released code, 2025"
 LICENSE = ("OSGAP's code is under GPL 3.0 with parts of GaussianAvatars (CC BY-NC-SA 4.0), Inria's rasteriser and NVIDIA's EG3D "
@@ -62,21 +62,21 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         UnsupportedFeature: An encoder, a checkpoint of the older network, an unknown side input or colour space.
     """
     del as_original
-    path = Path(path)
-    given = flame_rig.check_sides(sides, SIDES, path)
+    path, sides = Path(path), sides or {}
+    side_files.check_names(path, sides, SIDES)
     if path.suffix == ".pth":
         encoder_of(torch_file.open(path).root, path)
-        if "image" not in given:
+        if "image" not in sides:
             raise MissingAsset(f"{path}: an encoder, which makes an avatar of a portrait; pass --side image=PORTRAIT")
         raise UnsupportedFeature(f"{path}: an encoder, which runs in torch: pip install 'flameport[train]', then call "
                                  "trainers.osgap.import_with_image, as `flameport import osgap` does")
-    if "image" in given:
+    if "image" in sides:
         raise UnsupportedFeature(f"{path}: holds Gaussians already and takes no --side image; a portrait is for an encoder, "
                                  "model_<iteration>.pth")
     if path.suffix == ".npz":
         space = _color_space(color_space, "sh_dc", path)
-        return avatar_of_maps(osgap_maps.read(path), head, given, where=path, color_space=space, edition=edition, fps=fps)
-    return _read_ply(path, head, given, edition, fps, color_space)
+        return avatar_of_maps(osgap_maps.read(path), head, sides, where=path, color_space=space, edition=edition, fps=fps)
+    return _read_ply(path, head, sides, edition, fps, color_space)
 
 
 def avatar_of_maps(maps: Mapping[str, np.ndarray], head: HeadModel | None, sides: Mapping[str, Path] | None = None, *,
@@ -96,11 +96,12 @@ def avatar_of_maps(maps: Mapping[str, np.ndarray], head: HeadModel | None, sides
     Raises:
         MissingAsset, FormatError, CheckpointMismatch, UnsupportedFeature: As `read`.
     """
-    given = flame_rig.check_sides(sides, SIDES, where)
+    sides = sides or {}
+    side_files.check_names(where, sides, SIDES)
     space = _color_space(color_space, "rgb", where)
     maps = osgap_maps.checked(maps, str(where))
     bare = flame_rig.bare_head(head, edition, SYSTEM, where)
-    person, clip = flame_rig.put_person(bare, flame_rig.find_param(given.get("flame_param"), _beside(where), where), fps)
+    person, clip = flame_rig.put_person(bare, flame_rig.find_param(where, sides, beside(where)), fps)
     texel, face = osgap_maps.places(maps, bare, str(where))
     with naming(where):
         cloud = osgap_maps.cloud_of(maps, texel, space)
@@ -129,11 +130,12 @@ def encoder_of(root: Any, path: Path) -> dict[str, Any]:
                       f"{', '.join(list(state)[:6]) or 'no dictionary of tensors'}")
 
 
-def _read_ply(path: Path, head: HeadModel | None, sides: dict[str, Path], edition: str, fps: float, color_space: str) -> Avatar:
+def _read_ply(path: Path, head: HeadModel | None, sides: Mapping[str, Path], edition: str, fps: float,
+              color_space: str) -> Avatar:
     space = _color_space(color_space, "rgb", path)
     ply = gaussian_avatars.find_ply(path, SYSTEM)
     bare = flame_rig.bare_head(head, edition, SYSTEM, ply)
-    person, clip = flame_rig.put_person(bare, flame_rig.find_param(sides.get("flame_param"), [ply.parent], ply), fps)
+    person, clip = flame_rig.put_person(bare, flame_rig.find_param(ply, sides, [ply.parent]), fps)
     fields = inria_ply.read_fields(ply)
     stored = inria_ply.cloud_of(fields, str(ply))
     if stored.sh_degree:
@@ -145,7 +147,7 @@ def _read_ply(path: Path, head: HeadModel | None, sides: dict[str, Path], editio
     return Avatar(person, (layer,), sequence=clip, meta=_meta(ply, edition))
 
 
-def _beside(path: Path) -> list[Path]:
+def beside(path: Path) -> list[Path]:
     """Return where `flame_param.npz` of maps or an encoder may lie: beside them, or in the run's PLY folders, newest first."""
     folders = {int(match[1]): folder for folder in (path.parent / "point_cloud").glob("iteration_*")
                if (match := re.fullmatch(r"iteration_(\d{1,12})", folder.name))}

@@ -10,7 +10,7 @@ from pathlib import Path
 from formats.avatar import Avatar
 from formats.errors import MissingAsset
 from formats.head_model import HeadModel
-from formats.importers import flame_rig, osgap
+from formats.importers import flame_rig, osgap, side_files
 
 
 def import_with_image(path: Path, head: HeadModel | None, sides: Mapping[str, Path] | None = None, *,
@@ -36,14 +36,19 @@ def import_with_image(path: Path, head: HeadModel | None, sides: Mapping[str, Pa
     """
     del as_original
     path = Path(path)
-    given = flame_rig.check_sides(sides, osgap.SIDES, path)
-    if "image" not in given:
+    sides = sides or {}
+    side_files.check_names(path, sides, osgap.SIDES)
+    portrait = side_files.find(path, sides, "image", ())
+    if portrait is None:
         raise MissingAsset(f"{path}: an encoder, which makes an avatar of a portrait; pass --side image=PORTRAIT")
     require_torch(path)
+    # Encoding takes long enough that what is missing should be said first.
+    flame_rig.bare_head(head, edition, osgap.SYSTEM, path)
+    flame_rig.find_param(path, sides, osgap.beside(path))
     from trainers.osgap.encode import encode
 
-    maps = encode(path, given["image"], size)
-    return osgap.avatar_of_maps(maps, head, given, where=path, color_space="rgb" if color_space == "auto" else color_space,
+    maps = encode(path, portrait, size)
+    return osgap.avatar_of_maps(maps, head, sides, where=path, color_space="rgb" if color_space == "auto" else color_space,
                                 edition=edition, fps=fps)
 
 
