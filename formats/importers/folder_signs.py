@@ -10,6 +10,7 @@ from formats.codecs.json_file import read_json
 from formats.errors import AvatarError
 from formats.files import read_bytes
 from formats.importers.recognition import Finding, Need, near, newest
+from formats.importers.torch_signs import clip_of
 
 IDENTITY_LIMIT = 1 << 20
 """Bytes of an identity_dict.pkl; a FLAME pickle is fifty times as large."""
@@ -132,7 +133,7 @@ def _web(path: Path) -> Finding | None:
     assert isinstance(about, dict)
     return Finding("baked-avatar", "web mesh_data", "textures as PNG" if flat else "",
                    {"layers": len(meshes), "bases": about.get("num_texture_basis"), "ghostbone": about.get("ghostbone")},
-                   "FLAME 2020 at four times its size, inside the files")
+                   "FLAME 2020 at four times its size, inside the files", (clip_of(place.parent),))
 
 
 def _motion(path: Path) -> Finding | None:

@@ -102,7 +102,11 @@ def newest(paths: Iterable[Path]) -> Path | None:
     return max(paths, key=rank, default=None)
 
 
+_COMMON = ("point_cloud", "latest", "mesh_data", "model", "gaussianhead_latest", "fullhead")
+"""Names that say nothing of whose head it is."""
+
+
 def _name(path: Path) -> str:
     name = path.resolve().name if path.is_dir() else path.stem
     kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in name).strip("-")
-    return kept or "head"
+    return kept if kept and kept not in _COMMON else "head"

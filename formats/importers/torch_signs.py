@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from formats.codecs.torch_file import TorchTensor
-from formats.importers import fate_workspace
+from formats.errors import AvatarError
+from formats.importers import fate_workspace, gha_files, mono_training, side_files
 from formats.importers.recognition import Finding, Need, near, numbers, rows, tensors
 
 SAMPLED = 1 << 14
@@ -22,6 +23,9 @@ _TEXELS = 65536
 _DUMP = {"color", "opacity", "scaling", "rotation", "offset"}
 _HEAD = Need("head", "FLAME 2020 with its identity directions")
 _INSIDE = "FLAME 2020, inside the file"
+_ABOVE = 6
+"""Folders above a checkpoint in which FlashAvatar's files lie."""
+_FLAME_FOLDERS = ("", "flame/", "flame/FLAME_masks/", "flame/blendshapes/", "data/", "weights/")
 
 
 def fate_kind(keys: Iterable[str]) -> str | None:
@@ -117,18 +121,23 @@ def _flash(root: Any, path: Path) -> Finding | None:
     still = rotation.dtype.kind == "f" and len(rotation.shape) == 2 and rotation.shape[1] == 4 and bool(
         (rotation.load() == [1, 0, 0, 0]).all())
     counts = {"gaussians": colours.shape[0], "iteration": root[2], "network_inputs": first[-1], "weights": numbers(networks[0])}
-    frames = near(path, ["checkpoint/00000.frame", *(f"metrical-tracker/output/{p.name}/checkpoint/00000.frame"
-                                                    for p in path.resolve().parents[:3])], 6)
-    needs = (_HEAD, Need("frames", "metrical-tracker's .frame files: the person's identity and the clip", frames),
-             Need("mesh", "FlashAvatar's FlameMesh.obj", near(path, ["FlameMesh.obj", "flame/FlameMesh.obj"], 6)),
-             Need("masks", "FLAME_masks.pkl", near(path, ["FLAME_masks.pkl", "flame/FLAME_masks.pkl",
-                                                         "flame/FLAME_masks/FLAME_masks.pkl"], 6)),
-             Need("eyelids", "the folder of l_eyelid.npy and r_eyelid.npy",
-                  near(path, ["l_eyelid.npy", "flame/l_eyelid.npy", "flame/blendshapes/l_eyelid.npy"], 6)))
+    frames = near(path, [f"{folder}{name}/checkpoint" for name in _names_above(path)
+                         for folder in ("metrical-tracker/output/", "output/")] + ["checkpoint", "frames"], _ABOVE)
+    lids = near(path, [f"{folder}l_eyelid.npy" for folder in _FLAME_FOLDERS], _ABOVE)
+    needs = (_HEAD, Need("frames", "metrical-tracker's folder of .frame files: the person's identity and the clip", frames),
+             Need("mesh", "FlashAvatar's FlameMesh.obj", near(path, [f"{f}FlameMesh.obj" for f in _FLAME_FOLDERS], _ABOVE)),
+             Need("masks", "FLAME_masks.pkl, unless the head has its regions",
+                  near(path, [f"{f}FLAME_masks.pkl" for f in _FLAME_FOLDERS], _ABOVE), required=False),
+             Need("eyelids", "the folder of l_eyelid.npy and r_eyelid.npy, unless the head has eyelids",
+                  None if lids is None else lids.parent, required=False))
     unet = sum(isinstance(each, Mapping) for each in root[0]) > 2
     variant = "the Wasserstein variant: all rotations are exactly (1, 0, 0, 0)" if still else "FlashAvatar's own"
     return Finding("flash-avatar", "checkpoint", variant + (", U-Net mode" if unet else ""), counts, "FLAME 2020, not inside",
                    needs, imports=not unet, note="its U-Net modes are not read" if unet else "")
+
+
+def _names_above(path: Path) -> list[str]:
+    return [folder.name for folder in side_files.ancestors(path, _ABOVE) if folder.name]
 
 
 def _gaussian_avatars(root: Any, path: Path) -> Finding | None:
@@ -145,11 +154,19 @@ def _mono(root: Any, path: Path) -> Finding | None:
     if not isinstance(model, Mapping) or "pc.points" not in model:
         return None
     shapes = tensors(model)
-    motion = Need("flame_params", "the training data's flame_params.json: the mean expression, which is the canonical one, and "
-                  "the clip", near(path, ["flame_params.json"], 7))
+    try:
+        run = mono_training.config_of(path, {})
+    except AvatarError:
+        run = mono_training.Config()  # the import says what is wrong with it
+    places = [f"{base}{run.data_folder}/{run.subject}/{run.subject}/{video}/{run.json_name}" for base in ("", "code/")
+              for video in run.sub_dirs]
+    needs = (Need("flame_params", "the training videos' flame_params.json: the clip, whose mean expression is the canonical one",
+                  near(path, places, mono_training.LEVELS)),
+             Need("conf", "runconf.conf of the run: how the jaw rests, and which videos it was trained on",
+                  near(path, [mono_training.CONFIG], mono_training.LEVELS), required=False))
     return Finding("mono-gaussian-avatar", "checkpoint", "",
                    {"gaussians": rows(shapes, "pc.points"), "epoch": root.get("epoch"), "radius": root.get("radius"),
-                    "weights": numbers(model)}, _INSIDE, (motion,))
+                    "weights": numbers(model)}, _INSIDE, needs)
 
 
 def _osgap(root: Any, path: Path) -> Finding | None:
@@ -176,7 +193,8 @@ def _baked(root: Any, path: Path) -> Finding | None:
         layers = sum(name.startswith("vertices.") for name in shapes)
         return Finding("baked-avatar", "checkpoint", "stage 3: fine-tuned layers",
                        {"iteration": root.get("it"), "layers": layers,
-                        "vertices": sum(rows(shapes, f"vertices.{i}") for i in range(layers))}, _INSIDE)
+                        "vertices": sum(rows(shapes, f"vertices.{i}") for i in range(layers))}, _INSIDE, imports=False,
+                       note="import finetune_mesh_data/iter_N/mesh_data.pkl of the same run, which is exported from it")
     meshes = root.get("meshes")
     if not (isinstance(meshes, list) and "common" in root and meshes and isinstance(meshes[0], Mapping)):
         return _embeddings(root)
@@ -190,7 +208,12 @@ def _baked(root: Any, path: Path) -> Finding | None:
         counts |= {"texture": tensors(meshes[0])["radiance_textures"][1], "bases": root.get("num_texture_basis"),
                    "weights": numbers(root["global_mlp"])}
     return Finding("baked-avatar", "mesh_data.pkl", stage, counts, "FLAME 2020 at four times its size, inside the file",
-                   imports=textured, note="" if textured else "run the original's texture_export first")
+                   (clip_of(path),), imports=textured, note="" if textured else "run the original's texture_export first")
+
+
+def clip_of(path: Path) -> Need:
+    """Return where BakedAvatar's motion lies for the files at `path`."""
+    return Need("sequence", "sequence_data, or a flame_params.json: the clip", near(path, ["sequence_data"], 2), required=False)
 
 
 def _embeddings(root: Mapping[Any, Any]) -> Finding | None:
@@ -223,13 +246,12 @@ def _gha(root: Any, path: Path) -> Finding | None:
     if "xyz" in shapes and "feature" in shapes and "exp_color_mlp.conv0.weight" in shapes:
         first = shapes["exp_color_mlp.conv0.weight"]
         fork = "features_dc" in shapes or "seg_label" in shapes
-        folder = path.parent
-        files = {name: next((p for p in sorted(folder.glob(f"{name}_*")) if p.is_file()), None)
-                 for name in ("supres", "meshhead", "delta_poses", "gaussianhair")}
-        needs = tuple(Need(name, what, files[name], required=False) for name, what in (
-            ("supres", "the super-resolution network"), ("meshhead", "stage 1, for a mesh"),
-            ("delta_poses", "corrections of the tracked poses"), ("gaussianhair", "the fork's strands"))
-            if name != "gaussianhair" or fork or files[name] is not None)
+        tracked = gha_files.find_params(None, path, "params")
+        needs = (*(Need(side, what, gha_files.beside(path, kind), required=False) for side, kind, what in (
+            ("supres", "supres", "the super-resolution network"), ("mesh", "meshhead", "stage 1, for a mesh"),
+            ("hair", "gaussianhair", "the fork's strands"))),
+            Need("params", "the folder of tracked <frame>/params.npz: size and clip (without a clip: --set scale=0.15)",
+                 tracked))
         return Finding("gaussian-head-avatar", "gaussianhead", "the strand-hair fork's" if fork else "the original's",
                        counts | {"gaussians": shapes["xyz"][0], "expressions": first[1] - shapes["feature"][1]}, "", needs,
                        note="driven by the 64 coefficients of BFM, not by FLAME" if first[1] - shapes["feature"][1] == 64 else "")
