@@ -23,7 +23,9 @@ FACTOR = 4.0
 """How many times life size its heads are."""
 SPAN = 0.025
 """Scales are SPAN sigmoid(.) + radius, in quarters of a metre."""
-SWEEPS = 4
+SWEEPS, SWEEPS_IF_TINY, TINY = 3, 2, 0.2
+"""How often all three pairs are cleared. Largest relative error of covariances in float32: 1e-6 after 3, down to 8 points;
+3e-6 after 2 where no component of q exceeds TINY. A sweep over 100 000 points takes 0.1 s on two cores."""
 FLOOR = 1e-12
 """Of the lengths over the points."""
 
@@ -91,7 +93,8 @@ def appearance_network(state: Mapping[str, np.ndarray], prefix: str, statics: St
     # Sizes in units of SPAN, so that squares keep away from float32's end.
     sizes = graph("Add", graph("Sigmoid", graph("Add", added["scaling"], statics.scales)), np.float32(radius / SPAN))
     quats = graph("Add", added["rotations"], statics.quats)
-    values, turn = _jacobi(graph, _covariance(graph, quats, sizes))
+    share = np.abs(statics.quats).max() / max(float(np.linalg.norm(statics.quats, axis=0).min()), FLOOR)
+    values, turn = _jacobi(graph, _covariance(graph, quats, sizes), SWEEPS_IF_TINY if share < TINY else SWEEPS)
     scales = point_scales(statics.scales, radius)
     static_quats, static_scales = principal_axes(covariances(statics.quats, scales))
     logs = graph("Mul", graph("Log", graph("Max", values, np.float32(1e-30))), np.float32(0.5))
@@ -131,7 +134,7 @@ def _covariance(graph: OnnxGraph, quats: str, sizes: str) -> dict[tuple[int, int
             for i in range(3) for j in range(i, 3)}
 
 
-def _jacobi(graph: OnnxGraph, entries: dict[tuple[int, int], str]) -> tuple[str, list[str]]:
+def _jacobi(graph: OnnxGraph, entries: dict[tuple[int, int], str], sweeps: int) -> tuple[str, list[str]]:
     """Return eigenvalues [N, 3] and the quaternion's four columns [N, 1] of the eigenvectors.
 
     Each step turns by the smaller angle that clears entry (p, q), about the axis that is neither: with d = a_qq - a_pp,
@@ -140,7 +143,7 @@ def _jacobi(graph: OnnxGraph, entries: dict[tuple[int, int], str]) -> tuple[str,
     c = dict(entries)
     one, half, tiny = np.float32(1), np.float32(0.5), np.float32(1e-30)
     quat = [graph.constant(np.ones((1, 1))), *(graph.constant(np.zeros((1, 1))) for _ in range(3))]
-    for _ in range(SWEEPS):
+    for _ in range(sweeps):
         for p, q in ((0, 1), (1, 2), (2, 0)):
             r = 3 - p - q
             off, pr, qr = ((min(a, b), max(a, b)) for a, b in ((p, q), (p, r), (q, r)))
