@@ -96,14 +96,6 @@ def write(sequence: Sequence, path: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def find(path: Path) -> Path | None:
-    """Return the `sequence_data` folder beside (or, for a folder, in) `path`, if it holds frames."""
-    for place in (path / "sequence_data", path.parent / "sequence_data"):
-        if (place / FRAMES_FILE).is_file():
-            return place
-    return None
-
-
 def _fifty(sequence: Sequence, folder: Path) -> np.ndarray:
     """Return the first fifty expressions in FLAME's order, [T, 50]; what is not named is zero."""
     names = sequence.expr_names or tuple(f"expr{i:03d}" for i in range(sequence.expr.shape[1]))

@@ -241,7 +241,8 @@ def shading_network(files: BakedFiles) -> tuple[Network, int]:
 
 
 def _sequence(place: Path, sides: Mapping[str, Path], edition: str) -> Sequence | None:
-    found = sides.get("sequence") or baked_sequence.find(place) or baked_sequence.find(place.parent)
+    beside = [folder / "sequence_data" / baked_sequence.FRAMES_FILE for folder in side_files.ancestors(place, 2)]
+    found = side_files.find(place, sides, "sequence", beside)
     if found is None:
         LOG.warning("%s: no sequence_data beside it; the avatar has no clip of its own (--side sequence= gives one)", place)
         return None
