@@ -26,6 +26,7 @@ from jaxtyping import Float
 from formats.avatar import Avatar, Meta, Network, SkinBinding, SplatLayer, StrandLayer
 from formats.conventions import rgb_to_sh, sigmoid
 from formats.errors import FormatError, MissingAsset, UnsupportedFeature, naming
+from formats.files import check_readable
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
 from formats.importers import gha_files, gha_hair, gha_mesh
@@ -48,16 +49,16 @@ ENLARGES = 4
 
 def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | None = None, *, as_original: bool = False,
          near: float = 0.1, far: float = 0.25, deform_scale: float = 0.3, attributes_scale: float = 0.2, scale: float = 0.0,
-         fps: float = 73 / 3, with_hair: bool = True) -> Avatar:
+         fps: float = 73 / 3, hair_as: str = "strands") -> Avatar:
     """Return the avatar in a checkpoint of Gaussian Head Avatar.
 
     Args:
         path: A `gaussianhead_*` or `gaussianhair_*` file, or the folder of checkpoints, whose latest are taken.
         head: Not used; the coefficients are BFM 2009's and the mesh comes from `meshhead_*`.
         sides: `supres`, `mesh`, `hair`: checkpoint files, else those beside `path`. `params`, `flame_params`: folders of
-            `<frame>/params.npz`, else `params` and `FLAME_params` beside; hair alone is driven by the latter's pose. `delta_poses`: added to the clip's poses row by
-            row, only when given (rows follow the training's order of frames, which the original left to the file system).
-            `yaml` or `config`: the training's, for the four scalars below.
+            `<frame>/params.npz`, else `params` and `FLAME_params` beside; hair alone is driven by the latter's pose.
+            `delta_poses`: added to the clip's poses row by row, only when given (rows follow the training's order of frames,
+            which the original left to the file system). `yaml` or `config`: the training's, for the four scalars below.
         as_original: Nothing differs.
         near: The training's `dist_threshold_near`, square canonical units.
         far: Its `dist_threshold_far`.
@@ -65,7 +66,8 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         attributes_scale: Its `attributes_scale`. A value given here goes before the yaml's.
         scale: Metres in a canonical unit; 0 takes the tracker's from `params`.
         fps: Of the clip; NeRSemble's 73 with every third frame kept.
-        with_hair: Take `gaussianhair_*` when it is there.
+        hair_as: What `gaussianhair_*` becomes when it is there: `strands`, `splats` (exact, with view-dependent colours, a
+            hundred Gaussians a strand) or `none`.
 
     Raises:
         MissingAsset: A file that is needed is not there.
@@ -79,7 +81,9 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         raise UnsupportedFeature(f"{path}: no side input is called '{unknown[0]}'; known are {', '.join(SIDES)}")
     if head is not None:
         raise UnsupportedFeature(f"{path}: Gaussian Head Avatar does not ride a FLAME head; leave --head out")
-    head_file, hair_file = _checkpoints(Path(path), given.get("hair"), with_hair)
+    if hair_as not in ("strands", "splats", "none"):
+        raise UnsupportedFeature(f"{path}: hair_as is '{hair_as}'; expected strands, splats or none")
+    head_file, hair_file = _checkpoints(Path(path), given.get("hair"), hair_as != "none")
     first = head_file or hair_file
     assert first is not None
     tracked, hair_tracked = _tracked(given, first)
@@ -109,8 +113,10 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
             gha_hair.need_frames(tracked, hair_tracked, str(hair_file))
         place = gha_hair.placement(tracked, hair_tracked)
         iteration = re.fullmatch(r"gaussianhair_iter_(\d+)", hair_file.name)
-        layers.append(gha_hair.read_strands(gha_files.state_of(hair_file, "strands_generator."), str(hair_file), place,
-                                            0 if mesh is None else len(mesh.faces), iteration and int(iteration[1])))
+        hair = gha_hair.read_hair(gha_files.state_of(hair_file, "strands_generator."), str(hair_file), place,
+                                  iteration and int(iteration[1]))
+        layers.append(gha_hair.as_splats(hair) if hair_as == "splats" else gha_hair.as_strands(
+            hair, 0 if mesh is None else len(mesh.faces), str(hair_file)))
     model, vertex_rgb = _head(mesh, meters, hair_file is not None)
     notices = (LICENSE, *((MESH_NOTICE,) if mesh is not None else ()), *((HAIR_NOTICE,) if hair_file is not None else ()))
     return Avatar(head=model, layers=tuple(layers), networks=networks, vertex_rgb=vertex_rgb,
@@ -137,8 +143,9 @@ def _checkpoints(path: Path, hair: Path | None, with_hair: bool) -> tuple[Path |
                 f"; {bound[0]} is a FLAME-bound head, which `import gaussian-avatars` reads" if bound
                 else "; name the folder checkpoints/<name>, or the file"))
         if main is None and not with_hair:
-            raise MissingAsset(f"{path}: holds no gaussianhead_* checkpoint, only hair, which with_hair=false leaves out")
+            raise MissingAsset(f"{path}: holds no gaussianhead_* checkpoint, only hair, which hair_as=none leaves out")
         return main, found if with_hair else None
+    check_readable(path)
     kind = gha_files.kind_of(path)
     if kind == "gaussianhead":
         return path, (found or gha_files.beside(path, "gaussianhair")) if with_hair else None
@@ -152,8 +159,8 @@ def _checkpoints(path: Path, hair: Path | None, with_hair: bool) -> tuple[Path |
 
 def _tracked(given: Mapping[str, Path], checkpoint: Path) -> tuple[Tracked | None, Tracked | None]:
     """Return the frames tracked with BFM, and those tracked with FLAME."""
-    folder = gha_files.find_params(given.get("params"), checkpoint, "params")
-    flame = gha_files.find_params(given.get("flame_params"), checkpoint, "FLAME_params")
+    folder = gha_files.find_params(given, "params", checkpoint, "params")
+    flame = gha_files.find_params(given, "flame_params", checkpoint, "FLAME_params")
     tracked = None if folder is None else gha_files.read_params(folder, EXPRESSIONS)
     # 50 expressions, the jaw's 3 and the eyes' 6 numbers.
     hair = None if flame is None else gha_files.read_params(flame, 59)

@@ -105,13 +105,17 @@ class Tracked:
         return axis_angle_to_matrix(self.rotvecs)
 
 
-def find_params(side: Path | None, checkpoint: Path, name: str) -> Path | None:
-    """Return the folder of `<frame>/params.npz`: the side input or what it holds, else one beside the checkpoint."""
-    if side is not None:
-        for folder in (side, side / name):
+def find_params(sides: Mapping[str, Path], side: str, checkpoint: Path, name: str) -> Path | None:
+    """Return the folder of `<frame>/params.npz`: the side input or its folder `name`, else one of that name beside.
+
+    Raises:
+        MissingAsset: The side input holds no frames.
+    """
+    if side in sides:
+        for folder in (sides[side], sides[side] / name):
             if any(folder.glob("*/params.npz")):
                 return folder
-        raise MissingAsset(f"{side}: holds no <frame>/params.npz; --side {name}= names the folder of the tracked frames")
+        raise MissingAsset(f"{sides[side]}: holds no <frame>/params.npz; --side {side}= names the folder of the tracked frames")
     for folder in (checkpoint.parent / name, checkpoint.parent.parent / name):
         if any(folder.glob("*/params.npz")):
             return folder

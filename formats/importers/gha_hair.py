@@ -1,4 +1,4 @@
-"""Strands of Gaussian Head Avatar's hair fork: `gaussianhair` files to a layer that rides one triangle, rigid with the root.
+"""Strands of Gaussian Head Avatar's hair fork: `gaussianhair` files to polylines or Gaussians, rigid with the root.
 
 A strand is a root and 99 further points in the hair's canonical space, S metres to its unit. The fork moves strands by a
 network of the poses before (an LSTM and others); a frame alone does not say those, so strands are imported without a past:
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from formats.avatar import FaceBinding, StrandLayer
+from formats.avatar import FaceBinding, SkinBinding, SplatLayer, StrandLayer
 from formats.conventions import sh_to_rgb, sigmoid
+from formats.deform import quats_along
 from formats.errors import FormatError, MissingAsset, UnsupportedFeature
+from formats.gaussians import GaussianCloud
 from formats.importers.gha_files import Tracked
 from formats.importers.gha_networks import check_finite
 from formats.rotations import normalize, polar_rotation
@@ -28,6 +30,8 @@ RESET = 10_000
 CARRIER = 0.005
 """Metres, the legs of the triangle that strands ride. Small enough to lie hidden in the head, large enough that float32
 positions a metre away turn it by less than 1.2e-5 rad."""
+LENGTH = 0.55
+"""Standard deviation along a segment, in its lengths."""
 MOTION = ("pose_point_mlp.", "pose_lstm", "pose_mlp.", "pose_query_mlp.", "pose_deform_attention")
 
 
@@ -79,18 +83,25 @@ def carrier() -> tuple[Float64[np.ndarray, "3 3"], np.ndarray]:
     return np.array([[0.0, 0, 0], [CARRIER, 0, 0], [0, 0, -CARRIER]]), np.array([[0, 1, 2]])
 
 
-def read_strands(state: Mapping[str, np.ndarray], where: str, place: Placement, face: int,
-                 iteration: int | None = None) -> StrandLayer:
-    """Return the strands of a `gaussianhair` file that its mask keeps.
+@dataclass(frozen=True, eq=False)
+class Hair:
+    """M strands of S segments in the head's rest space, metres, activated values."""
 
-    Colour is the constant band of the spherical harmonics, clamped at 0; opacity the sigmoid of the logit, 1 at +infinity;
-    width the stored one times S.
+    line: Float64[np.ndarray, "M S+1 3"]
+    """Roots first."""
+    widths: Float64[np.ndarray, " M"]
+    """Standard deviation across the strand."""
+    sh: Float32[np.ndarray, "M S K 3"]
+    opacities: Float64[np.ndarray, "M S"]
+
+
+def read_hair(state: Mapping[str, np.ndarray], where: str, place: Placement, iteration: int | None = None) -> Hair:
+    """Return the strands of a `gaussianhair` file that its mask keeps; opacities are 1 where the logit is +infinity.
 
     Args:
         state: Arrays by key, without `strands_generator.*`.
         where: The file, for messages.
         place: Where it sits.
-        face: The carrier's index.
         iteration: When it was saved, where the file's name says so.
 
     Raises:
@@ -121,17 +132,43 @@ def read_strands(state: Mapping[str, np.ndarray], where: str, place: Placement, 
         raise FormatError(f"{where}: 'opacity_mask' keeps none of its {n} strands; take an earlier checkpoint")
     if not keep.all():
         LOG.info("%s: %d of %d strands are masked out", where, n - int(keep.sum()), n)
-    _tell_losses(state, where, dc.reshape(n, segments, 3)[keep], rest.reshape(n, segments, -1, 3)[keep])
-
+    if any(key.startswith(MOTION) for key in state):
+        LOG.warning("%s: how strands swing after the head's past poses is left out; they are rigid with the head", where)
     line = np.concatenate([roots, points], axis=1)[keep].astype(np.float64) * place.scale
-    line = line @ place.rotation.T + place.translation
-    rgb = np.maximum(sh_to_rgb(dc.reshape(n, segments, 3)[keep].astype(np.float64)), 0)
-    opacities = sigmoid(logits.reshape(n, segments)[keep].astype(np.float64))
-    count = int(keep.sum())
+    sh = np.concatenate([dc, rest], axis=1).reshape(n, segments, -1, 3)[keep]
+    return Hair(line @ place.rotation.T + place.translation, widths[keep, 0].astype(np.float64) * place.scale,
+                sh.astype(np.float32), sigmoid(logits.reshape(n, segments)[keep].astype(np.float64)))
+
+
+def as_strands(hair: Hair, face: int, where: str) -> StrandLayer:
+    """Return hair as polylines that ride the carrier, triangle `face`. What that loses is logged.
+
+    A strand's segment has one colour, the constant band clamped at 0, and is length / 2 long (standard deviation along it),
+    where the fork draws 0.55 length.
+    """
+    count, segments = hair.opacities.shape
+    rest = hair.sh[:, :, 1:]
+    if rest.size and rest.any():
+        basis = sh_basis(normalize(np.random.default_rng(0).normal(size=(32, 3))), degree_of(hair.sh))[:, 1:].astype(np.float32)
+        largest = max(float(np.abs(np.tensordot(part, basis, (2, 1))).max()) for part in np.array_split(rest, 64) if len(part))
+        LOG.warning("%s: strands keep one colour for all directions, seen from another they change by up to %.3f; hair_as=splats "
+                    "keeps them", where, largest)
     binding = FaceBinding(np.full(count, face), np.tile([1.0, 0, 0], (count, 1)), frame="face", offset_scale="none",
                           splat_scale="none")
-    return StrandLayer(line, np.repeat(widths[keep] * place.scale, segments + 1, axis=1), _closed(rgb), _closed(opacities),
+    rgb = np.maximum(sh_to_rgb(hair.sh[:, :, 0].astype(np.float64)), 0)
+    return StrandLayer(hair.line, np.repeat(hair.widths[:, None], segments + 1, axis=1), _closed(rgb), _closed(hair.opacities),
                        binding, name="hair")
+
+
+def as_splats(hair: Hair) -> SplatLayer:
+    """Return hair as the Gaussians that the fork draws, skinned to the one joint: mean in a segment's middle, scales
+    (0.55 length, width, width), the first axis along it, view-dependent colours in world axes."""
+    step = np.diff(hair.line, axis=1).reshape(-1, 3)
+    width = np.repeat(hair.widths, hair.opacities.shape[1])
+    scales = np.stack([LENGTH * np.linalg.norm(step, axis=1), width, width], axis=1)
+    cloud = GaussianCloud(hair.line[:, :-1].reshape(-1, 3) + step / 2, quats_along(step), scales, hair.opacities.ravel(),
+                          hair.sh.reshape(len(step), -1, 3))
+    return SplatLayer(cloud, SkinBinding(lbs_weights=np.ones((len(cloud), 1)), rotation="skin"), name="hair")
 
 
 def _closed(values: np.ndarray) -> np.ndarray:
@@ -148,16 +185,6 @@ def _held(state: Mapping[str, np.ndarray], where: str, key: str, shape: tuple[in
     return value
 
 
-def _tell_losses(state: Mapping[str, np.ndarray], where: str, dc: np.ndarray, rest: Float32[np.ndarray, "M S K 3"]) -> None:
-    if any(key.startswith(MOTION) for key in state):
-        LOG.warning("%s: how strands swing after the head's past poses is left out; they are rigid with the head", where)
-    if rest.shape[2] and rest.any():
-        around = normalize(np.random.default_rng(0).normal(size=(32, 3)))
-        basis = sh_basis(around, degree_of(np.concatenate([dc[:1, :1, None], rest[:1, :1]], axis=2)))[:, 1:]
-        largest = max(float(np.abs(np.einsum("dk,nkc->ndc", basis, part)).max()) for part in rest)
-        LOG.warning("%s: strands keep one colour for all directions; seen from another they change by up to %.3f", where, largest)
-
-
 def need_frames(head: Tracked | None, hair: Tracked | None, where: str) -> None:
     """Raise `MissingAsset` unless the offset between head and hair can be fitted."""
     missing = [(name, data) for name, data, known in (("params", "params", head), ("flame_params", "FLAME_params", hair))
@@ -166,4 +193,4 @@ def need_frames(head: Tracked | None, hair: Tracked | None, where: str) -> None:
         listed = " and ".join(f"--side {name}=" for name, _ in missing)
         folders = " and ".join(f"{data}/<frame>/params.npz" for _, data in missing)
         raise MissingAsset(f"{where}: hair follows the FLAME pose and the head the BFM pose; where it sits on the head needs "
-                           f"{folders} of the training data: give {listed}, or leave the hair out with --set with_hair=false")
+                           f"{folders} of the training data: give {listed}, or leave the hair out with --set hair_as=none")
