@@ -158,11 +158,25 @@ def fetch(texture: np.ndarray, u: float, v: float) -> np.ndarray:
     return total
 
 
-def pose_layer(mesh: dict[str, Any], tables: Server, expressions: np.ndarray, poses: np.ndarray) -> PosedLayer:
-    """Return a layer in all frames: blendshapes and every one of the 36 correctives, then the bones."""
+def demo_feature(feature: np.ndarray) -> np.ndarray:
+    """Return the pose feature [36] as the web demo's shader fetches it: texel i instead of i / 4, zeros past the end."""
+    fetched = np.zeros(36)
+    for i in range(0, 36, 4):
+        if i < 9:
+            fetched[i:i + 4] = feature[4 * i:4 * i + 4]
+    return fetched
+
+
+def pose_layer(mesh: dict[str, Any], tables: Server, expressions: np.ndarray, poses: np.ndarray,
+               demo: bool = False) -> PosedLayer:
+    """Return a layer in all frames: blendshapes and every one of the 36 correctives, then the bones.
+
+    `demo`: with the web demo's mistake in fetching the pose feature.
+    """
     vertices, normals, moved = [], [], []
     for expression, pose in zip(expressions.astype(np.float64), poses.astype(np.float64), strict=True):
         bones, feature = tables.bones(expression, pose)
+        feature = demo_feature(feature) if demo else feature
         blended = np.einsum("vj,jab->vab", mesh["lbs_weights"].astype(np.float64), bones[6 - mesh["lbs_weights"].shape[1]:])
         at = mesh["vertices"] + np.einsum("e,vec->vc", expression, mesh["shapedirs"].astype(np.float64))
         at = at + np.einsum("k,vkc->vc", feature, mesh["posedirs"].astype(np.float64))
@@ -276,8 +290,9 @@ def write(folder: Path, *, layers: int = 3, size: tuple[int, int] = (14, 10), te
         columns: Tiles in a row of the web's radiance atlas; None for the original packer's own choice.
         old: As torch 1 with NumPy 1 names things in the pkl, see `torch_archive`.
 
-    `extras`: `layers` (a `PosedLayer` each), `shaded`, `weights` [T, 480], `exported` (the pkl without textures), `web`
-    (folder `mesh_data`, with `sequence_data` beside it), `data` (what the pkl holds), `ranges`. `posed` has no Gaussians.
+    `extras`: `layers` (a `PosedLayer` each), `demo_layers` (the same with the web demo's mistake), `shaded`,
+    `weights` [T, 480], `exported` (the pkl without textures), `web` (folder `mesh_data`, with
+    `sequence_data` beside it), `data` (what the pkl holds), `ranges`. `posed` has no Gaussians.
     """
     shape = np.random.default_rng(51).normal(0, 0.8, IDENTITY).astype(np.float32)
     tables = server(shape)
@@ -310,7 +325,7 @@ def write(folder: Path, *, layers: int = 3, size: tuple[int, int] = (14, 10), te
     params = write_flame_params(folder / "data" / "datasets" / subject / "MVI_1810" / "flame_params.json", expressions,
                                 poses, shape)
 
-    posed = [pose_layer(mesh, tables, expressions, poses) for mesh in meshes]
+    posed, wrong = ([pose_layer(mesh, tables, expressions, poses, demo) for mesh in meshes] for demo in (False, True))
     weights = np.stack([np.concatenate([w.ravel() for w in hyper_network(data["global_mlp"], e, p)])
                         for e, p in zip(expressions, poses, strict=True)])
     empty = np.zeros((frame_count, 0))
@@ -321,6 +336,6 @@ def write(folder: Path, *, layers: int = 3, size: tuple[int, int] = (14, 10), te
         posed=Posed(means=empty.reshape(frame_count, 0, 3), quats=empty.reshape(frame_count, 0, 4),
                     scales=empty.reshape(frame_count, 0, 3), opacities=empty),
         sides={"flame_params": params, "sequence_data": sequence_data},
-        extras={"layers": posed, "shaded": shade(meshes, data["global_mlp"], expressions, poses), "weights": weights,
-                "exported": first_pkl, "web": web, "data": data,
+        extras={"layers": posed, "demo_layers": wrong, "weights": weights,
+                "shaded": shade(meshes, data["global_mlp"], expressions, poses), "exported": first_pkl, "web": web, "data": data,
                 "ranges": {k: (0, half) if k.endswith("1810") else (half, frame_count) for k in clips}})

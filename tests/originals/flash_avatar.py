@@ -31,6 +31,9 @@ KINDS = ("base", "wasserstein")
 UV_SHIFT = np.array([0.00031, 0.00057])
 """Added to the template's UVs, so that no texel centre lies on an edge, where rounding would decide who covers it."""
 
+CLEAR = 5e-7
+"""Square metres of (v0 - p) x (v1 - p) below which its direction hangs on the last bits of float32 vertices."""
+
 
 class DeformNet(nn.Module):
     """171 -> 6 x 256 with ReLU -> 10, then a tanh on everything."""
@@ -157,7 +160,8 @@ def write(folder: Path, *, kind: str = "base", frame_count: int = 3, name: str =
         kind: One of KINDS. `wasserstein` has other rotations: `normalise(q_face + normalise(dq))`.
 
     `extras`: `sh_stored` [N, 16, 3], `texel` [N] (row * 128 + column), `face_index` [N], `barycentric` [N, 3],
-    `covered` (texels before the neck border is left out), `shape` [300], `frames` (paths).
+    `covered` (texels before the neck border is left out), `shape` [300], `frames` (paths), `clear` [N]: the variant's
+    rotations are not at the mercy of single precision (see CLEAR).
     """
     assert kind in KINDS
     clip = tracker.motion(frame_count)
@@ -203,6 +207,7 @@ def write(folder: Path, *, kind: str = "base", frame_count: int = 3, name: str =
 
     out: dict[str, list[np.ndarray]] = {"means": [], "quats": [], "scales": []}
     keep = torch.from_numpy(kept)
+    clear = np.ones(n, bool)
     for i in range(frame_count):
         condition = torch.from_numpy(np.concatenate([clip[k][i] for k in ("exp", "jaw", "eyes", "eyelids")])).double()
         vertices = flame_vertices(clip["shape"], clip["exp"][i], clip["jaw"][i], clip["eyes"][i], clip["eyelids"][i])
@@ -214,6 +219,8 @@ def write(folder: Path, *, kind: str = "base", frame_count: int = 3, name: str =
             else:
                 corners = torch.from_numpy(vertices[shape.sealed_faces[face_index]])
                 face = quaternion(corner_matrix(corners, points))[keep]
+                across = torch.linalg.cross(corners[:, 0] - points, corners[:, 1] - points)[keep]
+                clear &= (across.norm(dim=1) > CLEAR).numpy()
                 quats = face + nn.functional.normalize(turn, dim=1)
             out["means"].append((points[keep] + offset).numpy())
             out["quats"].append(nn.functional.normalize(quats, dim=1).numpy())
@@ -239,4 +246,5 @@ def write(folder: Path, *, kind: str = "base", frame_count: int = 3, name: str =
         sides={"frame": frames[0], "flame_mesh": mesh, "flame_masks": mask, "l_eyelid": left, "r_eyelid": right},
         options={} if kind == "base" else {"variant": "wasserstein"},
         extras={"sh_stored": stored, "texel": texel[kept], "face_index": face_index[kept],
-                "barycentric": barycentric[kept], "covered": len(texel), "shape": clip["shape"], "frames": frames})
+                "barycentric": barycentric[kept], "clear": clear, "covered": len(texel), "shape": clip["shape"],
+                "frames": frames})

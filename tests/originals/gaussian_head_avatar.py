@@ -333,7 +333,8 @@ def write(folder: Path, *, n: int = 3000, frame_count: int = 3, name: str = "037
     """Write a whole ORIG run and return what it draws.
 
     `extras`: `features` [T, N, 32] before any clamp, `feature_image` [1, 32, 32, 32] and the `image` [1, 3, 128, 128]
-    that super-resolution makes of it, `w_exp` [N], `delta_poses` [T, 6] (in the file; added to poses in training only).
+    that super-resolution makes of it, `w_exp` [N], `delta_poses` [T, 6] (in the file; added to poses in training only)
+    and `tuned_means` [T, N, 3] with them added.
     """
     rng = torch.Generator().manual_seed(11)
     with torch.random.fork_rng():
@@ -355,6 +356,8 @@ def write(folder: Path, *, n: int = 3000, frame_count: int = 3, name: str = "037
     with torch.no_grad():
         gaussians, supres = gaussians.double(), supres.double()
         drawn = [gaussians(e.double(), p.double(), size) for e, p in zip(expressions, poses, strict=True)]
+        tuned = [gaussians(e.double(), p.double(), size)["means"].numpy()
+                 for e, p in zip(expressions, poses + delta_poses, strict=True)]
         feature_image = torch.rand(1, 32, 32, 32, generator=rng)
         image = supres(feature_image.double())
     stacked = {k: np.stack([frame[k].numpy() for frame in drawn]) for k in drawn[0]}
@@ -366,4 +369,5 @@ def write(folder: Path, *, n: int = 3000, frame_count: int = 3, name: str = "037
                     sequence=sequence, posed=posed, options={},
                     extras={"features": stacked["features"], "feature_image": feature_image.numpy(),
                             "image": image.numpy(), "w_exp": stacked["w_exp"][0], "delta_poses": delta_poses.numpy(),
+                            "tuned_means": np.stack(tuned),
                             "meshhead": at / "meshhead_latest", "supres": at / "supres_latest"})

@@ -306,4 +306,8 @@ def test_baked_avatar_numbers(tmp_path: Path) -> None:
     assert (original.extras["data"]["meshes"][0]["radiance_textures"][:, -1] == 255).all()
     posed = original.extras["layers"][0]
     assert np.abs(np.linalg.norm(posed.normals, axis=2) - 1).max() < 1e-9
+    demo = original.extras["demo_layers"][0].vertices
+    assert 1e-4 < np.abs(demo - posed.vertices).max() < 0.05
+    fetched = baked_avatar.demo_feature(np.arange(1.0, 37))
+    assert fetched.tolist() == [1, 2, 3, 4, 17, 18, 19, 20, 33, 34, 35, 36] + [0] * 24
     assert FACTOR == 4 and 0.15 < np.ptp(posed.vertices[0], axis=0).max() < 0.4
