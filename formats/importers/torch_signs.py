@@ -246,7 +246,7 @@ def _gha(root: Any, path: Path) -> Finding | None:
     if "xyz" in shapes and "feature" in shapes and "exp_color_mlp.conv0.weight" in shapes:
         first = shapes["exp_color_mlp.conv0.weight"]
         fork = "features_dc" in shapes or "seg_label" in shapes
-        tracked = gha_files.find_params(None, path, "params")
+        tracked = near(path, ["params"], 2)
         needs = (*(Need(side, what, gha_files.beside(path, kind), required=False) for side, kind, what in (
             ("supres", "supres", "the super-resolution network"), ("mesh", "meshhead", "stage 1, for a mesh"),
             ("hair", "gaussianhair", "the fork's strands"))),
