@@ -17,7 +17,7 @@ from formats.errors import AvatarError, CheckpointMismatch, FormatError, Missing
 from formats.head_model import HeadModel
 from formats.importers import fate, fate_tracking
 from formats.importers.fate_context import read_identity
-from formats.rotations import axis_angle_to_matrix
+from formats.rotations import axis_angle_to_matrix, quat_to_matrix
 from formats.sequence import Sequence
 from tests.formats.originals import assert_kept, assert_posed, clouds
 from tests.originals.posed import Original
@@ -135,6 +135,35 @@ def test_a_dumps_maps_are_its_functions_of_u_and_v(made: Made) -> None:
         np.testing.assert_allclose(avatar.maps.images[name], at, atol=2e-6, err_msg=name)
     assert avatar.maps.images["albedo"].shape == (64, 64, 3)
     assert avatar.maps.mask.shape == (size, size) and 0.3 < avatar.maps.mask.mean() < 1
+
+
+# --- The systems that FATE compares with -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["imavatar", "insta"])
+@pytest.mark.parametrize("system", ["gaussian_avatars", "flash_avatar", "splatting_avatar"])
+def test_fates_versions_of_other_systems_pose_as_it_draws_them(system: str, variant: str, tmp_path: Path) -> None:
+    baselines = pytest.importorskip("tests.originals.fate_baselines")
+    original = baselines.write(tmp_path / "anna", system, variant, frames=2)
+    avatar = fate.read(original.path)
+    assert avatar.meta.system == system.replace("_", "-")
+    assert (avatar.sequence is not None) == (variant == "imavatar")
+    assert_posed(avatar, original)
+
+
+def test_fates_monogaussianavatar_has_the_covariances_it_draws(tmp_path: Path) -> None:
+    baselines = pytest.importorskip("tests.originals.fate_baselines")
+    original = baselines.write(tmp_path / "anna", "mono_gaussian_avatar", frames=2)
+    avatar = fate.read(original.path)
+    assert avatar.meta.system == "mono-gaussian-avatar"
+    for t, cloud in enumerate(clouds(avatar, original.sequence, 2)):
+        # Its quaternions are no rotations' (normalised over the points): only what they make of the scales is drawn.
+        turned = quat_to_matrix(cloud.quats) * cloud.scales[:, None]
+        expected = original.extras["covariances"][t]
+        size = np.sqrt(np.trace(expected, axis1=1, axis2=2))[:, None, None]
+        assert (np.abs(turned @ turned.transpose(0, 2, 1) - expected) / size**2).max() < 1e-3
+        np.testing.assert_allclose(cloud.means, original.posed.means[t], atol=1e-5)
+        np.testing.assert_allclose(cloud.opacities, original.posed.opacities[t], atol=1e-4)
 
 
 # --- Clips and workspaces ---------------------------------------------------------------------------------------------
