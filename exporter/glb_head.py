@@ -80,7 +80,13 @@ def write_head(glb: GlbWriter, avatar: Avatar, exact: bool) -> GlbHead:
         glb: Extended in place.
         avatar: Its head, `albedo` map or vertex colours.
         exact: Store every delta; otherwise `SPARSE_CUT` applies.
+
+    Raises:
+        UnsupportedFeature: The head has no triangles.
     """
+    if not len(avatar.head.faces):
+        raise UnsupportedFeature("glb: the avatar's head has no triangles (its file holds none), and a GLB shows it as a mesh; "
+                                 "import the avatar again with --head")
     head, albedo = avatar.head, None if avatar.maps is None else avatar.maps.images.get("albedo")
     count = len(head.v_template)
     faces, sources = head.faces.astype(np.int64), np.zeros(0, np.int64)

@@ -3,10 +3,12 @@
 Reading gives back what was written, bit for bit. Specified field by field in `formats/SPEC.md`.
 """
 
+import functools
 import json
 import logging
 import os
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ LOG = logging.getLogger(__name__)
 FORMAT = "flameport.avatar"
 MAJOR, MINOR = 1, 0
 HEAD_FILE, MAPS_FILE, SEQUENCE_FILE = "head.safetensors", "maps.safetensors", "sequence.fpsq"
+Files = dict[str, bytes | Callable[[], bytes]]
+"""By name: bytes, or what makes them."""
 _MANIFEST_LIMIT = 16 << 20
 _META_TEXTS = ("name", "system", "source", "paper", "tool")
 
@@ -57,11 +61,11 @@ def write(avatar: Avatar, path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     if target.suffix.lower() == ".zip":
-        write_zip(pack(avatar), target)
+        write_zip(_files(avatar), target)
     else:
         target = target.resolve()
         _check_replaceable(target)
-        write_folder(pack(avatar), target)
+        write_folder(_files(avatar), target)
 
 
 def peek(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -89,7 +93,19 @@ def sniff(head: bytes) -> bool:
 
 def pack(avatar: Avatar) -> dict[str, bytes]:
     """Return the files of a bundle by name, `avatar.json` first."""
-    files: dict[str, bytes] = {}
+    return dict(_files(avatar))
+
+
+def _files(avatar: Avatar) -> Iterator[tuple[str, bytes]]:
+    """Give `pack`'s files one by one; a layer's bytes are made when it is their turn, for they may be large."""
+    manifest, files = _contents(avatar)
+    yield MANIFEST, (json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+    for name, data in files.items():
+        yield name, data if isinstance(data, bytes) else data()
+
+
+def _contents(avatar: Avatar) -> tuple[dict[str, Any], Files]:
+    files: Files = {}
     head, meta = avatar.head, avatar.meta
     manifest: dict[str, Any] = {
         "format": FORMAT, "version": f"{MAJOR}.{MINOR}",
@@ -103,7 +119,7 @@ def pack(avatar: Avatar) -> dict[str, bytes]:
     for index, layer in enumerate(avatar.layers):
         packed = pack_layer(layer, index)
         manifest["layers"].append(packed.entry)
-        files[packed.entry["file"]] = safetensors_file.pack(packed.arrays)
+        files[packed.entry["file"]] = functools.partial(safetensors_file.pack, packed.arrays)
         files |= packed.files
     for index, (name, network) in enumerate(avatar.networks.items()):
         file = f"network{index}.onnx"
@@ -117,10 +133,10 @@ def pack(avatar: Avatar) -> dict[str, bytes]:
     if avatar.decoder is not None:
         manifest["decoder"] = avatar.decoder
         manifest["decoder_scale"] = int(avatar.decoder_scale)
-    return {MANIFEST: (json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()} | files
+    return manifest, files
 
 
-def _pack_maps(avatar: Avatar, manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+def _pack_maps(avatar: Avatar, manifest: dict[str, Any], files: Files) -> None:
     arrays = {} if avatar.vertex_rgb is None else {"vertex_rgb": avatar.vertex_rgb}
     if arrays:
         manifest["vertex_rgb"] = {"file": MAPS_FILE}
@@ -143,7 +159,7 @@ def _pack_maps(avatar: Avatar, manifest: dict[str, Any], files: dict[str, bytes]
         files[MAPS_FILE] = safetensors_file.pack(arrays)
 
 
-def _file_name(name: str, taken: dict[str, bytes]) -> str:
+def _file_name(name: str, taken: Files) -> str:
     stem = re.sub(r"[^a-z0-9_-]", "_", name.lower())[:64].lstrip("-") or "map"
     while f"{stem}.png" in taken:
         stem += "_"

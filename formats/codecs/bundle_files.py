@@ -3,6 +3,7 @@
 import os
 import re
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from formats.codecs import npz_file
@@ -78,17 +79,17 @@ class BundleFiles:
         return {p.name: p.stat().st_size for p in sorted(self._folder.iterdir()) if p.is_file()}
 
 
-def write_folder(contents: dict[str, bytes], path: Path) -> None:
-    """Write files into the folder `path`, replacing it as a whole."""
+def write_folder(contents: Iterable[tuple[str, bytes]], path: Path) -> None:
+    """Write files, pairs of name and bytes, into the folder `path`, replacing it as a whole."""
     with replacing_folder(path) as temporary:
-        for name, data in contents.items():
+        for name, data in contents:
             (temporary / name).write_bytes(data)
 
 
-def write_zip(contents: dict[str, bytes], path: Path) -> None:
-    """Write files as a zip, atomically; the same files give the same bytes."""
+def write_zip(contents: Iterable[tuple[str, bytes]], path: Path) -> None:
+    """Write files, pairs of name and bytes, as a zip, atomically; the same files give the same bytes."""
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, data in contents.items():
+        for name, data in contents:
             info = zipfile.ZipInfo(name, _ZIP_TIME)
             info.external_attr = 0o644 << 16
             info.compress_type = zipfile.ZIP_STORED if name.endswith(".png") else zipfile.ZIP_DEFLATED

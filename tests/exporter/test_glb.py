@@ -212,6 +212,12 @@ def test_another_frame_rate_keeps_the_motion() -> None:
     np.testing.assert_allclose(deform_head(back.head, back.sequence.sample(3)).vertices, a, atol=POSED)
 
 
+def test_a_head_without_triangles_is_refused_by_name() -> None:
+    bare = dataclasses.replace(tiny_head(uvs=False), faces=np.zeros((0, 3)), landmarks={})
+    with pytest.raises(UnsupportedFeature, match="no triangles.*--head"):
+        glb.to_bytes(Avatar(bare))
+
+
 def test_clip_can_be_left_out() -> None:
     document = document_of(carried("edge-height"), clip=False)
     assert "animations" not in document.json and glb_avatar.from_document(document).sequence is None

@@ -326,7 +326,7 @@ def test_flipped_bytes_in_a_zip_never_raise_anything_else(packed, tmp_path, data
     from formats.codecs.bundle_files import write_zip
 
     small = {name: content for name, content in packed[1].items() if len(content) < 4000}
-    write_zip(small, tmp_path / "x.zip")
+    write_zip(small.items(), tmp_path / "x.zip")
     damaged = bytearray((tmp_path / "x.zip").read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
