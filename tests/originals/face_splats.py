@@ -32,9 +32,11 @@ def motion(frames: int, vertices: int = 5143, seed: int = 31) -> dict[str, np.nd
     """Return `flame_param.npz`'s arrays, float32, with strong motion and a static offset."""
     rng = np.random.default_rng(seed)
     codes, theta = flame.strong_motion(frames, 100, seed)
+    # Rows beyond FLAME's are the teeth's.
+    points = np.resize(flame.flame2023()["v_template"], (vertices, 3))
     made = {"shape": rng.normal(0, 0.8, 300), "expr": codes, "rotation": theta[:, :3], "neck_pose": theta[:, 3:6],
             "jaw_pose": theta[:, 6:9], "eyes_pose": theta[:, 9:], "translation": rng.normal(0, 0.1, (frames, 3)),
-            "static_offset": rng.normal(0, 5e-4, (1, vertices, 3)), "dynamic_offset": np.zeros((frames, vertices, 3))}
+            "static_offset": flame.smooth_offset(points, 1e-3, seed)[None], "dynamic_offset": np.zeros((frames, vertices, 3))}
     return {name: value.astype(np.float32) for name, value in made.items()}
 
 

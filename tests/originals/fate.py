@@ -138,11 +138,11 @@ def trained(count: int, log_scale: float, seed: int) -> Gaussians:
 def deltas(person: Subject, seed: int = 3) -> dict[str, np.ndarray]:
     """Return the three learned tables; identity columns are exactly 0 where identity is folded in."""
     rng, directions = np.random.default_rng(seed), person.n_shape + person.n_exp
-    shapedirs = rng.normal(0, 5e-5, (5023, 3, directions))
+    shapedirs = rng.normal(0, 1.5e-5, (5023, 3, directions))
     if person.folded:
         shapedirs[:, :, :person.n_shape] = 0
-    return {"delta_shapedirs": splats.float32(shapedirs), "delta_posedirs": splats.float32(rng.normal(0, 1e-4, (36, 15069))),
-            "delta_vertex": splats.float32(rng.normal(0, 5e-4, (5023, 3)))}
+    posedirs, vertex = rng.normal(0, 5e-5, (36, 15069)), flame.smooth_offset(person.tables["v_template"], 1e-3, seed)
+    return {"delta_shapedirs": splats.float32(shapedirs), "delta_posedirs": splats.float32(posedirs), "delta_vertex": vertex}
 
 
 def canonical_scaling(person: Subject, expr: np.ndarray, jaw: float = 0.2) -> np.ndarray:

@@ -156,12 +156,16 @@ def _flash(person: Subject, clip: Clip, rng: np.random.Generator, stored: bool) 
 def _splatting(person: Subject, clip: Clip, rng: np.random.Generator, n: int) -> tuple[Any, ...]:
     """SplattingAvatar in metres: the floors of its normalisations and the 1e-4 on areas are not scaled along."""
     faces = person.tables["f"]
+    # One small eye: around its poles even the summed normals are shorter than the floor.
+    ball = person.tables["v_template"][3931:4477]
+    ball[:] = splats.float32(ball.mean(axis=0) + 0.7 * (ball - ball.mean(axis=0)))
     theta = np.zeros(15)
     theta[6] = CANONICAL_JAW
     canonical = splats.float32(flame.pose(person.tables, person.betas(clip.canonical), theta))
     face = rng.integers(0, len(faces), n)
-    # Some on the smallest faces, where the floors show.
-    face[:n // 5] = np.argsort(phong.areas(canonical, faces))[:n // 5]
+    # Some on the smallest faces, where the floors show: half at the poles of the small eye, half of both.
+    poles = np.argsort(phong.areas(canonical, faces) + ~np.isin(faces, np.arange(3931, 4477)).all(axis=1))
+    face[:n // 5] = np.r_[poles[:n // 10], np.argsort(phong.areas(canonical, faces))[:n // 5 - n // 10]]
     u = rng.uniform(size=n)
     v = rng.uniform(size=n) * (1 - u)
     bary = splats.float32(rng.permuted(np.stack([u, v, 1 - u - v], axis=1), axis=1))

@@ -178,6 +178,13 @@ def strong_motion(frames: int, expressions: int, seed: int = 1) -> tuple[np.ndar
     return codes.astype(np.float32), theta.astype(np.float32)
 
 
+def smooth_offset(points: np.ndarray, size: float, seed: int) -> np.ndarray:
+    """Return a smooth displacement [V, 3] of about `size`, with a hundredth of noise: no sliver triangles, float32 numbers."""
+    rng = np.random.default_rng(seed)
+    waves = np.sin(points @ rng.normal(0, 30, (3, 3)) + rng.uniform(0, 6, 3))
+    return _float32(size * waves + size * rng.normal(0, 0.01, points.shape))
+
+
 def write_obj(path: Path, sealed: bool = True, normals: bool = True) -> Path:
     """Write the template OBJ: `head_template_mouth_close.obj` / `FlameMesh.obj` when sealed, else FLAME's own."""
     shape, v = template(), flame()["v_template"] + TEMPLATE_LIFT

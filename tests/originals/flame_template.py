@@ -150,7 +150,8 @@ def _ball(points: np.ndarray, faces: np.ndarray, first: int, extra: int, centre:
     ids = np.arange(first, first + BALL_VERTICES)
     p = points[ids] - points[ids].mean(axis=0)
     polar = np.arccos(np.clip(p[:, 2] / np.linalg.norm(p, axis=1), -1, 1))
-    around = np.arctan2(p[:, 1], p[:, 0])
+    # Turned a little: spokes at 45 degrees would meet texel centres exactly, and no raster rule is about that.
+    around = np.arctan2(p[:, 1], p[:, 0]) + 0.1234
     order = ids[np.argsort(polar, kind="stable")]
     front, shared, rear = order[:321], order[289:321], order[289:]
     at = dict(zip(ids.tolist(), range(BALL_VERTICES), strict=True))
@@ -185,8 +186,8 @@ def template() -> Template:
     uv_faces[skin] = slit[:-30]
     head_points = np.r_[0:HEAD_VERTICES, 5023:5023 + CUT]
     uvs[head_points] = np.array([0.5, 0.465]) + 0.45 * where[head_points]
-    _ball(points, faces, 3931, 5023 + CUT, (0.925, 0.925), (0.96, 0.04), uvs, uv_faces)
-    _ball(points, faces, 4477, 5023 + CUT + 32, (0.075, 0.925), (0.04, 0.04), uvs, uv_faces)
+    _ball(points, faces, 3931, 5023 + CUT, (0.9253, 0.9247), (0.9597, 0.0403), uvs, uv_faces)
+    _ball(points, faces, 4477, 5023 + CUT + 32, (0.0747, 0.9247), (0.0403, 0.0403), uvs, uv_faces)
     angle = np.pi / 32 - 2 * np.pi * np.arange(32) / 32
     island = np.stack([0.5 + 0.09 * np.cos(angle), 0.965 + 0.028 * np.sin(angle)], axis=1)
     patch_uv = 5118 + np.vectorize({int(v): n for n, v in enumerate(lips)}.get)(patch)
