@@ -83,11 +83,12 @@ def members(archive: zipfile.ZipFile, where: str, limit: int = SIZE_LIMIT) -> di
     """Return the files of a zip by name, after checking names, duplicates, encryption and declared sizes.
 
     Raises:
-        FormatError: A name leaves the archive's folder or comes twice, an entry is encrypted, or the sizes it declares
-            are more than `limit` bytes together or more than its compressed bytes can hold.
+        FormatError: A name leaves the archive's folder or comes twice, an entry is encrypted, the sizes it declares
+            are more than `limit` bytes together or more than its compressed bytes can hold, or entries overlap.
     """
     entries: dict[str, zipfile.ZipInfo] = {}
-    total = 0
+    total = packed = 0
+    held = os.path.getsize(archive.filename) if archive.filename is not None else limit
     for info in archive.infolist():
         name = info.filename
         if name.startswith(("/", "\\")) or "\\" in name or ":" in name or ".." in name.split("/"):
@@ -104,6 +105,9 @@ def members(archive: zipfile.ZipFile, where: str, limit: int = SIZE_LIMIT) -> di
         if total > limit or info.file_size > max(info.compress_size, 1) * _DEFLATE_RATIO:
             raise FormatError(f"{where}: the zip entry '{name}' claims {info.file_size} bytes, which is more than we "
                               "read or more than it can hold")
+        packed += info.compress_size
+        if packed > held:
+            raise FormatError(f"{where}: the zip entry '{name}' shares its bytes with others; refused")
         entries[name] = info
     return entries
 

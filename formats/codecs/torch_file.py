@@ -23,6 +23,8 @@ from formats.files import check_readable
 
 __all__ = ["TorchFile", "TorchTensor", "arrays", "load", "open", "read", "sniff"]
 _open = open
+REPEATS, REPEATS_SPARE = 4, 256 << 20
+"""Tensors that share storages may come to this many times their bytes together, and some more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +77,13 @@ def read(path: str | os.PathLike[str]) -> Any:
 
 
 def load(tree: Any) -> Any:
-    """Return `tree` with every `TorchTensor` in it loaded; shared parts stay shared."""
+    """Return `tree` with every `TorchTensor` in it loaded; shared parts stay shared.
+
+    Raises:
+        FormatError: A tensor's bytes are damaged, or together they are far more than the file has bytes for them.
+    """
     done: dict[int, Any] = {}
+    _check_repeats(_tensors(tree))
 
     def walk(value: Any) -> Any:
         if isinstance(value, TorchTensor | dict | list | tuple):
@@ -102,6 +109,8 @@ def arrays(tree: Any, where: str) -> dict[str, np.ndarray]:
     """
     if not isinstance(tree, Mapping):
         raise FormatError(f"{where}: is {_kind(tree)}, expected a dictionary of tensors")
+    with naming(where):
+        _check_repeats([value for value in tree.values() if isinstance(value, TorchTensor)])
     found: dict[str, np.ndarray] = {}
     for key, value in tree.items():
         if not isinstance(value, TorchTensor | np.ndarray) or not isinstance(key, str):
@@ -109,6 +118,30 @@ def arrays(tree: Any, where: str) -> dict[str, np.ndarray]:
         with naming(where):
             found[key] = value.load() if isinstance(value, TorchTensor) else value
     return found
+
+
+def _tensors(tree: Any) -> list[TorchTensor]:
+    """Return every tensor in a tree once."""
+    found: dict[int, TorchTensor] = {}
+    seen, left = {id(tree)}, [tree]
+    while left:
+        value = left.pop()
+        if isinstance(value, TorchTensor):
+            found[id(value)] = value
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        for each in inside:
+            if id(each) not in seen:
+                seen.add(id(each))
+                left.append(each)
+    return list(found.values())
+
+
+def _check_repeats(tensors: list[TorchTensor]) -> None:
+    """Raise when tensors that share their bytes would come to far more than these."""
+    held = sum(place.nbytes for place in {tensor.place for tensor in tensors})
+    needed = sum(tensor.nbytes for tensor in tensors)
+    if needed > REPEATS * held + REPEATS_SPARE:
+        raise FormatError(f"{len(tensors)} tensors take {needed} bytes and share {held}; refused as a trap")
 
 
 def sniff(head: bytes) -> bool:

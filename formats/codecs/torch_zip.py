@@ -15,6 +15,8 @@ from formats.codecs.torch_records import NAMES, Storages
 from formats.codecs.torch_tensor import Packed, Place, Span
 from formats.errors import FormatError
 
+PACKED_LIMIT = 512 << 20
+"""Bytes that deflated members may unpack to together. Half a megabyte of them is enough for that."""
 _LOCAL = 30
 """Bytes of a member's own header before its name."""
 
@@ -35,6 +37,10 @@ def read(path: Path, data: mmap.mmap, where: str) -> Any:
     """
     with npz_file.open_zip(path) as archive:
         members = npz_file.members(archive, where)
+        packed = sum(info.file_size for info in members.values() if info.compress_type != zipfile.ZIP_STORED)
+        if packed > PACKED_LIMIT:
+            raise FormatError(f"{where}: unpacks to {packed} bytes, more than the {PACKED_LIMIT} that are read; torch packs "
+                              "nothing: unzip it and zip it again with `zip -0 -r`")
         name = content(list(members))
         if name is None:
             raise FormatError(f"{where}: a zip without one TOP/data.pkl; torch.save writes one")
@@ -50,11 +56,8 @@ def read(path: Path, data: mmap.mmap, where: str) -> Any:
             root, end = safe_pickle.load_next(data, where, spot.start, NAMES, storages.identify, spot)
             used = end - spot.start
         else:
-            if spot.nbytes > safe_pickle.BYTE_LIMIT:
-                raise FormatError(f"{where}: '{name}' unpacks to {spot.nbytes} bytes, more than the "
-                                  f"{safe_pickle.BYTE_LIMIT} that are read; save it without packing")
-            packed = npz_file.take(archive, members[name], where)
-            root, used = safe_pickle.load_next(packed, where, 0, NAMES, storages.identify)
+            unpacked = npz_file.take(archive, members[name], where)
+            root, used = safe_pickle.load_next(unpacked, where, 0, NAMES, storages.identify)
         if used != spot.nbytes:
             raise FormatError(f"{where}: '{name}' goes on for {spot.nbytes - used} bytes after its pickle")
         for storage in storages.found.values():
