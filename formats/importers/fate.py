@@ -143,7 +143,7 @@ def _context(opened: _Checkpoint, head: HeadModel | None, sides: Mapping[str, Pa
     else:
         sequence = clip(_clip_tables(opened, sides), plain.edition, n_exp, identity, where)
     if sequence is None:
-        LOG.info("%s: holds no tracked frames (FATE keeps none for INSTA's data); the avatar has no clip of its own", where)
+        LOG.warning("%s: holds no tracked frames (FATE keeps none for INSTA's data); the avatar has no clip of its own", where)
     return FateContext(where, path.name, fate_workspace.run_name(path), opened.kind, plain, n_exp, identity, sequence,
                        None if tracking is None else tracking.shape, as_original)
 

@@ -43,14 +43,14 @@ from formats.sequence import Sequence
 LOG = logging.getLogger(__name__)
 UNIT = 0.25
 """Metres in the files' unit of length."""
-CLOUD, MOTION = "point_cloud.ply", "flame_params.json"
+CLOUD, MOTION, CONFIG = "point_cloud.ply", "flame_params.json", "config.yaml"
 EMBEDDINGS = ("embedding.json", "canonical.sample.json")
 SIDES = {"flame_params": "the data set's flame_params.json, with the person's identity and the clip"}
 ABOVE = 7
 """Folders above the PLY in which the motion may lie."""
 HELD_OUT = 350
 """Frames at the end of a clip that the released splits leave out of training."""
-OBJ_LIMIT = 64 << 20
+OBJ_LIMIT, CONFIG_LIMIT = 64 << 20, 1 << 20
 FITS = 1e-3
 """Metres by which the canonical mesh may miss the first frame's; its six decimals are 2e-7."""
 PAPER = ("Shao et al., SplattingAvatar: Realistic Real-Time Human Avatars with Mesh-Embedded Gaussian Splatting, CVPR 2024, "
@@ -90,6 +90,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
             f"{embedding.where}: its mesh has {len(embedding.vertices)} vertices and {len(embedding.faces)} faces, which are not "
             f"those of the head ({len(person.v_template)} and {len(person.faces)}, FLAME's order); pass FLAME's own head, "
             "without teeth or closed lips")
+    _check_config(path, mesh_scaling)
     canonical = UNIT * embedding.vertices
     _check_pose(canonical, person, sequence, embedding.where)
     with naming(embedding.where):
@@ -232,7 +233,9 @@ def _embedding(path: Path) -> _Embedding:
         raise FormatError(f"{where}: 'sample_fidxs': expected {count} face indices, got shape {list(face.shape)}")
     name = fields.text("mesh_fn" if fields.has("mesh_fn") and not fields.has("cano_mesh") else "cano_mesh")
     mesh = (found.parent / name).resolve()
-    if not mesh.is_relative_to(found.parent.resolve()):
+    if not mesh.is_relative_to(found.parent.resolve()) and (found.parent / Path(name).name).is_file():
+        mesh = found.parent / Path(name).name  # the name is a path of the machine it was written on
+    elif not mesh.is_relative_to(found.parent.resolve()):
         raise FormatError(f"{where}: its mesh '{name}' lies outside the folder; copy the OBJ beside it and write its name alone")
     vertices, faces = read_obj(mesh)
     return _Embedding(where, face.astype(np.int64), barycentric, xyz[:, 2], rotation, vertices, faces)
@@ -291,6 +294,16 @@ def read_obj(path: Path) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, 
     if triangles.min() < 0 or triangles.max() >= len(points):
         raise FormatError(f"{path}: its faces name vertices that it does not have")
     return points, triangles
+
+
+def _check_config(path: Path, mesh_scaling: bool) -> None:
+    """Warn where the run's config.yaml says otherwise than `mesh_scaling`."""
+    config = next((folder / CONFIG for folder in side_files.ancestors(path, 3) if (folder / CONFIG).is_file()), None)
+    text = b"" if config is None else config.read_bytes()[:CONFIG_LIMIT]
+    said = {word.lower() == b"true" for word in re.findall(rb"(?mi)^\s*with_mesh_scaling\s*:\s*(true|false)\b", text)}
+    if said == {not mesh_scaling}:
+        other = str(not mesh_scaling).lower()
+        LOG.warning("%s: says with_mesh_scaling: %s; --set mesh_scaling=%s follows it", config, other, other)
 
 
 def _check_pose(canonical: np.ndarray, head: HeadModel, sequence: Sequence, where: str) -> None:

@@ -93,6 +93,22 @@ def test_scales_stay_when_the_mesh_does_not_scale_them(originals: dict[str, Orig
                                rtol=1e-6)
 
 
+def test_a_configuration_that_says_otherwise_is_told(copy: tuple[Original, Path], caplog: pytest.LogCaptureFixture) -> None:
+    original, path = copy
+    config = path.parents[2] / "config.yaml"
+    for value, told in (("true", False), ("false", True)):
+        config.write_text(f"model:\n  max_n_gauss: 3\n  with_mesh_scaling: {value}\n")
+        caplog.clear()
+        splatting_avatar.read(path, original.head)
+        assert ("--set mesh_scaling=false" in caplog.text) == told
+
+
+def test_a_mesh_named_by_somebodys_path_is_the_one_beside_it(copy: tuple[Original, Path]) -> None:
+    original, path = copy
+    embedding(lambda c: c.update(cano_mesh="/home/ann/data/embedding.obj"))(path.parent)
+    assert_posed(splatting_avatar.read(path, original.head), original)
+
+
 def test_bundles_keep_it(originals: dict[str, Original], tmp_path: Path) -> None:
     original = originals["embedding"]
     assert_kept(splatting_avatar.read(original.path, original.head), original.sequence, tmp_path)
