@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ FATE_KEYS = ["_offset", "_features_dc", "_features_rest", "_scaling", "_rotation
 
 
 def load(path: Path) -> Any:
-    """Load with torch's own safe mode; every storage must say that it lay on the GPU."""
+    """Load with torch's own safe mode; every storage must say that it lay on the GPU, and be where torch 1 puts it."""
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        for member in archive.infolist():
+            assert member.filename.split("/")[1] in ("data.pkl", "data", "version")
+            file.seek(member.header_offset + 26)
+            assert (file.tell() + 4 + sum(np.frombuffer(file.read(4), "<u2").tolist())) % 64 == 0
     places = []
     value = torch.load(path, weights_only=True, map_location=lambda storage, where: (places.append(where), storage)[1])
     assert set(places) == {"cuda:0"}

@@ -1,5 +1,6 @@
-"""torch.save as the originals call it: tensors that lay on a GPU, state dicts with their metadata."""
+"""torch.save as the originals call it: tensors that lay on a GPU, state dicts with their metadata, torch 1's archive."""
 
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,13 +23,36 @@ def _tagged(location: str) -> Iterator[None]:
         registry.remove(entry)
 
 
-def save(value: Any, path: Path, location: str = "cuda:0", legacy: bool = False) -> Path:
-    """Write a torch file whose storages carry the tag `location`; `legacy` is the container before torch 1.6."""
+def save(value: Any, path: Path, location: str = "cuda:0", container: str = "1.12") -> Path:
+    """Write a torch file whose storages carry the tag `location`.
+
+    Args:
+        value: What to save.
+        path: Its folder is made.
+        location: Where the tensors were.
+        container: `1.12`, the zip with `data.pkl`, storages and `version` only; `now`, as the installed torch writes it;
+            `legacy`, the one before torch 1.6.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _tagged(location):
-        torch.save(value, path, _use_new_zipfile_serialization=not legacy)
+        torch.save(value, path, _use_new_zipfile_serialization=container != "legacy")
+    if container == "1.12":
+        _without_newer_members(path)
     return path
+
+
+def _without_newer_members(path: Path) -> None:
+    """Rewrite a torch zip as torch 1.12's: fewer members, stored, each padded to 64 bytes by an extra field `FB`."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with path.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            if name.split("/", 1)[1].startswith(("data.pkl", "data/", "version")):
+                info = zipfile.ZipInfo(name)
+                gap = -(file.tell() + 30 + len(name) + 4) % 64
+                info.extra = b"FB" + gap.to_bytes(2, "little") + b"Z" * gap
+                archive.writestr(info, data)
 
 
 def state_dict(entries: Mapping[str, Any]) -> "OrderedDict[str, torch.Tensor]":
