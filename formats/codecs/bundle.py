@@ -262,7 +262,7 @@ def _maps(manifest: Fields, files: BundleFiles) -> tuple[UVMaps | None, Any]:
         if file not in loaded:
             loaded[file] = safetensors_file.parse(files.read(file), where)
         if name not in loaded[file]:
-            raise FormatError(f"{where}: no array '{name}'; found {', '.join(loaded[file]) or 'none'}")
+            raise FormatError(f"{where}: no array '{name}'; found {', '.join(sorted(loaded[file])) or 'none'}")
         return loaded[file][name]
 
     vertex_rgb = None

@@ -60,7 +60,7 @@ class Arrays:
         """Return the arrays of those names; `FormatError` naming the first that is absent."""
         for name in names:
             if name not in self._values:
-                raise FormatError(f"{self.where}: no array '{name}'; found {', '.join(self._values) or 'none'}")
+                raise FormatError(f"{self.where}: no array '{name}'; found {', '.join(sorted(self._values)) or 'none'}")
         return {name: self._values[name] for name in names}
 
     def some(self, names: tuple[str, ...], prefix: str) -> dict[str, np.ndarray]:

@@ -35,6 +35,8 @@ def parse(data: bytes, where: str) -> dict[str, np.ndarray]:
         raise FormatError(f"{where}: not a whole safetensors file ({error}); copy or write it again") from error
     arrays = {}
     for name, entry in entries:
+        if not name.isprintable():  # it would break the lines of whoever mentions it
+            raise FormatError(f"{where}: the name {name[:40]!r} of an array holds control characters; write the file again")
         dtype = _DTYPES.get(entry["dtype"])
         if dtype is None:
             raise FormatError(f"{where}: '{name}' has type {entry['dtype']}; expected one of {', '.join(_DTYPES)}")

@@ -281,6 +281,14 @@ def test_hostile_zips_are_refused(folder, tmp_path, kind, text):
         bundle.read(tmp_path / "hostile.zip")
 
 
+def test_names_of_arrays_cannot_break_a_message(folder):
+    file = folder / "layer0.safetensors"
+    file.write_bytes(file.read_bytes().replace(b'"binding.face_index"', b'"binding.face_\\ndex"'))
+    with pytest.raises(FormatError, match=r"layer0.safetensors: the name 'binding.face_\\ndex'") as caught:
+        bundle.read(folder)
+    assert "\n" not in str(caught.value)
+
+
 def test_nothing_there_and_not_a_bundle(tmp_path):
     with pytest.raises(MissingAsset):
         bundle.read(tmp_path / "absent.avatar")
