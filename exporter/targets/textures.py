@@ -1,5 +1,6 @@
 """UV attribute maps as pictures: one 16-bit PNG per map, an albedo, a mask, and textures.json, which says what they mean."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Float32, Float64, UInt16
 from PIL import Image
 
 from exporter.capabilities import Capabilities
-from formats.avatar import Avatar
+from formats.avatar import Avatar, FaceBinding, SplatLayer
 from formats.codecs import deep_png
 from formats.codecs.json_file import Fields, check_version, read_json, write_json
 from formats.errors import FormatError, MissingAsset, UnsupportedFeature
@@ -33,6 +34,12 @@ ACTIVATIONS = {
                        "SH of degree 0; the colour is display sRGB"),
 }
 """Map name to what turns a looked-up value into the attribute, channel names, and meaning. Other maps hold plain numbers."""
+SIZE_UNITS = {
+    "local_position_uv": "offset in the triangle's frame (first edge, normal, their cross product), times its size, the mean of "
+                         "its first edge and its height",
+    "local_scaling_uv": "standard deviations, times the triangle's size",
+}
+"""What two of them mean instead where Gaussians ride with `offset_scale` `edge_height`, as OSGAP's do."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
             if maps.color_spaces[name] == "srgb":
                 entries[name] = _write_picture(name, image, folder, options)
             else:
-                entries[name] = _write_data(name, image, *bounds(maps, name), folder)
+                meanings = SIZE_UNITS if _in_size_units(avatar) else {}
+                entries[name] = _write_data(name, image, *bounds(maps, name), folder, meanings)
         if maps.mask is not None:
             Image.fromarray(maps.mask.astype(np.uint8) * 255).save(folder / MASK, format="PNG")
         write_json({
@@ -113,9 +121,15 @@ def _write_picture(name: str, image: np.ndarray, folder: Path, options: Options)
             "channels": list("rgba"[:image.shape[2]]), "size": [image.shape[1], image.shape[0]]}
 
 
-def _write_data(name: str, image: Float32[np.ndarray, "H W C"], low: np.ndarray, high: np.ndarray,
-                folder: Path) -> dict[str, Any]:
+def _in_size_units(avatar: Avatar) -> bool:
+    bindings = [layer.binding for layer in avatar.layers if isinstance(layer, SplatLayer)]
+    return any(isinstance(binding, FaceBinding) and binding.offset_scale == "edge_height" for binding in bindings)
+
+
+def _write_data(name: str, image: Float32[np.ndarray, "H W C"], low: np.ndarray, high: np.ndarray, folder: Path,
+                meanings: Mapping[str, str]) -> dict[str, Any]:
     activation, channels, meaning = ACTIVATIONS.get(name, ("none", (), ""))
+    meaning = meanings.get(name, meaning)
     if len(channels) != image.shape[2]:  # not the map that is known by this name
         activation, channels, meaning = "none", tuple(f"c{i}" for i in range(image.shape[2])), ""
     q = np.round(np.clip((image.astype(np.float64) - low) / (high - low), 0, 1) * STEPS).astype(np.uint16)

@@ -11,6 +11,7 @@ import pytest
 from exporter.export import export
 from exporter.targets import textures
 from formats.avatar import FaceBinding, SplatLayer
+from formats.codecs.json_file import read_json
 from formats.conventions import SH_C0
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.importers import osgap, osgap_maps
@@ -110,6 +111,8 @@ def test_the_maps_export_as_textures(maps: Original, tmp_path: Path) -> None:
     assert avatar.maps is not None and avatar.maps.mask is not None
     export(avatar, "textures", tmp_path / "maps")
     back = textures.read(tmp_path / "maps")
+    said = read_json(tmp_path / "maps" / "textures.json")["maps"]
+    assert "times its size" in said["local_position_uv"]["meaning"] and "triangle's size" in said["local_scaling_uv"]["meaning"]
     assert back.mask is not None
     np.testing.assert_array_equal(back.mask, avatar.maps.mask)
     for name, image in avatar.maps.images.items():
