@@ -5,7 +5,7 @@ The file has VHAP's names: `shape` [300], `static_offset` [1, V, 3] and `dynamic
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -59,18 +59,21 @@ def notices(edition: str) -> tuple[str, ...]:
     return () if edition == "standin" else (FLAME_NOTICE.format(edition=edition),)
 
 
-def find_param(path: Path, sides: Mapping[str, Path], folders: list[Path]) -> Path:
-    """Return the `flame_param.npz`: the side input of that name, else the first there is in `folders`.
+def find_param(path: Path, sides: Mapping[str, Path], folders: Iterable[Path] = ()) -> Path:
+    """Return the `flame_param.npz`: the side input of that name, else the first there is beside `path` or in `folders`.
+
+    A fork of Gaussian Head Avatar, whose head lies beside others, calls it `<name of the PLY>_flame_param.npz`.
 
     Args:
-        path: What is imported, for messages.
+        path: The file that is imported.
         sides: The user's.
-        folders: Where the original puts it.
+        folders: Where else to look.
 
     Raises:
         MissingAsset: There is none.
     """
-    beside = [folder / FLAME_PARAM for folder in folders]
+    names = (FLAME_PARAM, f"{path.stem}_{FLAME_PARAM}")
+    beside = [*(path.with_name(name) for name in names), *(folder / FLAME_PARAM for folder in folders)]
     found = side_files.find(path, sides, "flame_param", beside)
     if found is None:
         raise side_files.missing(path, "flame_param", f"{FLAME_PARAM} (the person's shape and the tracked clip)", beside)

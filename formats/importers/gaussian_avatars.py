@@ -56,7 +56,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     side_files.check_names(path, sides, SIDES)
     ply = find_ply(path, SYSTEM)
     bare = flame_rig.bare_head(head, edition, SYSTEM, ply)
-    person, clip = flame_rig.put_person(bare, flame_rig.find_param(ply, sides, [ply.parent]), fps)
+    person, clip = flame_rig.put_person(bare, flame_rig.find_param(ply, sides), fps)
     fields = inria_ply.read_fields(ply)
     layer = SplatLayer(inria_ply.cloud_of(fields, str(ply)), binding_of(fields, len(person.faces), str(ply)))
     return Avatar(person, (layer,), sequence=clip, meta=Meta(

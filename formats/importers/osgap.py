@@ -34,15 +34,21 @@ LICENSE = ("OSGAP's code is under GPL 3.0 with parts of GaussianAvatars (CC BY-N
            "under their non-commercial terms; check them and the consent of the person shown before you publish.")
 SYSTEM = "OSGAP"
 SIDES = {"flame_param": "flame_param.npz, the person and the clip", "image": "a portrait, for the encoder"}
+SIZE = 256
+"""Texels across of the encoder's maps."""
 ENCODER_PREFIX = "Encoder."
 ENCODER_KEYS = ("Encoder.F_encoder.patchembed.proj.weight", "Encoder.EHigh_encoder.net.0.weight",
                 "Encoder.Final_encoder.output_net.0.weight")
+LEVELS = 3
+"""How many folders up the parameters of maps are looked for."""
+CHECKPOINTS = (".pth", ".pt", ".ckpt")
 LEGACY = ("backbone.", "mlp1s.", "mlp2s.", "latent_z", "latent_f")
 """Keys of the older network that OSGAP's training script makes, which its fine-tuning does not load."""
 
 
 def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | None = None, *, as_original: bool = False,
-         edition: str = flame_rig.EDITION, fps: float = flame_rig.FPS, color_space: str = "auto") -> Avatar:
+         edition: str = flame_rig.EDITION, fps: float = flame_rig.FPS, color_space: str = "auto",
+         size: int = SIZE) -> Avatar:
     """Return the avatar of a PLY or of attribute maps.
 
     Args:
@@ -53,7 +59,8 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         edition: What the data were tracked with, where that was not FLAME 2023.
         fps: Frame rate of the clip, which no file says.
         color_space: `rgb` or `sh_dc` (`osgap_maps.COLOR_SPACES`); `auto` takes what the program that writes such files draws:
-            `rgb` for a PLY, `sh_dc` for maps.
+            `rgb` for a PLY and an encoder, `sh_dc` for maps.
+        size: Texels across of the maps that an encoder makes; other files have their own.
 
     Raises:
         MissingAsset: A file, `flame_param.npz` or the head is missing.
@@ -64,12 +71,14 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     del as_original
     path, sides = Path(path), sides or {}
     side_files.check_names(path, sides, SIDES)
-    if path.suffix == ".pth":
+    if path.suffix in CHECKPOINTS:
         encoder_of(torch_file.open(path).root, path)
         if "image" not in sides:
             raise MissingAsset(f"{path}: an encoder, which makes an avatar of a portrait; pass --side image=PORTRAIT")
         raise UnsupportedFeature(f"{path}: an encoder, which runs in torch: pip install 'flameport[train]', then call "
                                  "trainers.osgap.import_with_image, as `flameport import osgap` does")
+    if size != SIZE:
+        raise UnsupportedFeature(f"{path}: holds Gaussians already, and size={size} is for an encoder's maps; leave it out")
     if "image" in sides:
         raise UnsupportedFeature(f"{path}: holds Gaussians already and takes no --side image; a portrait is for an encoder, "
                                  "model_<iteration>.pth")
@@ -135,7 +144,7 @@ def _read_ply(path: Path, head: HeadModel | None, sides: Mapping[str, Path], edi
     space = _color_space(color_space, "rgb", path)
     ply = gaussian_avatars.find_ply(path, SYSTEM)
     bare = flame_rig.bare_head(head, edition, SYSTEM, ply)
-    person, clip = flame_rig.put_person(bare, flame_rig.find_param(ply, sides, [ply.parent]), fps)
+    person, clip = flame_rig.put_person(bare, flame_rig.find_param(ply, sides), fps)
     fields = inria_ply.read_fields(ply)
     stored = inria_ply.cloud_of(fields, str(ply))
     if stored.sh_degree:
@@ -148,10 +157,10 @@ def _read_ply(path: Path, head: HeadModel | None, sides: Mapping[str, Path], edi
 
 
 def beside(path: Path) -> list[Path]:
-    """Return where `flame_param.npz` of maps or an encoder may lie: beside them, or in the run's PLY folders, newest first."""
+    """Return where `flame_param.npz` of maps or an encoder may lie: the run's PLY folders, newest first, and folders above."""
     folders = {int(match[1]): folder for folder in (path.parent / "point_cloud").glob("iteration_*")
                if (match := re.fullmatch(r"iteration_(\d{1,12})", folder.name))}
-    return [path.parent, *(folders[n] for n in sorted(folders, reverse=True))]
+    return [*(folders[n] for n in sorted(folders, reverse=True)), *side_files.ancestors(path, LEVELS)[1:]]
 
 
 def _color_space(name: str, usual: str, path: Path) -> str:

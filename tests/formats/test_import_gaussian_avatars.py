@@ -118,6 +118,8 @@ def test_the_parameters_may_lie_elsewhere(copied: Original, tmp_path: Path) -> N
     with pytest.raises(MissingAsset, match=r"flame_param.npz.*looked for .*iteration_600000.*--side flame_param=PATH"):
         gaussian_avatars.read(copied.path, copied.head)
     assert_posed(gaussian_avatars.read(copied.path, copied.head, {"flame_param": moved}), copied)
+    moved.rename(copied.path.with_name("point_cloud_flame_param.npz"))  # as a fork of Gaussian Head Avatar names it
+    assert_posed(gaussian_avatars.read(copied.path, copied.head), copied)
 
 
 def test_offsets_that_move_are_left_out_and_said(copied: Original, caplog: pytest.LogCaptureFixture) -> None:

@@ -150,6 +150,7 @@ def test_other_inputs_are_refused(ply: Original, maps: Original, tmp_path: Path)
     refused(ply, UnsupportedFeature, "unknown color_space", color_space="")
     refused(maps, UnsupportedFeature, "no side input 'picture'", sides={"picture": tmp_path})
     refused(maps, UnsupportedFeature, "takes no --side image", sides={"image": tmp_path})
+    refused(maps, UnsupportedFeature, "size=300 is for an encoder", size=300)
     assert maps.head is not None
     bare = dataclasses.replace(maps.head, uvs=None, uv_faces=None)
     refused(maps, MissingAsset, "no texture coordinates.*--template", head=bare)
@@ -179,10 +180,12 @@ def test_damaged_maps_are_refused(maps: Original, tmp_path: Path) -> None:
 
 def test_parameters_are_found_beside_the_run(maps: Original, tmp_path: Path) -> None:
     made = copy_of(maps, tmp_path)
+    expected = layer_of(maps).cloud.means
     moved = tmp_path / "run" / made.path.name
     made.path.rename(moved)
-    layer = layer_of(dataclasses.replace(made, path=moved))
-    np.testing.assert_array_equal(layer.cloud.means, layer_of(maps).cloud.means)
+    np.testing.assert_array_equal(layer_of(dataclasses.replace(made, path=moved)).cloud.means, expected)
+    made.path.with_name("flame_param.npz").rename(tmp_path / "flame_param.npz")
+    np.testing.assert_array_equal(layer_of(dataclasses.replace(made, path=moved)).cloud.means, expected)
 
 
 def test_a_ply_with_more_harmonics_is_gaussian_avatars(ply: Original, tmp_path: Path) -> None:

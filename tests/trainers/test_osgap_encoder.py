@@ -275,6 +275,8 @@ def test_what_is_missing_is_said_before_it_runs(checkpoint: Path, made: Original
             import_with_image(checkpoint, head, sides)
     with pytest.raises(UnsupportedFeature, match="no side input 'portrait'"):
         import_with_image(checkpoint, made.head, {"portrait": picture})
+    with pytest.raises(UnsupportedFeature, match="takes no --side image"):
+        import_with_image(made.path, made.head, {"image": picture})
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ from formats.importers import flame_rig, osgap, side_files
 
 def import_with_image(path: Path, head: HeadModel | None, sides: Mapping[str, Path] | None = None, *,
                       as_original: bool = False, edition: str = flame_rig.EDITION, fps: float = flame_rig.FPS,
-                      color_space: str = "rgb", size: int = 256) -> Avatar:
-    """Return the avatar that a fine-tuned encoder makes of a portrait.
+                      color_space: str = "auto", size: int = osgap.SIZE) -> Avatar:
+    """Return the avatar that a fine-tuned encoder makes of a portrait; for other files what `formats.importers.osgap` does.
 
     Args:
         path: `model_<iteration>.pth` of OSGAP's fine-tuning.
@@ -25,7 +25,7 @@ def import_with_image(path: Path, head: HeadModel | None, sides: Mapping[str, Pa
         as_original: Changes nothing.
         edition: What the person was tracked with.
         fps: Frame rate of the clip.
-        color_space: `rgb`, as OSGAP draws colours, or `sh_dc`.
+        color_space: `rgb`, as OSGAP draws colours and `auto` takes them, or `sh_dc`.
         size: Texels across: one Gaussian for each that is covered. 256 is the network's own.
 
     Raises:
@@ -34,9 +34,10 @@ def import_with_image(path: Path, head: HeadModel | None, sides: Mapping[str, Pa
         CheckpointMismatch: Checkpoint, head and `flame_param` do not belong together.
         UnsupportedFeature: A checkpoint of the older network, or an unknown option.
     """
-    del as_original
-    path = Path(path)
-    sides = sides or {}
+    path, sides = Path(path), sides or {}
+    if path.suffix not in osgap.CHECKPOINTS:
+        return osgap.read(path, head, sides, as_original=as_original, edition=edition, fps=fps, color_space=color_space,
+                          size=size)
     side_files.check_names(path, sides, osgap.SIDES)
     portrait = side_files.find(path, sides, "image", ())
     if portrait is None:
