@@ -22,12 +22,10 @@ Places = tuple[np.ndarray, np.ndarray]
 """Triangle [N] and weights [N, 3]."""
 PROBES = 24
 """Gaussians by which the picture's frame is found."""
-COMPARED = 600
-"""Gaussians on which the readings differ most."""
 FOUND = 1e-3
 """Metres: a frame that leaves the probes further off is not the picture's. The network went on by one step after it."""
-TELLING = 2e-7
-"""Metres by which the readings must differ."""
+TELLING = 1e-6
+"""Metres by which the readings must differ somewhere."""
 
 
 def fits_better(stored: FlashCheckpoint, first: Places, second: Places,
@@ -55,20 +53,17 @@ def fits_better(stored: FlashCheckpoint, first: Places, second: Places,
                      1000 * off[best])
             return False
         one, other = (avatar(face, weights, stored) for face, weights in (first, second))
-        mesh = [np.einsum("nj,njc->nc", weights, one.head.v_template[one.head.faces[face]].astype(np.float64))
-                for face, weights in (first, second)]
-        differ = np.linalg.norm(mesh[0] - mesh[1], axis=1)
-        rows = np.argsort(-differ)[:COMPARED]
-        rows = rows[differ[rows] > TELLING]
-        if not len(rows):
-            return False
-        errors = [np.linalg.norm(_means(a, best)[rows] - stored.xyz[rows], axis=1) for a in (one, other)]
+        there = _means(one, best)
+        step, left = _means(other, best) - there, stored.xyz - there
     except MissingAsset:
         return False  # without onnxruntime nothing is posed here
-    better = float(np.mean(errors[1] < errors[0])) > 0.5
-    LOG.info("frame %d of the clip is the checkpoint's last picture (%.3g mm); texels %s the guard on areas", best,
-             1000 * off[best], "with" if better else "without")
-    return better
+    if np.abs(step).max() < TELLING:
+        return False
+    # How far from the first reading towards the second the stored positions lie, as least squares have it: 0 or 1.
+    share = float(np.sum(left * step) / np.sum(step * step))
+    LOG.info("frame %d of the clip is the checkpoint's last picture (%.3g mm off); texels %s the guard on areas (%.3g)", best,
+             1000 * off[best], "with" if share > 0.5 else "without", share)
+    return share > 0.5
 
 
 def _rows(stored: FlashCheckpoint, rows: np.ndarray) -> FlashCheckpoint:

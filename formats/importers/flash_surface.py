@@ -17,6 +17,8 @@ from formats.texels import owned_texels
 SIZE = 128
 """Texels along an edge."""
 VERTICES, FACES, EXPRESSIONS = 5023, 9976, 100
+GRID = 1 << 24
+"""Weights are multiples of 1 / GRID: float32 holds those up to 1 exactly."""
 GUARD = 1e-8
 """PyTorch3D's, see `places`. It moves Gaussians by micrometres, and by 0.05 mm on the smallest triangles."""
 SHORT = 9e-4
@@ -84,9 +86,21 @@ def places(head: HeadModel, boundary: np.ndarray | None, guard: float = 0.0
     if boundary is not None:
         outside = ~np.isin(head.faces[face], boundary).any(axis=1)
         face, weights = face[outside], weights[outside]
-    if guard:
-        corner = 2 * head.uvs[head.uv_faces[face]].astype(np.float64)
-        side, other = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
-        area = other[:, 0] * side[:, 1] - other[:, 1] * side[:, 0]
-        weights = weights * np.clip(area / (area + guard), 1 - SHORT, 1 + SHORT)[:, None]
+    if not guard:
+        return face.astype(np.int32), _summing_to_one(weights)
+    corner = 2 * head.uvs[head.uv_faces[face]].astype(np.float64)
+    side, other = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
+    area = other[:, 0] * side[:, 1] - other[:, 1] * side[:, 0]
+    weights = weights * np.clip(area / (area + guard), 1 - SHORT, 1 + SHORT)[:, None]
     return face.astype(np.int32), weights
+
+
+def _summing_to_one(weights: np.ndarray) -> Float64[np.ndarray, "N 3"]:
+    """Return weights that sum to 1 exactly, also in float32: a place off its triangle's plane by 1e-8 m has another `corner`
+    frame where it is nearly in line with two corners.
+    """
+    whole = np.round(weights * GRID)
+    largest = np.argmax(whole, axis=1)
+    rows = np.arange(len(whole))
+    whole[rows, largest] += GRID - whole.sum(axis=1)
+    return whole / GRID

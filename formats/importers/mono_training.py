@@ -100,7 +100,7 @@ def clips(path: Path, sides: Mapping[str, Path], config: Config, subsample: int)
     beside = list(_json_places(path, config))
     if "flame_params" in sides:
         given = [Path(part.strip()) for part in str(sides["flame_params"]).split(",")]
-        files = [part / config.json_name if part.is_dir() else part for part in given]
+        files = [file for part in given for file in _json_in(part, config)]
     else:
         files = next((group for group in beside if all(file.is_file() for file in group)), [])
     if not files:
@@ -116,6 +116,12 @@ def clips(path: Path, sides: Mapping[str, Path], config: Config, subsample: int)
             raise FormatError(f"{file}: of {len(clip)} frames none is left by subsample = {step}")
         parts.append(clip.take(kept))
     return [file.parent.name for file in files], parts
+
+
+def _json_in(given: Path, config: Config) -> list[Path]:
+    if not given.is_dir() or (given / config.json_name).is_file():
+        return [given / config.json_name if given.is_dir() else given]
+    return [given / name / config.json_name for name in config.sub_dirs] or [given / config.json_name]
 
 
 def _json_places(path: Path, config: Config) -> Iterator[list[Path]]:
