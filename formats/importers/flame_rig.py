@@ -127,10 +127,10 @@ def _warn_of_motion(path: Path) -> None:
     if "dynamic_offset" not in names:
         return
     offset = npz_file.read(path, [name for name in names if name != "dynamic_offset"])["dynamic_offset"]
-    if offset.dtype.kind not in "fiu" or not offset.size or not offset.any():
+    if offset.dtype.kind not in "fiu" or offset.ndim != 3 or offset.shape[-1] != 3:
+        raise FormatError(f"{path}: 'dynamic_offset': expected [T, V, 3] numbers, got {offset.dtype} {list(offset.shape)}")
+    if not offset.any():
         return
-    if offset.shape[-1] != 3:
-        raise FormatError(f"{path}: 'dynamic_offset': expected [T, V, 3] numbers, got {list(offset.shape)}")
     if not np.isfinite(offset).all():
         raise FormatError(f"{path}: 'dynamic_offset': not finite; the file is damaged")
     most = float(np.abs(offset).max())

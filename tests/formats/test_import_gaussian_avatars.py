@@ -208,6 +208,8 @@ def test_damaged_parameters_are_refused(copied: Original) -> None:
             ({"static_offset": broken}, FormatError, "flame_param.npz.static_offset"),
             ({"static_offset": np.zeros((1, 5000, 3), np.float32)}, CheckpointMismatch, "'static_offset' has 5000 rows"),
             ({"expr": None}, FormatError, "'expr' missing"),
+            ({"dynamic_offset": np.float32(1)}, FormatError, r"'dynamic_offset': expected \[T, V, 3\]"),
+            ({"dynamic_offset": np.full((1, 5143, 3), np.nan, np.float32)}, FormatError, "'dynamic_offset': not finite"),
             ({"jaw_pose": np.zeros((2, 3), np.float32)}, FormatError, "'jaw_pose' has 2 frames, 'expr' 3"),
             ({"rotation": np.full((3, 3), np.nan, np.float32)}, FormatError, "flame_param.npz.*rotation")):
         change(param, **arrays)
