@@ -116,6 +116,17 @@ def test_the_clip_is_the_tracked_frames(original: Original, avatar: Avatar, alon
     assert "non-commercial" in avatar.meta.license_notices[0] and "approximation" in avatar.meta.license_notices[1]
 
 
+def test_turns_of_more_than_half_a_circle_reach_the_network_as_they_are_stored(alone: Path, tmp_path: Path) -> None:
+    pose = np.array([0.0, 4.0, 0.3, 0.1, 0.2, 0.3])
+    (tmp_path / "params" / "7").mkdir(parents=True)
+    np.savez(tmp_path / "params" / "7" / "params.npz", exp_coeff=np.zeros((1, 64)), pose=pose[None], scale=np.full(1, 0.2))
+    avatar = read(alone)  # finds params beside it
+    assert avatar.sequence is not None
+    np.testing.assert_allclose(avatar.sequence.drivers["absolute_pose"], pose[None], atol=1e-6)
+    cloud, local = posed_layer(avatar, avatar.sequence, 0).cloud, avatar.layers[0].cloud  # type: ignore[union-attr]
+    np.testing.assert_allclose(cloud.means, local.means @ axis_angle_to_matrix(pose[:3]).T + pose[3:], atol=METERS)
+
+
 def test_the_decoder_is_the_originals(original: Original, avatar: Avatar) -> None:
     assert (avatar.decoder, avatar.decoder_scale) == ("supres", 4)
     image = networks.evaluate(avatar.networks["supres"], {"features": original.extras["feature_image"].astype(np.float32)})
