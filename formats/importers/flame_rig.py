@@ -45,7 +45,7 @@ def bare_head(head: HeadModel | None, edition: str, system: str, where: Path) ->
     if head.edition != edition:
         raise CheckpointMismatch(
             f"{where}: {system} rides FLAME 2023 ('{EDITION}') unless its data were tracked with another; expected "
-            f"'{edition}', the head is '{head.edition}'. {HOW}; or, if the data were tracked with the head's, say so with "
+            f"'{edition}', the head is '{head.edition}'; {HOW}; or, if the data were tracked with the head's, say so with "
             f"--set edition={head.edition}")
     with naming(where):
         if head.shapedirs is None:
