@@ -224,7 +224,7 @@ def read_document(source: str | os.PathLike[str] | bytes, where: str | None = No
     if length > len(data):
         raise FormatError(f"{where}: says {length} bytes, the file has {len(data)}; copy or write it again")
     chunks = _chunks(data, length, where)
-    if chunks[0][0] != JSON_CHUNK:
+    if not chunks or chunks[0][0] != JSON_CHUNK:
         raise FormatError(f"{where}: the first chunk must be JSON")
     if len(chunks[0][1]) > JSON_LIMIT:
         raise FormatError(f"{where}: {len(chunks[0][1])} bytes of JSON, more than the {JSON_LIMIT} we read")

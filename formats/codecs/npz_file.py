@@ -91,23 +91,25 @@ def members(archive: zipfile.ZipFile, where: str, limit: int = SIZE_LIMIT) -> di
     held = os.path.getsize(archive.filename) if archive.filename is not None else limit
     for info in archive.infolist():
         name = info.filename
+        if not name:
+            raise FormatError(f"{where}: a zip entry without a name; refused")
         if name.startswith(("/", "\\")) or "\\" in name or ":" in name or ".." in name.split("/"):
-            raise FormatError(f"{where}: the zip entry '{name}' points outside the archive; refused")
+            raise FormatError(f"{where}: the zip entry {ascii(name[:120])} points outside the archive; refused")
         if info.is_dir():
             continue
         if name in entries:
-            raise FormatError(f"{where}: the zip entry '{name}' comes twice; refused")
+            raise FormatError(f"{where}: the zip entry {ascii(name[:120])} comes twice; refused")
         if info.flag_bits & 1:
-            raise FormatError(f"{where}: the zip entry '{name}' is encrypted; unpack it first")
+            raise FormatError(f"{where}: the zip entry {ascii(name[:120])} is encrypted; unpack it first")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise FormatError(f"{where}: the zip entry '{name}' is packed by a method other than store and deflate")
+            raise FormatError(f"{where}: the zip entry {ascii(name[:120])} is packed by a method other than store and deflate")
         total += info.file_size
         if total > limit or info.file_size > max(info.compress_size, 1) * _DEFLATE_RATIO:
-            raise FormatError(f"{where}: the zip entry '{name}' claims {info.file_size} bytes, which is more than we "
+            raise FormatError(f"{where}: the zip entry {ascii(name[:120])} claims {info.file_size} bytes, which is more than we "
                               "read or more than it can hold")
         packed += info.compress_size
         if packed > held:
-            raise FormatError(f"{where}: the zip entry '{name}' shares its bytes with others; refused")
+            raise FormatError(f"{where}: the zip entry {ascii(name[:120])} shares its bytes with others; refused")
         entries[name] = info
     return entries
 
@@ -118,10 +120,10 @@ def take(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
         with archive.open(info) as file:
             data = file.read(info.file_size)
             if len(data) != info.file_size or file.read(1):
-                raise FormatError(f"{where}: the zip entry '{info.filename}' has other than its {info.file_size} bytes")
+                raise FormatError(f"{where}: the zip entry {ascii(info.filename[:120])} has other than its {info.file_size} bytes")
             return data
     except (*DAMAGED, OSError) as error:
-        raise FormatError(f"{where}: the zip entry '{info.filename}' is damaged ({error}); copy it again") from error
+        raise FormatError(f"{where}: the zip entry {ascii(info.filename[:120])} is damaged ({error}); copy it again") from error
 
 
 def parse_array(data: bytes, where: str) -> np.ndarray:

@@ -116,7 +116,7 @@ class _Type(Record):
         if text is None or len(args) > 3 or not all(type(a) in (int, bool) for a in args[1:]):
             raise reader.refuse("numpy.dtype is called with something else than a type's name")
         if not PLAIN_TYPE.fullmatch(text) and not OBJECT_TYPE.fullmatch(text):
-            raise reader.refuse(f"numpy.dtype '{text[:40]}' is none that a head has; expected numbers or texts")
+            raise reader.refuse(f"numpy.dtype {ascii(text[:40])} is none that a head has; expected numbers or texts")
         self.is_object = bool(OBJECT_TYPE.fullmatch(text))
         self.dtype = None if self.is_object else np.dtype(text)
         self._built = False

@@ -114,7 +114,7 @@ def arrays(tree: Any, where: str) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for key, value in tree.items():
         if not isinstance(value, TorchTensor | np.ndarray) or not isinstance(key, str):
-            raise FormatError(f"{where}: '{key}' is {_kind(value)}, expected a tensor by a name")
+            raise FormatError(f"{where}: {ascii(str(key)[:120])} is {_kind(value)}, expected a tensor by a name")
         with naming(where):
             found[key] = value.load() if isinstance(value, TorchTensor) else value
     return found

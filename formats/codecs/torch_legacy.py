@@ -54,7 +54,7 @@ def read(data: bytes | mmap.mmap, where: str, place: Callable[[int, int], Place]
         size = storage.nbytes
         count = int.from_bytes(data[at:at + 8], "little" if storages.order == "<" else "big")
         if at + 8 + size > len(data) or count != storage.count:
-            raise FormatError(f"{where}: byte {at}: storage '{storage.name[:40]}' of {storage.count} elements takes {size} "
+            raise FormatError(f"{where}: byte {at}: storage {ascii(storage.name[:40])} of {storage.count} elements takes {size} "
                               f"bytes, the file has {max(len(data) - at - 8, 0)} for {count}; cut short?")
         storage.at = place(at + 8, size)
         at += 8 + size

@@ -97,13 +97,13 @@ class Storages:
         name, kind = str(parts[2]), STORAGES[parts[1].name]
         storage = self.found.setdefault(name, Storage(kind, name, parts[4], self.order))
         if storage.kind != kind or storage.count != parts[4]:
-            raise FormatError(f"{self.where}: storage '{name[:40]}' is named with two different types or sizes")
+            raise FormatError(f"{self.where}: storage {ascii(name[:40])} is named with two different types or sizes")
         view = parts[5] if len(parts) == 6 else None
         if view is None:
             return storage
         if not (isinstance(view, tuple) and len(view) == 3 and all(type(n) is int and n >= 0 for n in view[1:])
                 and view[1] + view[2] <= storage.count):
-            raise FormatError(f"{self.where}: storage '{name[:40]}' has a view that reaches beyond it")
+            raise FormatError(f"{self.where}: storage {ascii(name[:40])} has a view that reaches beyond it")
         part = _Part(storage, view[1] * storage.item, view[2] * storage.item)
         return Storage(kind, name, view[2], self.order, part)
 

@@ -86,10 +86,10 @@ class Packed:
                 file.seek(start)
                 data = file.read(count)
         except (*npz_file.DAMAGED, OSError, zlib.error) as error:
-            raise FormatError(f"{self.path}: the zip entry '{self.info.filename}' is damaged ({error}); copy it again"
+            raise FormatError(f"{self.path}: the zip entry {ascii(self.info.filename[:120])} is damaged ({error}); copy it again"
                               ) from error
         if len(data) != count:
-            raise FormatError(f"{self.path}: the zip entry '{self.info.filename}' has other than its "
+            raise FormatError(f"{self.path}: the zip entry {ascii(self.info.filename[:120])} has other than its "
                               f"{self.info.file_size} bytes; copy it again")
         return data
 

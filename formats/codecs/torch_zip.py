@@ -49,7 +49,7 @@ def read(path: Path, data: mmap.mmap, where: str) -> Any:
         if f"{top}byteorder" in members and members[f"{top}byteorder"].file_size <= 8:
             order = npz_file.take(archive, members[f"{top}byteorder"], where)
         if order not in (b"little", b"big"):
-            raise FormatError(f"{where}: '{top}byteorder' says {order!r}, expected 'little' or 'big'")
+            raise FormatError(f"{where}: {ascii(f'{top[:80]}byteorder')} says {order!r}, expected 'little' or 'big'")
         storages = Storages(where, "<" if order == b"little" else ">")
         spot = _place(path, data, members[name], where)
         if isinstance(spot, Span):
@@ -59,13 +59,13 @@ def read(path: Path, data: mmap.mmap, where: str) -> Any:
             unpacked = npz_file.take(archive, members[name], where)
             root, used = safe_pickle.load_next(unpacked, where, 0, NAMES, storages.identify)
         if used != spot.nbytes:
-            raise FormatError(f"{where}: '{name}' goes on for {spot.nbytes - used} bytes after its pickle")
+            raise FormatError(f"{where}: {ascii(name[:120])} goes on for {spot.nbytes - used} bytes after its pickle")
         for storage in storages.found.values():
             info = members.get(f"{top}data/{storage.name}")
             if info is None:
-                raise FormatError(f"{where}: '{top}data/{storage.name[:40]}' is missing, which a tensor needs; cut short?")
+                raise FormatError(f"{where}: {ascii(f'{top[:80]}data/{storage.name[:40]}')} is missing, which a tensor needs; cut short?")
             if info.file_size < storage.nbytes:
-                raise FormatError(f"{where}: '{info.filename}' has {info.file_size} bytes, its tensors need {storage.nbytes}")
+                raise FormatError(f"{where}: {ascii(info.filename[:120])} has {info.file_size} bytes, its tensors need {storage.nbytes}")
             storage.at = _place(path, data, info, where)
         return root
 
@@ -76,8 +76,8 @@ def _place(path: Path, data: mmap.mmap, info: zipfile.ZipInfo, where: str) -> Pl
         return Packed(path, info)
     header = data[info.header_offset:info.header_offset + _LOCAL]
     if header[:4] != b"PK\x03\x04" or len(header) < _LOCAL:
-        raise FormatError(f"{where}: byte {info.header_offset}: the zip entry '{info.filename}' is not there; copy it again")
+        raise FormatError(f"{where}: byte {info.header_offset}: the zip entry {ascii(info.filename[:120])} is not there; copy it again")
     start = info.header_offset + _LOCAL + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     if info.file_size != info.compress_size or start + info.file_size > len(data):
-        raise FormatError(f"{where}: the zip entry '{info.filename}' reaches beyond the file; copy it again")
+        raise FormatError(f"{where}: the zip entry {ascii(info.filename[:120])} reaches beyond the file; copy it again")
     return Span(path, start, info.file_size)
