@@ -32,7 +32,8 @@ def missing(path: Path, name: str, what: str, beside: Iterable[Path]) -> Missing
     """Return the error that says which side input is needed, where it was looked for, and how to give it."""
     places = list(dict.fromkeys(str(place) for place in beside))
     shown = ", ".join(places[:3]) + (f" and {len(places) - 3} more places" if len(places) > 3 else "")
-    return MissingAsset(f"{path}: needs {what}; looked for {shown or 'nothing beside it'}; give it with --side {name}=PATH")
+    looked = f"looked for {shown}" if places else "nothing says where it lies"
+    return MissingAsset(f"{path}: needs {what}; {looked}; give it with --side {name}=PATH")
 
 
 def ancestors(path: Path, count: int) -> list[Path]:
