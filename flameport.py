@@ -664,7 +664,8 @@ def main(argv: Words[str] | None = None) -> int:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    log.setLevel(logging.INFO)
+    for ours in (log.name, "formats"):
+        logging.getLogger(ours).setLevel(logging.INFO)
     try:
         if words and words[0] in PLANNED:
             raise UnsupportedFeature(f"`flameport {words[0]}` is planned and not in version {__version__}; the README's "

@@ -285,8 +285,8 @@ class MeshLayer:
 class StrandLayer:
     """Hair: M polylines of P points, each rigid with the triangle its root rides.
 
-    Each segment is drawn as one Gaussian: mean at its middle, scales (length / 2, width, width) with the first axis
-    along it.
+    Each segment is drawn as one Gaussian: mean at its middle, scales (segment_scale length, width, width) with the first
+    axis along it.
     """
 
     points: Float32[np.ndarray, "M P 3"]
@@ -297,6 +297,8 @@ class StrandLayer:
     opacities: Float32[np.ndarray, "M P"]
     binding: FaceBinding
     name: str = "strands"
+    segment_scale: float = 0.5
+    """Standard deviation along a segment, in its lengths. 0.55 in Gaussian Head Avatar's fork."""
 
     def __post_init__(self) -> None:
         own, sizes = f"StrandLayer '{self.name}'", {}
@@ -304,6 +306,8 @@ class StrandLayer:
                 "widths": checks.array(own, "widths", self.widths, ("M", "P"), sizes),
                 "rgb": checks.array(own, "rgb", self.rgb, ("M", "P", 3), sizes),
                 "opacities": checks.array(own, "opacities", self.opacities, ("M", "P"), sizes)}
+        if not 0 < self.segment_scale < 1e3:
+            raise FormatError(f"{own}: segment_scale {self.segment_scale}; expected a positive share of a segment's length")
         if sizes["P"] < 2:
             raise FormatError(f"{own}: a strand needs two points, got {sizes['P']}")
         if len(self.binding) != sizes["M"]:

@@ -528,7 +528,7 @@ def deform_strands(layer: StrandLayer, avatar: Avatar, posed: PosedHead) -> Pose
     length = np.linalg.norm(step, axis=1)
     width = layer.widths[:, :-1].ravel().astype(np.float64)
     sh = rgb_to_sh(layer.rgb[:, :-1].reshape(-1, 1, 3).astype(np.float64))
-    cloud = GaussianCloud(start + step / 2, quats_along(step), np.stack([length / 2, width, width], axis=1),
+    cloud = GaussianCloud(start + step / 2, quats_along(step), np.stack([layer.segment_scale * length, width, width], axis=1),
                           layer.opacities[:, :-1].ravel(), sh)
     return PosedSplats(layer.name, cloud, np.eye(3))
 

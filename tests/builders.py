@@ -369,7 +369,7 @@ def _strands(head: HeadModel, n: int, degree: int) -> Layers:
     up = np.linspace(0, 1, points)[None, :, None] * np.array([0.1, 1.2, 0.2])
     path = up * rng.uniform(0.5, 1, (count, 1, 1)) + np.cumsum(rng.normal(0, 0.05, (count, points, 3)), axis=1)
     hair = StrandLayer(path - path[:, :1], np.full((count, points), 0.0004), rng.uniform(0.1, 0.4, (count, points, 3)),
-                       rng.uniform(0.5, 0.95, (count, points)), face_binding(head, count), "hair")
+                       rng.uniform(0.5, 0.95, (count, points)), face_binding(head, count), "hair", 0.55)
     return (_face_layer(head, n, degree), hair), {}
 
 

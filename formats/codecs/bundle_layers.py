@@ -88,7 +88,7 @@ def pack_layer(layer: Layer, index: int) -> Packed:
         _pack_shading(packed, layer, index)
     else:
         packed = Packed({"kind": "strands", "name": layer.name, "file": file, "count": layer.points.shape[0],
-                         "points": layer.points.shape[1]})
+                         "points": layer.points.shape[1], "segment_scale": layer.segment_scale})
         packed.keep(layer, _STRANDS)
         _pack_binding(packed, layer.binding)
     return packed
@@ -120,7 +120,8 @@ def unpack_layer(entry: Fields, files: BundleFiles) -> Layer:
     else:
         if not isinstance(binding, FaceBinding):
             raise FormatError(f"{entry.where}: strands ride a 'face' binding")
-        layer = StrandLayer(**arrays.need(_STRANDS), binding=binding, name=name)
+        layer = StrandLayer(**arrays.need(_STRANDS), binding=binding, name=name,
+                            segment_scale=entry.number("segment_scale", 0.5))
     entry.warn_unknown()
     return layer
 

@@ -143,8 +143,7 @@ def read_hair(state: Mapping[str, np.ndarray], where: str, place: Placement, ite
 def as_strands(hair: Hair, face: int, where: str) -> StrandLayer:
     """Return hair as polylines that ride the carrier, triangle `face`. What that loses is logged.
 
-    A strand's segment has one colour, the constant band clamped at 0, and is length / 2 long (standard deviation along it),
-    where the fork draws 0.55 length.
+    A strand's segment has one colour, the constant band clamped at 0.
     """
     count, segments = hair.opacities.shape
     rest = hair.sh[:, :, 1:]
@@ -157,7 +156,7 @@ def as_strands(hair: Hair, face: int, where: str) -> StrandLayer:
                           splat_scale="none")
     rgb = np.maximum(sh_to_rgb(hair.sh[:, :, 0].astype(np.float64)), 0)
     return StrandLayer(hair.line, np.repeat(hair.widths[:, None], segments + 1, axis=1), _closed(rgb), _closed(hair.opacities),
-                       binding, name="hair")
+                       binding, name="hair", segment_scale=LENGTH)
 
 
 def as_splats(hair: Hair) -> SplatLayer:

@@ -85,7 +85,7 @@ def standin_clip(head: HeadModel) -> Sequence:
     """Return the clip for a stand-in head: 250 frames at 25 fps, which follow each other round and round.
 
     Raises:
-        UnsupportedFeature: The head has no `arkit_map`.
+        MissingAsset: The head has neither an `arkit_map` nor landmarks.
     """
     t = np.arange(FRAMES) / FPS
     weights = {name: np.zeros(FRAMES) for name in ARKIT_52}

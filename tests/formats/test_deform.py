@@ -270,7 +270,8 @@ def test_linear_dynamics_are_tables_times_driver():
 def test_strand_segments_lie_along_their_strands():
     avatar = tiny_avatar("strands")
     cloud = d.deform(avatar, tiny_sequence(avatar.head, 2), 1).layers[1].cloud
-    along = Rotation.from_quat(cloud.quats[:, [1, 2, 3, 0]].astype(float)).apply([1, 0, 0]) * cloud.scales[:, :1]
+    half = cloud.scales[:, :1] / (2 * avatar.layers[1].segment_scale)
+    along = Rotation.from_quat(cloud.quats[:, [1, 2, 3, 0]].astype(float)).apply([1, 0, 0]) * half
     ends, starts = cloud.means + along, cloud.means - along
     points = avatar.layers[1].points.shape[1] - 1
     joined = np.arange(len(ends) - 1) % points != points - 1

@@ -242,8 +242,7 @@ def test_hair_alone_is_what_the_fork_draws_unmoved(tmp_path: Path, trained: bool
         # Segments are as long as float32 positions tell: about 1e-8 m of perhaps 1e-5 m.
         length = wanted.scales[t][:, :1] / 0.55
         assert (np.linalg.norm(axes(cloud) - axes(wanted.quats[t]), axis=1) * length[:, 0]).max() < 1e-7
-        along = [1.1, 1, 1] if avatar is strands else [1, 1, 1]  # length / 2 where the fork has 0.55 length
-        np.testing.assert_allclose(cloud.scales * along, wanted.scales[t], atol=1e-7)
+        np.testing.assert_allclose(cloud.scales, wanted.scales[t], atol=1e-7)
         np.testing.assert_allclose(cloud.opacities, wanted.opacities[t], atol=VALUES)
     if made.posed.sh is not None:
         np.testing.assert_allclose(posed_layer(splats, made.sequence, 0).cloud.sh, made.posed.sh[0], atol=VALUES)

@@ -8,7 +8,7 @@ import pytest
 from formats.avatar import Avatar, FaceBinding, SplatLayer, check_driver
 from formats.camera import Camera, look_at
 from formats.deform import PosedSplats, deform, rest_sequence, triangle_frames
-from formats.errors import UnsupportedFeature
+from formats.errors import MissingAsset, UnsupportedFeature
 from formats.gaussians import GaussianCloud
 from formats.render import RenderOptions, render, render_avatar, render_layers
 from formats.sequence import Sequence
@@ -123,8 +123,8 @@ def test_a_blink_lasts_as_long_as_blinks_do(avatar: Avatar) -> None:
 
 
 def test_clip_needs_a_head_that_knows_arkit() -> None:
-    with pytest.raises(UnsupportedFeature, match="no arkit_map"):
-        arkit_sequence(dataclasses.replace(standin_head(), arkit_map=None), {"jawOpen": np.ones(1)}, 25)
+    with pytest.raises(MissingAsset, match="no landmarks"):
+        arkit_sequence(dataclasses.replace(standin_head(), arkit_map=None, landmarks={}), {"jawOpen": np.ones(1)}, 25)
 
 
 def test_clip_is_made_for_the_head_it_is_given() -> None:
