@@ -55,8 +55,9 @@ def posed_arrays(avatar: Avatar, sequence: Sequence, frames: list[float],
 
 
 def _outputs(network: Network, avatar: Avatar, frame: Sequence) -> dict[str, np.ndarray]:
-    fed_by_tables = "coefficients" in network.outputs
-    return {} if fed_by_tables else evaluate(network, driver_values(network.inputs, avatar.head, frame))
+    # Coefficients are fed by tables; posed means and feature images are made on the way, and show in what is posed.
+    alone = "coefficients" not in network.outputs and not {"posed_means", "features"} & set(network.inputs)
+    return evaluate(network, driver_values(network.inputs, avatar.head, frame)) if alone else {}
 
 
 def write(avatar: Avatar, sequence: Sequence, frames: list[float], path: Path,

@@ -126,11 +126,14 @@ def _context(opened: _Checkpoint, head: HeadModel | None, sides: Mapping[str, Pa
     identity = checked(identity, n_exp, where)
     tracking = None
     if is_nersemble(model):
-        if "tracking" not in sides:
+        beside = [folder / name for folder in side_files.ancestors(path, 4)
+                  for name in ("flame2023_tracking.npz", "tracking/flame2023_tracking.npz")]
+        given = side_files.find(path, sides, "tracking", beside)
+        if given is None:
             raise MissingAsset(f"{where}: is of the NeRSemble benchmark and does not hold the person's identity: it is in "
                                "<participant>/sequences/<sequence>/tracking/flame2023_tracking.npz of the data set; give it "
                                "by --side tracking=")
-        tracking = fate_tracking.read(sides["tracking"])
+        tracking = fate_tracking.read(given)
     elif "tracking" in sides:
         raise UnsupportedFeature(f"{where}: holds the person's identity; --side tracking= is for NeRSemble's benchmark")
     plain = flame_head(model, scale=MONO_SCALE if opened.kind == "mono-gaussian-avatar" else 1.0, where=where, n_exp=n_exp,

@@ -238,7 +238,9 @@ def _gha(root: Any, path: Path) -> Finding | None:
     if {"points_raw", "origins_raw"} <= set(shapes):
         return Finding("gaussian-head-avatar", "gaussianhair", "the strand-hair fork's",
                        counts | {"strands": rows(shapes, "origins_raw")}, "FLAME 2020",
-                       note="rides its gaussianhead, which is what is imported; this file is found beside it", imports=False)
+                       (Need("flame_params", "the folder of tracked FLAME_params/<frame>/params.npz, for the clip",
+                             near(path, ["FLAME_params"], 4), required=False),),
+                       note="its own is an avatar of hair alone; with the head, import the gaussianhead beside it")
     if "tet_verts" in shapes and "geo_mlp.conv0.weight" in shapes:
         return Finding("gaussian-head-avatar", "meshhead", "stage 1: the guidance mesh", counts |
                        {"grid": rows(shapes, "tet_verts")}, imports=False,
