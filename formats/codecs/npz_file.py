@@ -120,7 +120,8 @@ def take(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
         with archive.open(info) as file:
             data = file.read(info.file_size)
             if len(data) != info.file_size or file.read(1):
-                raise FormatError(f"{where}: the zip entry {ascii(info.filename[:120])} has other than its {info.file_size} bytes")
+                raise FormatError(f"{where}: the zip entry {ascii(info.filename[:120])} has other than its {info.file_size} "
+                                  "bytes")
             return data
     except (*DAMAGED, OSError) as error:
         raise FormatError(f"{where}: the zip entry {ascii(info.filename[:120])} is damaged ({error}); copy it again") from error

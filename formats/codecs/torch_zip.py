@@ -61,11 +61,11 @@ def read(path: Path, data: mmap.mmap, where: str) -> Any:
         if used != spot.nbytes:
             raise FormatError(f"{where}: {ascii(name[:120])} goes on for {spot.nbytes - used} bytes after its pickle")
         for storage in storages.found.values():
-            info = members.get(f"{top}data/{storage.name}")
+            info, shown = members.get(f"{top}data/{storage.name}"), ascii(f"{top[:80]}data/{storage.name[:40]}")
             if info is None:
-                raise FormatError(f"{where}: {ascii(f'{top[:80]}data/{storage.name[:40]}')} is missing, which a tensor needs; cut short?")
+                raise FormatError(f"{where}: {shown} is missing, which a tensor needs; cut short?")
             if info.file_size < storage.nbytes:
-                raise FormatError(f"{where}: {ascii(info.filename[:120])} has {info.file_size} bytes, its tensors need {storage.nbytes}")
+                raise FormatError(f"{where}: {shown} has {info.file_size} bytes, its tensors need {storage.nbytes}")
             storage.at = _place(path, data, info, where)
         return root
 
@@ -74,10 +74,11 @@ def _place(path: Path, data: mmap.mmap, info: zipfile.ZipInfo, where: str) -> Pl
     """Return where a member's bytes lie."""
     if info.compress_type != zipfile.ZIP_STORED:
         return Packed(path, info)
+    shown = f"the zip entry {ascii(info.filename[:120])}"
     header = data[info.header_offset:info.header_offset + _LOCAL]
     if header[:4] != b"PK\x03\x04" or len(header) < _LOCAL:
-        raise FormatError(f"{where}: byte {info.header_offset}: the zip entry {ascii(info.filename[:120])} is not there; copy it again")
+        raise FormatError(f"{where}: byte {info.header_offset}: {shown} is not there; copy it again")
     start = info.header_offset + _LOCAL + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     if info.file_size != info.compress_size or start + info.file_size > len(data):
-        raise FormatError(f"{where}: the zip entry {ascii(info.filename[:120])} reaches beyond the file; copy it again")
+        raise FormatError(f"{where}: {shown} reaches beyond the file; copy it again")
     return Span(path, start, info.file_size)

@@ -1,0 +1,43 @@
+"""The readers against made-up files, shortly; `scripts/fuzz --seconds 3600` goes on longer."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from formats.errors import AvatarError
+from tests.fuzz.readers import READERS
+
+pytest.importorskip("torch")
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = int(os.environ.get("FLAMEPORT_FUZZ_SECONDS", "90"))
+REFUSED = {"any pickle", "flame landmarks npy", "fate", "flash-avatar", "mono-gaussian-avatar", "gaussian-head-avatar",
+           "baked-avatar", "splatting-avatar"}
+"""Readers whose seeds are made of the right parts and too small to be whole: real ones have megabytes."""
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_seeds_are_read(name, tmp_path):
+    path = READERS[name].write(tmp_path)
+    if name in REFUSED:
+        with pytest.raises(AvatarError):
+            READERS[name].read(path)
+    else:
+        READERS[name].read(path)
+
+
+@pytest.mark.fuzz
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None,
+                    reason="atheris is not installed: pip install 'flameport[fuzz]' (Linux, Python 3.11 to 3.13)")
+def test_made_up_files_end_in_clear_errors(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "tests.fuzz", "--seconds", str(SECONDS), "--keep", str(tmp_path), "--jobs", "2"],
+                          cwd=ROOT, capture_output=True, text=True, timeout=3 * SECONDS + 300, check=False)
+    results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert {result["reader"] for result in results} == set(READERS), done.stderr[-2000:]
+    assert not [result for result in results if result["code"]], done.stdout
+    assert done.returncode == 0
