@@ -13,11 +13,10 @@ from formats.errors import UnsupportedFeature
 DATASETS = {
     "imavatar": "formats.datasets.imavatar",
     "insta": "formats.datasets.insta",
+    "metrical-tracker": "formats.datasets.metrical_tracker",
+    "vhap": "formats.datasets.vhap",
 }
 """Name to module. The user names the layout; nothing is guessed from a path."""
-
-PLANNED = ("metrical-tracker", "vhap", "nersemble")
-"""Names that are reserved; they say so instead of pretending."""
 
 
 def read(name: str, root: Path, split: str = "train", edition: str | None = None) -> Frames:
@@ -35,9 +34,6 @@ def read(name: str, root: Path, split: str = "train", edition: str | None = None
         MissingAsset: The folder, or a file it names, is not there.
         FormatError: Something in it is wrong; the message names the file.
     """
-    if name in PLANNED:
-        raise UnsupportedFeature(f"data set layout '{name}' is planned and not available in this version; available are "
-                                 f"{', '.join(DATASETS)}")
     if name not in DATASETS:
         raise UnsupportedFeature(f"unknown data set layout '{name}'; available are {', '.join(DATASETS)}")
     return importlib.import_module(DATASETS[name]).read(Path(root), split, edition)

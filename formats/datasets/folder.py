@@ -1,15 +1,18 @@
 """What every layout's reader needs from a folder: its place, its edition, and names that do not lead out of it."""
 
+import dataclasses
 import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from formats.codecs.json_file import Fields, read_json
-from formats.errors import FormatError, MissingAsset, UnsupportedFeature
+from formats.errors import FormatError, MissingAsset, UnsupportedFeature, naming
 from formats.head_model import EDITIONS
+from formats.sequence import Sequence
 
 LOG = logging.getLogger(__name__)
 SPLITS = ("train", "test")
@@ -57,26 +60,73 @@ def check_split(split: str) -> None:
         raise UnsupportedFeature(f"unknown split '{split}'; this layout has {' and '.join(SPLITS)}")
 
 
-def edition_of(root: Path, edition: str | None) -> str:
+def edition_of(root: Path, edition: str | None, default: str = DEFAULT_EDITION, above: int = 1) -> str:
     """Return the FLAME edition the data in `root` was tracked with.
 
-    The user's word counts; else the tag in `root` or the folder above it; else what the layout's trackers use. Nothing is
+    The user's word counts; else the tag in `root` or a folder above it; else what the layout's trackers use. Nothing is
     guessed from the data.
+
+    Args:
+        root: The subject's folder.
+        edition: What the user said.
+        default: Edition of the layout's trackers.
+        above: How many folders above `root` may hold the tag: layouts differ in how deep a subject lies.
 
     Raises:
         FormatError: The name is none of `head_model.EDITIONS`, or the tag cannot be read.
     """
     where = "--edition"
     if edition is None:
-        for place in (root / TAG, root.parent / TAG):
+        for place in (folder / TAG for folder in (root, *list(root.parents)[:above])):
             if place.is_file():
                 where, edition = str(place), Fields(read_json(place), str(place)).text("edition")
                 break
         else:
-            return DEFAULT_EDITION
+            return default
     if edition not in EDITIONS:
         raise FormatError(f"{where}: unknown edition '{edition}'; expected one of {', '.join(EDITIONS)}")
     return edition
+
+
+def tail(count: int, split: str, held: int) -> range:
+    """Return the indices of a split that holds the last `held` of `count` frames out, at least one and never all.
+
+    Raises:
+        FormatError: There are fewer than two frames, so that nothing can be held out.
+    """
+    if count < 2:
+        raise FormatError(f"{count} frame cannot be split into train and test; a video has at least 2")
+    first = count - min(max(held, 1), count - 1)
+    return range(first) if split == "train" else range(first, count)
+
+
+def ranged(sequence: Sequence, trained: int) -> Sequence:
+    """Return a clip whose first `trained` frames are called `train` and the others, if any, `test`."""
+    ranges = {"train": (0, trained), "test": (trained, len(sequence))}
+    return dataclasses.replace(sequence, ranges={name: span for name, span in ranges.items() if span[0] < span[1]})
+
+
+def with_cameras(sequence: Sequence, cameras: dict[str, np.ndarray], where: str | Path) -> Sequence:
+    """Return the clip seen by `cameras`: `K`, `world_to_camera` and `size`, a row per frame; `where` they were read."""
+    with naming(where):
+        return dataclasses.replace(sequence, cameras=cameras)
+
+
+def inverse_camera(matrix: np.ndarray, where: str) -> np.ndarray:
+    """Return the inverse [4, 4] of a camera's place or view [4, 4].
+
+    Raises:
+        FormatError: The matrix is no rotation and position above the row 0 0 0 1; `where` names it.
+    """
+    if matrix.shape != (4, 4):
+        raise FormatError(f"{where}: expected 4 x 4 numbers, got shape {list(matrix.shape)}")
+    rotation = matrix[:3, :3]
+    # NaN, from numbers that overflow, must fail too.
+    if not (np.abs(rotation @ rotation.T - np.eye(3)).max() <= 1e-3 and np.linalg.det(rotation) > 0
+            and np.abs(matrix[3] - [0, 0, 0, 1]).max() <= 1e-6):
+        raise FormatError(f"{where}: expected a rotation and a position in metres above the row 0 0 0 1; the matrix mirrors, "
+                          "scales or shears")
+    return np.linalg.inv(matrix)
 
 
 def inside(base: Path, name: str, where: str) -> Path:

@@ -139,7 +139,7 @@ def _points(video: Path, sequence: Sequence, entries: list[Fields], stems: list[
     if (video / "iris.json").is_file():
         irises = _detected(video / "iris.json", stems, 2)
     if irises is not None:
-        found["irises"] = _left_first(irises, found.get("landmarks"))
+        found["irises"] = left_first(irises, found.get("landmarks"))
     return found
 
 
@@ -160,7 +160,7 @@ def _detected(path: Path, stems: list[Path], count: int) -> Float64[np.ndarray, 
     return points
 
 
-def _left_first(irises: np.ndarray, landmarks: np.ndarray | None) -> np.ndarray:
+def left_first(irises: np.ndarray, landmarks: np.ndarray | None) -> np.ndarray:
     """Return irises [T, 2, 2] as left, right: each goes to the lids it is nearer to, the two files differ in order."""
     if landmarks is None:
         return irises  # iris.json holds the subject's left eye first

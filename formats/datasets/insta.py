@@ -89,14 +89,5 @@ def _cameras(fields: Fields, entries: list[Fields]) -> dict[str, np.ndarray]:
 
 
 def _world_to_camera(entry: Fields) -> np.ndarray:
-    value = entry.numbers("transform_matrix")
-    if value.shape != (4, 4):
-        raise FormatError(f"{entry.where}: 'transform_matrix': expected 4 x 4 numbers, got shape {list(value.shape)}")
-    rotation = value[:3, :3]
-    # NaN, from numbers that overflow, must fail too.
-    if not (np.abs(rotation @ rotation.T - np.eye(3)).max() <= 1e-3 and np.linalg.det(rotation) > 0
-            and np.abs(value[3] - [0, 0, 0, 1]).max() <= 1e-6):
-        raise FormatError(f"{entry.where}: 'transform_matrix': expected a rotation and a position in metres above the row "
-                          "0 0 0 1; the matrix mirrors, scales or shears")
     # Named after NeRF's files, but the axes are OpenCV's already: no flip.
-    return np.linalg.inv(value)
+    return folder.inverse_camera(entry.numbers("transform_matrix"), f"{entry.where}: 'transform_matrix'")

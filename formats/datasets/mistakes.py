@@ -28,6 +28,10 @@ def _inverted(one: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return one.world, one.k, np.linalg.inv(one.world_to_camera)
 
 
+def _inverted_gl(one: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return one.world, one.k, CV_FROM_GL @ np.linalg.inv(one.world_to_camera) @ CV_FROM_GL
+
+
 def _nearer(factor: float) -> Change:
     def change(one: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         matrix = one.world_to_camera.copy()
@@ -56,6 +60,7 @@ MISTAKES: tuple[tuple[str, Change], ...] = (
     ("with the world's y and z axes turned: the data mixes OpenGL's and OpenCV's axes", _turned_world),
     ("with the camera's rotation transposed", _transposed),
     ("with the camera's matrix inverted: camera-to-world and world-to-camera are mixed up", _inverted),
+    ("with the camera's matrix inverted in OpenGL's axes: camera-to-world and world-to-camera are mixed up", _inverted_gl),
     ("with the camera four times nearer: its positions are in units of a quarter of a metre", _nearer(0.25)),
     ("with the camera four times further away: its positions were divided by 4 twice", _nearer(4.0)),
     ("with cy counted from the other side: the principal point is flipped", _flipped_centre),

@@ -1,0 +1,281 @@
+"""The readers of trackers' folders and of layouts with several cameras: what they make of whole folders, and of damaged ones.
+
+To add a layout: write its folder by hand in `tests/formats/tracked_folders_more.py`, and add a line to `WRITERS`.
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from formats.datasets import check, read
+from formats.datasets.frames import Frames
+from formats.datasets.reprojection import check_reprojection, reprojection
+from formats.errors import AvatarError, FormatError, MissingAsset, UnsupportedFeature
+from tests.formats import tracked_folders as folders
+from tests.formats import tracked_folders_more as more
+from tests.formats.tracked_folders import FRAMES, SIZE
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "metrical-tracker": more.write_metrical_tracker, "vhap": more.write_vhap}
+DEFAULTS = {"metrical-tracker": "flame2020", "vhap": "flame2023"}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One folder per layout, not to be changed."""
+    return {name: write(tmp_path_factory.mktemp(name)) for name, write in WRITERS.items()}
+
+
+@pytest.fixture
+def own(whole: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
+    """Copy a layout's folder for a test that damages it."""
+    def copy(name: str) -> Path:
+        shutil.copytree(whole[name].parent, tmp_path / name)
+        return tmp_path / name / whole[name].name
+    return copy
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Change a JSON file."""
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def seen(frames: Frames, points: np.ndarray) -> Frames:
+    """Return the frames with `points` [T, 68, 2] as what a detector saw."""
+    return dataclasses.replace(frames, points2d={"landmarks": points})
+
+
+def lands(frames: Frames) -> float:
+    """Return how far landmarks land from what was seen, pixels."""
+    report = reprojection(frames, folders.head())
+    assert report.fits, str(report)
+    return max(error.mean for error in report.errors)
+
+
+# --- All of them ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_layout_reads_passes_the_check_and_is_found_one_folder_up(name, whole):
+    for split in ("train", "test"):
+        frames = read(name, whole[name], split)
+        check.check(frames, folders.head())
+        assert read(name, whole[name].parent, split).images == frames.images
+        assert all(path.is_relative_to(whole[name].resolve()) for path in frames.images)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_edition_is_the_users_else_the_tags_else_the_trackers(name, own):
+    root = own(name)
+    assert read(name, root, edition="flame2019").sequence.basis == "flame2019"
+    assert read(name, root).sequence.basis == "standin"
+    with pytest.raises(FormatError, match="--edition: unknown edition 'flame99'"):
+        read(name, root, edition="flame99")
+    for place in (root, root.parent):
+        (place / "capture.json").unlink(missing_ok=True)
+    assert read(name, root).sequence.basis == DEFAULTS[name]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_folders_that_are_none(name, tmp_path, whole):
+    with pytest.raises(MissingAsset, match="no such folder"):
+        read(name, tmp_path / "nobody")
+    with pytest.raises(MissingAsset, match="not a folder of this layout; expected .* found nothing"):
+        read(name, tmp_path)
+    with pytest.raises(MissingAsset, match="holds several subjects: one, two"):
+        for copy in ("one", "two"):
+            shutil.copytree(whole[name], tmp_path / copy)
+        read(name, tmp_path)
+    with pytest.raises(UnsupportedFeature, match="unknown split 'val'; this layout has train and test"):
+        read(name, whole[name], "val")
+
+
+# --- metrical-tracker -------------------------------------------------------------------------------------------------
+
+
+def test_metrical_tracker_in_our_conventions(whole):
+    train, test = (read("metrical-tracker", whole["metrical-tracker"], split) for split in ("train", "test"))
+    truth = folders.motion(100, 300, False)
+    # 15 % of ten frames are held out; frames count from 0, pictures from 1.
+    assert train.labels == tuple(f"{i:05d}" for i in range(8)) and test.labels == ("00008", "00009")
+    assert [path.name for path in test.images] == ["00009.png", "00010.png"]
+    assert {path.parent.name for path in train.masks} == {"alpha"}
+    for frames, first in ((train, 0), (test, 8)):
+        part = slice(first, first + len(frames))
+        for name in ("expr", "jaw", "eyes", "eyelids"):
+            np.testing.assert_allclose(getattr(frames.sequence, name), getattr(truth, name)[part], atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(frames.sequence.shape, truth.shape, atol=1e-6)
+        assert frames.name == "bala" and not frames.sequence.rotation.any()
+        for i in range(len(frames)):
+            rotation, place = folders.orbit(first + i)
+            np.testing.assert_allclose(frames.camera(i).world_to_camera[:3, :3], rotation, atol=1e-6)
+            np.testing.assert_allclose(frames.camera(i).position, place, atol=1e-6)
+            np.testing.assert_allclose(frames.camera(i).K, more.k_matrix(), rtol=1e-6)
+        assert frames.picture(1)[SIZE // 2, SIZE // 2].tolist() == [200, 20 * (first + 1), 30, 255]
+        assert lands(frames) < 0.2 and set(frames.points2d) == {"landmarks", "irises"}
+
+
+def test_metrical_tracker_by_any_of_its_folders_and_with_matted_pictures(tmp_path):
+    root = more.write_metrical_tracker(tmp_path, "matted")
+    frames = read("metrical-tracker", root)
+    assert {path.parent.name for path in frames.images} == {"matted"} and not frames.masks
+    assert frames.picture(0)[0, 0, 3] == 0
+    assert read("metrical-tracker", root / "output" / "bala").images == frames.images
+    shutil.rmtree(root / "input")
+    with pytest.raises(MissingAsset, match="no pictures for these frames; expected .*input"):
+        read("metrical-tracker", root)
+    # The tracker's own copies count as the frames do.
+    (root / "output/bala/input").mkdir()
+    for i in range(FRAMES):
+        folders.rgba(i).save(root / f"output/bala/input/{i:05d}.png")
+    frames = read("metrical-tracker", root)
+    assert frames.images[2].name == "00002.png" and frames.picture(2)[SIZE // 2, SIZE // 2, 1] == 40
+
+
+def test_flashavatars_data_set_with_clothes_cut_off(tmp_path):
+    root = more.write_flash(tmp_path)
+    frames = read("metrical-tracker", root)
+    assert frames.name == "obama" and [path.name for path in frames.images][:2] == ["00001.jpg", "00002.jpg"]
+    matte = frames.picture(3)[..., 3]
+    assert matte[SIZE // 2, SIZE // 2] == 255 and not matte[3 * SIZE // 4:].any() and matte[0, 0] < 3
+    stamps = [path.stat().st_mtime_ns for path in frames.masks]
+    again = read("metrical-tracker", root / "dataset" / "obama")
+    assert again.masks == frames.masks and [path.stat().st_mtime_ns for path in again.masks] == stamps  # written once
+    Image.new("L", (SIZE, SIZE), 0).save(root / "dataset/obama/alpha/00004.jpg")
+    assert not read("metrical-tracker", root).picture(3)[..., 3].any()  # and again when a part changed
+    check.check(again, folders.head())
+
+
+def test_pictures_one_off_are_noticed(own):
+    root = own("metrical-tracker")
+    kpt = root / "input/bala/kpt"
+    for i in range(FRAMES - 1):  # as if points were numbered like frames
+        (kpt / f"{i + 2:05d}.npy").replace(kpt / f"{i + 1:05d}.npy")
+    shutil.rmtree(root / "input/bala/kpt_dense")
+    with pytest.raises(FormatError, match="paired one frame off"):
+        check.check(read("metrical-tracker", root), folders.head())
+
+
+@pytest.mark.parametrize("count, held", [(10, 2), (100, 15), (1000, 150), (1001, 500), (5000, 500), (2, 1)])
+def test_what_the_tracker_holds_out(count, held):
+    from formats.datasets.metrical_tracker import split_of
+
+    assert list(split_of(count, "test")) == list(range(count - held, count))
+    assert len(split_of(count, "train")) == count - held
+
+
+# --- VHAP -------------------------------------------------------------------------------------------------------------
+
+
+def test_vhap_in_our_conventions(whole):
+    truth, marks = more.walking()
+    moments = {"train": range(7), "test": range(7, 10)}
+    for split, part in moments.items():
+        frames = read("vhap", whole["vhap"], split)
+        assert frames.labels == tuple(f"{i:05d}_{c:02d}" for i in part for c in range(more.RIG))
+        rows = np.repeat(np.array(part), more.RIG)
+        for name in ("expr", "rotation", "neck", "jaw", "eyes", "translation"):
+            np.testing.assert_allclose(getattr(frames.sequence, name), getattr(truth, name)[rows], atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(frames.sequence.shape, truth.shape, atol=1e-6)
+        for i in range(len(frames)):
+            np.testing.assert_allclose(frames.camera(i).world_to_camera, more.view(i % more.RIG), atol=1e-6)
+            np.testing.assert_allclose(frames.camera(i).K, more.k_matrix(), rtol=1e-6)
+        points = np.stack([more.pixels(marks[row], more.view(i % more.RIG)) for i, row in enumerate(rows)])
+        assert lands(seen(frames, points)) < 1e-3
+        assert frames.picture(2)[SIZE // 2, SIZE // 2].tolist() == [200, 20 * rows[2], 30, 255]
+        assert frames.picture(2)[0, 0, 3] == 0 and len(frames.masks) == len(frames)
+
+
+@pytest.mark.parametrize("change, cause", [
+    (lambda e: e.update(cy=SIZE - e["cy"]), "with cy counted from the other side"),
+    (lambda e: e.update(transform_matrix=(np.array(e["transform_matrix"]) @ np.diag([1, -1, -1, 1])).tolist()),
+     "mixes OpenGL's and OpenCV's cameras"),
+    (lambda e: e.update(transform_matrix=np.linalg.inv(e["transform_matrix"]).tolist()), "camera-to-world and world-to-camera"),
+])
+def test_vhaps_typical_mistakes_are_named(change, cause, own):
+    root = own("vhap")
+    good = read("vhap", root)
+    _, marks = more.walking()
+    points = np.stack([more.pixels(marks[i // more.RIG], more.view(i % more.RIG)) for i in range(len(good))])
+    edit(root / "transforms_train.json", lambda v: [change(entry) for entry in v["frames"]])
+    with pytest.raises(FormatError, match=cause):
+        check_reprojection(seen(read("vhap", root), points), folders.head())
+
+
+def test_vhaps_union_sets_lead_into_their_siblings_and_no_further(tmp_path):
+    union = more.write_union(tmp_path / "sets")
+    frames = read("vhap", union)
+    assert len(frames) == 2 * 7 * more.RIG and frames.name == "UNION2_074"
+    assert {path.parts[-3] for path in frames.images} == {"074", "075"}
+    check.check(frames, folders.head())
+    edit(union / "transforms_train.json", lambda v: v["frames"][0].update(file_path="../../074/images/00000_00.png"))
+    with pytest.raises(FormatError, match="'file_path': .* leads out of"):
+        read("vhap", union)
+
+
+def test_vhap_of_one_camera_has_its_angle_alone(own):
+    root = own("vhap")
+
+    def one(value: dict[str, Any]) -> None:
+        value["frames"] = [entry for entry in value["frames"] if entry["camera_index"] == 0]
+        for entry in value["frames"]:
+            for name in ("fl_x", "fl_y", "fg_mask_path"):
+                del entry[name]
+        del value["fl_x"], value["fl_y"]
+
+    edit(root / "transforms_train.json", one)
+    frames = read("vhap", root)
+    np.testing.assert_allclose(frames.camera(0).K, more.k_matrix(), rtol=1e-6)
+    with pytest.raises(FormatError, match="has no alpha channel and there is no mask for it"):
+        check.check(frames, folders.head())
+
+
+# --- What is refused --------------------------------------------------------------------------------------------------
+
+
+def entry(**values: Any) -> Callable[[Path], None]:
+    """Set fields of a picture's entry in VHAP's file; None removes one."""
+    def change(value: dict[str, Any]) -> None:
+        for name, held in values.items():
+            value["frames"][3].pop(name, None)
+            value["frames"][3].update({} if held is None else {name: held})
+    return lambda root: edit(root / "transforms_train.json", change)
+
+
+BAD: list[tuple[str, str, Callable[[Path], object], type[AvatarError], str]] = [
+    ("no split", "vhap", lambda r: (r / "transforms_train.json").unlink(), MissingAsset, "no such file; found transforms.json"),
+    ("cut", "vhap", lambda r: (r / "transforms_train.json").write_text("{"), FormatError, "not JSON"),
+    ("no picture", "vhap", lambda r: (r / "images/00001_01.png").unlink(), MissingAsset, "its picture .*00001_01.png is not"),
+    ("no parameters", "vhap", lambda r: (r / "flame_param/00002.npz").unlink(), MissingAsset, "00002.npz: no such file"),
+    ("mesh mode", "vhap", entry(flame_param_path=None, exp_path="a"), UnsupportedFeature, "missing; the export holds meshes"),
+    ("escape", "vhap", entry(flame_param_path="/etc/x.npz"), FormatError, "leads out of"),
+    ("scale", "vhap", entry(transform_matrix=(2 * np.eye(4)).tolist()), FormatError, "expected a rotation"),
+    ("twice", "vhap", entry(timestep_index=0, camera_index=0), FormatError, "moment 0 of camera 0 comes twice"),
+    ("focal", "vhap", entry(fl_x=-3.0), FormatError, "expected positive pixels"),
+    ("size", "vhap", entry(w=0), FormatError, "expected whole pixels"),
+    ("empty", "vhap", lambda r: edit(r / "transforms_train.json", lambda v: v.update(frames=[])), FormatError, "is empty"),
+    ("other frame", "metrical-tracker", lambda r: (r / "output/bala/checkpoint/00003.frame").write_bytes(b"PK\3\4"),
+     FormatError, "00003.frame"),
+    ("no matte", "metrical-tracker", lambda r: (r / "input/bala/alpha/00003.png").unlink(), MissingAsset,
+     "picture numbers are the frames' plus one"),
+    ("points", "metrical-tracker", lambda r: np.save(r / "input/bala/kpt/00003.npy", np.zeros((5, 2))), FormatError,
+     r"expected pixels \[68, 2\]"),
+]
+
+
+@pytest.mark.parametrize("name, damage, error, message", [case[1:] for case in BAD], ids=[f"{c[1]}-{c[0]}" for c in BAD])
+def test_damaged_folders_end_in_one_clear_line(name, damage, error, message, own):
+    root = own(name)
+    damage(root)
+    with pytest.raises(error, match=message) as caught:
+        read(name, root)
+    assert "\n" not in str(caught.value)
