@@ -12,11 +12,10 @@ from formats.errors import UnsupportedFeature
 LAYOUTS = {
     "imavatar": "formats.captures.imavatar",
     "insta": "formats.captures.insta",
+    "metrical-tracker": "formats.captures.metrical_tracker",
+    "vhap": "formats.captures.vhap",
 }
 """Name to module with `write(film, out, progress)`."""
-
-PLANNED = ("vhap", "metrical-tracker", "nersemble")
-"""Names that are reserved; they say so instead of pretending."""
 
 
 def capture(out: Path, layout: str, frames: int = 144, size: int = 512, seed: int = 0,
@@ -26,7 +25,8 @@ def capture(out: Path, layout: str, frames: int = 144, size: int = 512, seed: in
     Args:
         out: Folder to write; a previous one is replaced in one step.
         layout: A key of `LAYOUTS`.
-        frames: Of the talking take; its last 15 % and two further camera angles are held out.
+        frames: Of the talking take; its last 15 % (`vhap`: 30 %) and two further camera angles are held out. Where the
+            layout has a rig of cameras, these are moments, and each gives a picture of every camera.
         size: Pixels of the square pictures.
         seed: Who: 0, 1 and 2 are three different people, and so is any other number.
         progress: Is told what happens, a line at a time.
@@ -34,9 +34,6 @@ def capture(out: Path, layout: str, frames: int = 144, size: int = 512, seed: in
     Raises:
         UnsupportedFeature: There is no such layout, or too few frames or pixels to make a video.
     """
-    if layout in PLANNED:
-        raise UnsupportedFeature(f"capture layout '{layout}' is planned and not available in this version; available are "
-                                 f"{', '.join(LAYOUTS)}")
     if layout not in LAYOUTS:
         raise UnsupportedFeature(f"unknown capture layout '{layout}'; available are {', '.join(LAYOUTS)}")
     from formats.captures.scene import film

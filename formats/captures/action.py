@@ -83,13 +83,21 @@ class Action:
         return len(self.labels)
 
 
-def act(frames: int, seed: int) -> Action:
-    """Return the action of a take of `frames` frames at `FPS`, and of a handful for each unseen camera."""
-    held = max(2, round(HELD_OUT * frames))
+def act(frames: int, seed: int, held: int | None = None, angles: bool = True) -> Action:
+    """Return the action of a take of `frames` frames at `FPS`, and of a handful for each unseen camera.
+
+    Args:
+        frames: Of the take.
+        seed: Who acts, and so in which order.
+        held: Frames of its end that are for testing; `HELD_OUT` of them when None.
+        angles: Whether the unseen cameras have moments of their own; a rig's cameras see every moment.
+    """
+    held = max(2, round(HELD_OUT * frames)) if held is None else held
     training = frames - held
     each = min(max(round(frames / 36), 2), 12)
-    parts = [_training(training, seed), _test(held, seed), *(_angle(each, seed, k) for k in range(len(ANGLES)))]
-    camera = np.repeat([0, 0, *range(1, len(ANGLES) + 1)], [len(part[3]) for part in parts])
+    parts = [_training(training, seed), _test(held, seed)]
+    parts += [_angle(each, seed, k) for k in range(len(ANGLES))] if angles else []
+    camera = np.repeat([0, 0, *range(1, len(ANGLES) + 1)][:len(parts)], [len(part[3]) for part in parts])
     weights = {name: np.concatenate([part[0][name] for part in parts]).clip(0, 1) for name in ARKIT_52}
     turn, drift = np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])
     return Action(weights, turn, drift, camera, tuple(label for part in parts for label in part[3]), training)

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
+from formats.camera import Camera
 from formats.captures.shots import Film, Take
 from formats.errors import UnsupportedFeature
 
@@ -47,3 +48,22 @@ def lens_of(film: Film) -> tuple[Float64[np.ndarray, "3 3"], int, int]:
         raise UnsupportedFeature("capture: the lens or the pictures' size changes during the film, or pixels are skewed; the "
                                  "layout stores one K without skew")
     return lenses[0], int(sizes[0, 0]), int(sizes[0, 1])
+
+
+def camera_at(take: Take, row: int) -> Camera:
+    """Return the camera of a row, for layouts that hold one for each.
+
+    Raises:
+        UnsupportedFeature: K has skew.
+    """
+    cameras = take.sequence.cameras
+    if cameras["K"][row, 0, 1]:
+        raise UnsupportedFeature(f"capture: pixels of the {take.split} take are skewed; the layout stores K without skew")
+    width, height = (int(v) for v in cameras["size"][row])
+    return Camera(cameras["K"][row].astype(np.float64), cameras["world_to_camera"][row].astype(np.float64), width, height)
+
+
+def first_moments(film: Film) -> dict[str, int]:
+    """Return each take's first moment, where moments run on from take to take."""
+    counts = [len(take.sequence) // take.views for take in film.takes]
+    return dict(zip((take.split for take in film.takes), np.cumsum([0, *counts]).tolist(), strict=False))

@@ -25,25 +25,23 @@ from typing import Any
 import numpy as np
 
 from formats.captures import label_codes
-from formats.captures.coefficients import columns, lens_of, refuse, shape_of
+from formats.captures.canonical import canonical
+from formats.captures.coefficients import columns, first_moments, lens_of, refuse, shape_of
 from formats.captures.pictures import depth_levels, with_alpha, write_jpg, write_png
 from formats.captures.shooting import shoot
 from formats.captures.shots import Film, Shot, Take
 from formats.captures.tag import write_tag
 from formats.captures.wavefront import face_lines, write_obj
 from formats.codecs.json_file import write_json
-from formats.deform import deform_head
 from formats.files import replacing_folder
 from formats.lip_seal import seal_lips
 from formats.rotations import axis_angle_to_matrix
-from formats.sequence import Sequence
 
 EXPRESSIONS, IDENTITY = 100, 300
 DEPTH_UNIT = 0.001
 """Metres per level of a depth picture: `integer_depth_scale`."""
 VALIDATION = 20
 """Frames of `transforms_val.json`, the last of the test take."""
-CANONICAL_JAW = np.radians(12.0)
 FOLDERS = ("images", "matted", "seg_mask", "depth", "meshes", "alpha", "imgs", "parsing", "flame/exp", "flame/shape",
            "flame/eyes", "flame/jaw", "flame/eyelids")
 
@@ -63,14 +61,13 @@ def write(film: Film, out: Path, progress: Callable[[str], None]) -> None:
     head = _lens_fields(film)
     for take in film.takes:
         refuse(take, "rotation", "neck", "translation")
-    firsts = dict(zip((take.split for take in film.takes),
-                      np.cumsum([0, *(len(take.sequence) for take in film.takes)]).tolist(), strict=False))
+    firsts = first_moments(film)
     faces = face_lines(seal_lips(film.head).faces)
     with replacing_folder(out) as folder:
         for name in FOLDERS:
             (folder / name).mkdir(parents=True)
         frames = dict(zip(firsts, shoot(film, partial(_keep, folder, firsts, faces), progress), strict=True))
-        write_obj(folder / "canonical.obj", _canonical(film), faces)
+        write_obj(folder / "canonical.obj", canonical(film), faces)
         for name, entries in (("_train", frames["train"]), ("_test", frames["test"]),
                               ("_val", frames["test"][-VALIDATION:]), ("", frames["train"] + frames["test"])):
             write_json({**head, "frames": entries}, folder / f"transforms{name}.json")
@@ -124,10 +121,3 @@ def _parameters(take: Take, index: int) -> dict[str, np.ndarray]:
         "jaw": axis_angle_to_matrix(s.jaw[index])[:2],
         "eyelids": s.eyelids[index].astype(np.float64),
     }
-
-
-def _canonical(film: Film) -> np.ndarray:
-    """Return the person at rest with the jaw open, metres."""
-    still = np.zeros((1, len(film.head.expr_names)))
-    frame = Sequence(film.head.edition, film.fps, still, jaw=np.array([[CANONICAL_JAW, 0, 0]]))
-    return deform_head(film.head.personalise(film.takes[0].sequence.shape), frame).vertices

@@ -30,3 +30,9 @@ def depth_levels(depth: Float32[np.ndarray, "H W"], unit: float) -> UInt16[np.nd
 def with_alpha(rgb: UInt8[np.ndarray, "H W 3"], matte: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 4"]:
     """Return straight RGBA; colours are kept under the matte's zeros, as matting programs leave them."""
     return np.concatenate([rgb, matte[..., None]], axis=2)
+
+
+def on_white(rgb: UInt8[np.ndarray, "H W 3"], alpha: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """Return straight colours blended over white by `alpha`."""
+    share = alpha[..., None] / 255.0
+    return np.rint(rgb * share + 255 * (1 - share)).astype(np.uint8)

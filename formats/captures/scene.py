@@ -1,6 +1,8 @@
 """The film: who stands before the camera, what happens, and how each moment looks. Drawn by `formats.render`."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +13,7 @@ from formats.camera import Camera
 from formats.captures.action import act
 from formats.captures.landmarks import landmarks, on_picture
 from formats.captures.regions import face_labels, sealed_faces
+from formats.captures.rig import RIGS, filmed
 from formats.captures.shots import LABELS, Film, Shot, Take
 from formats.captures.subject import Subject, settled, subject
 from formats.captures.tracking import FORMS, Tracked, track
@@ -37,10 +40,11 @@ def film(frames: int, size: int, seed: int, layout: str) -> Film:
 
     Args:
         frames: Of the talking take at 25 per second; its last 15 % are held out, and so are a few moments more from each
-            of two further camera angles.
+            of two further camera angles. Where the layout has a rig of cameras (`rig.RIGS`), these are two of the rig's,
+            and `frames` counts moments, each seen by all.
         size: Pixels of the square pictures.
         seed: Who: 0, 1 and 2 are three different people, and so is any other number.
-        layout: `imavatar` or `insta`: which coefficients and cameras the tracker's result is in.
+        layout: A key of `tracking.FORMS`: which coefficients and cameras the tracker's result is in.
 
     Raises:
         UnsupportedFeature: An unknown layout, or too few frames or pixels to make a video.
@@ -51,15 +55,22 @@ def film(frames: int, size: int, seed: int, layout: str) -> Film:
         raise UnsupportedFeature(f"film: {frames} frames cannot show every kind of motion; ask for {LEAST_FRAMES} or more")
     if not LEAST_SIZE <= size <= MOST_SIZE:
         raise UnsupportedFeature(f"film: pictures of {size} pixels; expected {LEAST_SIZE}..{MOST_SIZE}")
-    who = subject(seed, FORMS[layout][1])
-    action = act(frames, seed)
+    who, rig = subject(seed, FORMS[layout].identity), RIGS.get(layout)
+    action = act(frames, seed, rig.held(frames), False) if rig else act(frames, seed)
     head = standin_head("open-mouth")
     tracked = track(action, head, who.shape, layout, size, seed)
-    stage = _Stage(who, tracked, settled(head.personalise(who.shape)), face_labels(who.avatar.head), sealed_faces(head))
-    cut = action.training
+    moments, cameras = np.arange(len(action)), {"train": (), "test": ()}
+    if rig:
+        tracked, moments = filmed(tracked, rig, action.training, size)
+        cameras = {"train": rig.train, "test": tuple(stand.serial for stand in rig.stands)}
+    person = settled(head.personalise(who.shape))
+    stage = _Stage(who, tracked, moments, person, face_labels(who.avatar.head), sealed_faces(head),
+                   functools.lru_cache(maxsize=4)(partial(_pose, who, person, tracked, moments)))
+    cut = int(np.searchsorted(moments, action.training))
     takes = tuple(
-        Take(split, tracked.found.take(np.arange(first, end)), action.labels[first:end], partial(_shot_after, stage, first))
-        for split, first, end in (("train", 0, cut), ("test", cut, len(action))))
+        Take(split, tracked.found.take(np.arange(first, end)), tuple(action.labels[t] for t in moments[first:end]),
+             partial(_shot_after, stage, first), cameras[split])
+        for split, first, end in (("train", 0, cut), ("test", cut, len(moments))))
     return Film(f"standin{seed}", seed, head, takes, FPS)
 
 
@@ -69,12 +80,39 @@ class _Stage:
 
     who: Subject
     tracked: Tracked
+    moments: np.ndarray
+    """Which moment each row of `tracked` is."""
     head: HeadModel
     """The tracked person: open mouth, shape put in."""
     labels: np.ndarray
     """Of the triangles of the person's own head."""
     sealed: np.ndarray
     """The tracked head's triangles with the mouth closed."""
+    pose: Callable[[int], "_Moment"]
+    """Poses a moment, and remembers the last few: cameras of a rig share it."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Moment:
+    """A moment's geometry, world space."""
+
+    posed: PosedHead
+    """The person's own head."""
+    turn: Float64[np.ndarray, "3 3"]
+    body: GaussianCloud
+    guess: PosedHead
+    """The tracked head as the tracker found it."""
+    true: PosedHead
+    """The tracked head where it was."""
+
+
+def _pose(who: Subject, head: HeadModel, tracked: Tracked, moments: np.ndarray, moment: int) -> _Moment:
+    row = int(np.searchsorted(moments, moment))
+    truth, avatar = tracked.truth.take([row]), who.avatar
+    posed = deform_head(avatar.head, truth)
+    body = deform_splats(avatar.layers[0], avatar, posed, truth).cloud  # type: ignore[arg-type]
+    return _Moment(posed, posed.joint_transforms[avatar.head.joint_roles["neck"]][:3, :3], body,
+                   deform_head(head, tracked.found.take([row])), deform_head(head, truth))
 
 
 def _shot_after(stage: _Stage, first: int, index: int) -> Shot:
@@ -83,13 +121,10 @@ def _shot_after(stage: _Stage, first: int, index: int) -> Shot:
 
 def _shot(stage: _Stage, t: int) -> Shot:
     truth, found = stage.tracked.truth.take([t]), stage.tracked.found.take([t])
-    camera = _camera(truth)
-    avatar = stage.who.avatar
-    posed = deform_head(avatar.head, truth)
-    turn = posed.joint_transforms[avatar.head.joint_roles["neck"]][:3, :3]
-    body = deform_splats(avatar.layers[0], avatar, posed, truth).cloud  # type: ignore[arg-type]
+    camera, moment = _camera(truth), stage.pose(int(stage.moments[t]))
+    posed, turn, guess = moment.posed, moment.turn, moment.guess
     # The shine turns with the head, not with the root alone.
-    person = project(body, camera, None, turn)
+    person = project(moment.body, camera, None, turn)
     shirt = project(_carried(stage.who.cloth, stage.tracked.shoulders[t]), camera)
     bare, bare_through = splat_pass([person], camera)
     dressed = dataclasses.replace(person, visible=person.visible & ~stage.who.tucked)
@@ -97,9 +132,7 @@ def _shot(stage: _Stage, t: int) -> Shot:
     kinds = [dataclasses.replace(p, rgb=rgb) for p, rgb in (
         (dressed, stage.who.is_hair[:, None] * np.array([1.0, 0, 0])), (shirt, np.tile([0.0, 1, 0], (len(shirt.depths), 1))))]
     shares, _ = splat_pass(kinds, camera)
-    guess = deform_head(stage.head, found)
-    true_open = deform_head(stage.head, truth)
-    irises = np.stack([pupil_middle(avatar.head, posed, side) for side in ("left", "right")])
+    irises = np.stack([pupil_middle(stage.who.avatar.head, posed, side) for side in ("left", "right")])
     return Shot(
         rgb=_levels(whole + through[..., None] * room(camera.width, camera.height)),
         matte=_levels(1 - through),
@@ -108,7 +141,7 @@ def _shot(stage: _Stage, t: int) -> Shot:
         labels=_labels(stage, posed, camera, shares, 1 - through),
         depth=_depth(guess, stage.sealed, _camera(found)),
         vertices=guess.vertices.astype(np.float32),
-        landmarks=landmarks(stage.head, true_open.vertices, turn, camera).astype(np.float32),
+        landmarks=landmarks(stage.head, moment.true.vertices, turn, camera).astype(np.float32),
         irises=on_picture(irises, camera).astype(np.float32))
 
 

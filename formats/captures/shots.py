@@ -43,10 +43,23 @@ class Take:
     split: str
     """`train` or `test`."""
     sequence: Sequence
-    """What the tracker found: T frames with cameras and the person's shape, in the coefficients the layout can carry."""
+    """What the tracker found: T rows with cameras and the person's shape, in the coefficients the layout can carry."""
     labels: tuple[str, ...]
     """What each moment is held out for, or shows: `talk`, `expression`, `angle`, ..."""
     shoot: Callable[[int], Shot]
+    cameras: tuple[str, ...] = ()
+    """Serial numbers of a rig's cameras, sorted. All of them see every moment, so the rows run moment by moment:
+    row = moment * len(cameras) + camera. Empty for one camera that moves."""
+
+    @property
+    def views(self) -> int:
+        """Rows of a moment."""
+        return max(len(self.cameras), 1)
+
+    @property
+    def moments(self) -> Sequence:
+        """One row a moment, the first camera's."""
+        return self.sequence.take(np.arange(0, len(self.sequence), self.views))
 
 
 @dataclass(frozen=True, eq=False)

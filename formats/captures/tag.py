@@ -12,9 +12,10 @@ TAG, HEAD = "capture.json", "head.safetensors"
 def write_tag(film: Film, layout: str, folder: Path) -> None:
     """Write `capture.json` and `head.safetensors` into `folder`.
 
-    The tag says which edition the coefficients are in, so that nobody takes them for FLAME's, and for each frame of the
-    test take why it is held out.
+    The tag says which edition the coefficients are in, so that nobody takes them for FLAME's, and for each moment of the
+    test take why it is held out. Of a rig it also lists the cameras of each take; all of them see each moment.
     """
+    rigs = {take.split: list(take.cameras) for take in film.takes if take.cameras}
     head_file.write(film.head, folder / HEAD)
     write_json({
         "written_by": "flameport",
@@ -24,6 +25,7 @@ def write_tag(film: Film, layout: str, folder: Path) -> None:
         "subject": film.name,
         "seed": film.seed,
         "fps": film.fps,
-        "frames": {take.split: len(take.sequence) for take in film.takes},
-        "held_out": [label for take in film.takes if take.split == "test" for label in take.labels],
+        "frames": {take.split: len(take.sequence) // take.views for take in film.takes},
+        "held_out": [label for take in film.takes if take.split == "test" for label in take.labels[::take.views]],
+        **({"cameras": rigs} if rigs else {}),
     }, folder / TAG)

@@ -1,9 +1,10 @@
 """What a tracker makes of an action: coefficients and cameras in a layout's own form, and its small errors.
 
-Two forms. `imavatar`: one camera that never turns; the head turns by root and neck, where it is stands in the camera's
-translation; 50 expressions, 100 identity coefficients, no lids (the blink columns hold what the tracker saw of them).
-`insta`: the head stands still in its own space and the camera moves around it; 100 expressions, 300 identity
-coefficients, lids.
+Four ways to say where the head is (`Form.motion`). `front`: one camera that never turns; the head turns by root and neck,
+where it is stands in the camera's translation. `camera`: the head stands still in its own space and the camera moves around
+it. `joints`: calibrated cameras; the head turns by root and neck and has a translation. `rigid`: calibrated cameras; the head
+turns and steps as one piece, its neck straight. Only `camera` has lids: elsewhere the blink columns hold what the tracker saw
+of them.
 """
 
 import dataclasses
@@ -20,8 +21,28 @@ from formats.sequence import Sequence
 from formats.standin.clip import FPS, NECK_SHARE, arkit_sequence
 from formats.standin.head import ORIGIN
 
-FORMS = {"imavatar": (50, 100), "insta": (100, 300)}
-"""Expressions and identity coefficients that a layout stores."""
+
+@dataclass(frozen=True)
+class Form:
+    """What a layout can say of a head."""
+
+    motion: str
+    """`front`, `camera`, `joints` or `rigid`."""
+    expressions: int
+    identity: int
+
+
+FORMS = {
+    "imavatar": Form("front", 50, 100),
+    "insta": Form("camera", 100, 300),
+    "point-avatar": Form("front", 50, 100),
+    "metrical-tracker": Form("camera", 100, 300),
+    "vhap": Form("joints", 100, 300),
+    "nersemble": Form("joints", 100, 300),
+    "nersemble-benchmark": Form("joints", 100, 300),
+    "gaussian-head-avatar": Form("rigid", 50, 80),
+}
+"""Layout to form."""
 FIELD_OF_VIEW = np.radians(24)
 DISTANCE = 0.84
 """Metres from the lens to `MIDDLE`."""
@@ -70,10 +91,10 @@ def track(action: Action, head: HeadModel, shape: np.ndarray, layout: str, size:
         seed: Of the errors.
     """
     rng = np.random.default_rng([seed & 0xFFFFFFFF, 7400])
-    count, (expressions, _) = len(action), FORMS[layout]
-    moving = layout == "insta"
+    count, form = len(action), FORMS[layout]
+    expressions, moving = form.expressions, form.motion == "camera"
     plain = arkit_sequence(head, action.weights, FPS)
-    lens = _lens(size)
+    lens = lens_matrix(size)
     cameras = {"K": np.repeat(lens[None], count, axis=0), "size": np.full((count, 2), float(size))}
     expr = plain.expr.astype(np.float64)
     assert not np.abs(expr[:, expressions:]).any(), "the action moves expressions that the layout does not store"
@@ -95,6 +116,22 @@ def track(action: Action, head: HeadModel, shape: np.ndarray, layout: str, size:
         found_cameras = true_cameras @ _rigid(off_turn, off_place)
         values, worn = {**values, "eyelids": plain.eyelids}, np.linalg.inv(pose) @ shoulders
         found |= {"eyelids": lids}
+    elif form.motion == "rigid":
+        true_cameras = found_cameras = stand
+        rest, motion = head.personalise(shape).rest_joints()
+        joint, moves = rest[head.joint_roles["root"]], motion[head.joint_roles["root"]].T
+        turn, place = action.turn + off_turn, action.drift + off_place
+        values |= {"rotation": action.turn, "eyelids": plain.eyelids,
+                   "translation": _about_root(action.turn, action.drift, joint + expr @ moves)}
+        found |= {"rotation": turn, "translation": _about_root(turn, place, joint + seen @ moves)}
+        worn = _rigid(action.turn * SHOULDERS, action.drift)
+    elif form.motion == "joints":
+        root, neck = action.turn * SHOULDERS, action.turn * NECK_SHARE
+        true_cameras = found_cameras = stand
+        values |= {"rotation": root, "neck": neck, "translation": action.drift, "eyelids": plain.eyelids}
+        found |= {"rotation": root + off_turn * 0.5, "neck": neck + off_turn * 0.5, "translation": action.drift + off_place}
+        joint = head.personalise(shape).rest_joints()[0][head.joint_roles["root"]]
+        worn = _rigid(root, action.drift, joint)
     else:
         root, neck = action.turn * SHOULDERS, action.turn * NECK_SHARE
         true_cameras, found_cameras = stand.copy(), stand.copy()
@@ -107,33 +144,50 @@ def track(action: Action, head: HeadModel, shape: np.ndarray, layout: str, size:
     made = dataclasses.replace(plain, expr_names=(), shape=shape)
 
     def sequence(coefficients: np.ndarray, rest: dict[str, np.ndarray], world_to_camera: np.ndarray) -> Sequence:
-        still = {name: np.zeros((count, width)) for name, width in (("rotation", 3), ("neck", 3), ("eyelids", 2))}
+        still = {name: np.zeros((count, width)) for name, width in
+                 (("rotation", 3), ("neck", 3), ("eyelids", 2), ("translation", 3))}
         return dataclasses.replace(made, expr=coefficients[:, :expressions],
                                    cameras={**cameras, "world_to_camera": world_to_camera}, **{**still, **rest})
 
     return Tracked(sequence(expr, values, true_cameras), sequence(seen, found, found_cameras), worn)
 
 
-def _lens(size: int) -> np.ndarray:
+def lens_matrix(size: int) -> Float64[np.ndarray, "3 3"]:
+    """Return K of square pictures of `size` pixels."""
     focal = 0.5 * size / np.tan(FIELD_OF_VIEW / 2)
     return np.array([[focal, 0, PRINCIPAL[0] * size], [0, focal, PRINCIPAL[1] * size], [0, 0, 1]])
 
 
 def _stands(action: Action, size: int) -> Float64[np.ndarray, "T 4 4"]:
     """Return where the cameras stand in the room, world to camera; the room is the rest head's space."""
-    lens = _lens(size)
-    front = np.eye(4)
+    stands = np.repeat(standing(np.eye(3), size)[None], len(action), axis=0)
+    for k, (left, above) in enumerate(ANGLES, start=1):
+        stands[action.camera == k] = standing(around(left, above), size)
+    return stands
+
+
+def around(left: float, above: float) -> Float64[np.ndarray, "3 3"]:
+    """Return the turn that carries a camera from the front to `left` and `above`, degrees: up first, then to the side."""
+    return axis_angle_to_matrix(np.radians([0.0, left, 0])) @ axis_angle_to_matrix(np.radians([-above, 0.0, 0]))
+
+
+def standing(turn: Float64[np.ndarray, "3 3"], size: int) -> Float64[np.ndarray, "4 4"]:
+    """Return world to camera of the front camera carried around the head by `turn`."""
+    lens, front = lens_matrix(size), np.eye(4)
     # The optical axis misses the picture's middle, so the camera stands aside to have the head there.
     aside = (0.5 * size - lens[:2, 2]) / lens[0, 0] * DISTANCE
     front[:3, :3], front[:3, 3] = FLIP, FLIP @ -MIDDLE + [*aside, DISTANCE]
-    stands = np.repeat(front[None], len(action), axis=0)
-    for k, (left, above) in enumerate(ANGLES, start=1):
-        # The stand is carried around the head: up first, then to the side.
-        around = axis_angle_to_matrix(np.radians([0.0, left, 0])) @ axis_angle_to_matrix(np.radians([-above, 0.0, 0]))
-        carry = np.eye(4)
-        carry[:3, :3], carry[:3, 3] = around, MIDDLE - around @ MIDDLE
-        stands[action.camera == k] = front @ np.linalg.inv(carry)
-    return stands
+    if (turn == np.eye(3)).all():
+        return front
+    carry = np.eye(4)
+    carry[:3, :3], carry[:3, 3] = turn, MIDDLE - turn @ MIDDLE
+    return front @ np.linalg.inv(carry)
+
+
+def _about_root(turn: np.ndarray, step: np.ndarray, joint: np.ndarray) -> Float64[np.ndarray, "T 3"]:
+    """Return the translations that go with turns [T, 3] about the root joint at [T, 3], for `_rigid(turn, step)`."""
+    matrix = _rigid(turn, step)
+    return matrix[:, :3, 3] + np.einsum("tab,tb->ta", matrix[:, :3, :3], joint) - joint
 
 
 def _rigid(turn: np.ndarray, step: np.ndarray, pivot: np.ndarray = PIVOT) -> Float64[np.ndarray, "T 4 4"]:

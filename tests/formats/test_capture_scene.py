@@ -303,7 +303,7 @@ def test_skin_shines_differently_from_another_side() -> None:
 
 @pytest.mark.parametrize(("arguments", "says"), [
     ((19, 64, 0, "insta"), "19 frames"), ((24, 31, 0, "insta"), "31 pixels"), ((24, 5000, 0, "insta"), "5000 pixels"),
-    ((24, 64, 0, "vhap"), "unknown layout 'vhap'")])
+    ((24, 64, 0, "flashavatar"), "unknown layout 'flashavatar'")])
 def test_what_cannot_be_filmed(arguments: tuple[int, int, int, str], says: str) -> None:
     with pytest.raises(UnsupportedFeature, match=says):
         film(*arguments)
