@@ -31,6 +31,7 @@ from formats.importers import flash_checkpoint, flash_evidence, flash_fate, flas
 from formats.importers.fate_context import FateContext
 from formats.importers.flash_checkpoint import FlashCheckpoint
 from formats.importers.flash_network import encode, offset_network
+from formats.importers.flash_surface import Places
 from formats.sequence import Sequence
 
 LOG = logging.getLogger(__name__)
@@ -84,10 +85,10 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
                                      str(mesh_path))
     boundary = _boundary(path, sides, head)
     readings = [flash_surface.places(head, boundary, guard) for guard in (0.0, flash_surface.GUARD)]
-    fitting = [places for places in readings if len(places[0]) == len(checkpoint)]
+    fitting = [places for places in readings if len(places) == len(checkpoint)]
     if not fitting:
         raise CheckpointMismatch(
-            f"{path}: {len(checkpoint)} Gaussians, but {mesh_path.name} and the boundary mask give {len(readings[0][0])} texels; "
+            f"{path}: {len(checkpoint)} Gaussians, but {mesh_path.name} and the boundary mask give {len(readings[0])} texels; "
             "use the FlameMesh.obj and FLAME_masks.pkl that the avatar was trained with")
     moved = variant == "base" or variant == "auto" and not (checkpoint.rotation == [1, 0, 0, 0]).all()
     if variant == "auto":
@@ -95,17 +96,15 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     meta = Meta(name=_name(path), system="flash-avatar", source=path.name, paper=PAPER if moved else WASSERSTEIN_PAPER,
                 license_notices=(FLASH_NOTICE, FLAME_NOTICE.format(edition=head.edition)))
 
-    def avatar(face: np.ndarray, weights: np.ndarray, stored: FlashCheckpoint) -> Avatar:
-        """Return the avatar of `stored`, whose Gaussians sit at `weights` of `face`."""
-        neutral = np.einsum("nj,njc->nc", weights, head.v_template[head.faces[face]].astype(np.float64))
-        network, cloud = _gaussians(stored, encode(neutral), DRIVERS, moved, path)
-        binding = FaceBinding(face, weights, "none" if moved else "corner", "none", "none")
+    def avatar(at: Places, stored: FlashCheckpoint) -> Avatar:
+        """Return the avatar of `stored`, whose Gaussians sit at `at`."""
+        network, cloud = _gaussians(stored, encode(at.points(head)), DRIVERS, moved, path)
+        binding = FaceBinding(at.face_index, at.barycentric, "none" if moved else "corner", "none", "none")
         return Avatar(head=head, layers=(SplatLayer(cloud, binding, NETWORK, "head"),), networks={NETWORK: network},
                       sequence=sequence, meta=meta)
 
     with naming(path):
-        guarded = len(fitting) == 2 and flash_evidence.fits_better(checkpoint, fitting[0], fitting[1], avatar)
-        return avatar(*fitting[-1 if guarded else 0], checkpoint)
+        return avatar(flash_evidence.settled(checkpoint, fitting[0], fitting[-1], head, avatar), checkpoint)
 
 
 def from_fate(model: Mapping[str, np.ndarray], context: FateContext) -> Avatar:

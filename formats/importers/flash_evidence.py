@@ -1,7 +1,8 @@
-"""Which of two readings of a checkpoint's texels it was trained with: it still holds where its last picture had them.
+"""How the texels of a checkpoint were found: it still holds where its last picture had the Gaussians.
 
-The rasterizer that found the texels divides by a triangle's area and a little more. Whether that little was there shows in
-Gaussians of small triangles, by up to 0.05 mm, and decides between triangles that lie on one another.
+The rasterizer that found them divides by a triangle's area and a little more (`flash_surface.places`). Whether that little was
+there shows in Gaussians of small triangles, by up to 0.05 mm; and where triangles lie on one another in the layout (the
+mouth's filling), its rounding chose. Both are read off the stored positions where the clip has the picture's frame.
 """
 
 import dataclasses
@@ -15,55 +16,94 @@ from formats.avatar import Avatar
 from formats.deform import PosedSplats, deform
 from formats.errors import MissingAsset
 from formats.head_model import HeadModel
+from formats.importers import flash_surface
 from formats.importers.flash_checkpoint import FlashCheckpoint
+from formats.importers.flash_surface import Places
 
 LOG = logging.getLogger(__name__)
-Places = tuple[np.ndarray, np.ndarray]
-"""Triangle [N] and weights [N, 3]."""
+Maker = Callable[[Places, FlashCheckpoint], Avatar]
 PROBES = 24
 """Gaussians by which the picture's frame is found."""
-FOUND = 1e-3
+FOUND = 0.01
 """Metres: a frame that leaves the probes further off is not the picture's. The network went on by one step after it."""
 TELLING = 1e-6
-"""Metres by which the readings must differ somewhere."""
+"""Metres by which readings must differ, and rivals explain better."""
+MOST = 0.6
+"""Share of the steps that must be taken."""
 
 
-def fits_better(stored: FlashCheckpoint, first: Places, second: Places,
-                avatar: Callable[[np.ndarray, np.ndarray, FlashCheckpoint], Avatar]) -> bool:
-    """Tell whether `second` explains the stored positions better than `first`; no when nothing can be told.
+def settled(stored: FlashCheckpoint, plain: Places, guarded: Places, head: HeadModel, avatar: Maker) -> Places:
+    """Return the reading of the texels that explains the stored positions; `plain` when nothing can be told.
 
     Args:
         stored: The checkpoint.
-        first: One reading.
-        second: Another, of as many Gaussians.
+        plain: Found without a guard on areas.
+        guarded: Found with it.
+        head: Theirs.
         avatar: Makes the avatar of places and the rows of the checkpoint that go with them.
     """
-    count = len(stored)
-    if stored.xyz is None or len(second[0]) != count or count == 0:
-        return False
+    if stored.xyz is None or not len(stored):
+        return plain
     try:
-        rows = np.unique(np.linspace(0, count - 1, PROBES).astype(int))
-        probes = avatar(first[0][rows], first[1][rows], _rows(stored, rows))
+        rows = np.unique(np.linspace(0, len(stored) - 1, PROBES).astype(int))
+        probes = _small(avatar(plain.take(rows), _rows(stored, rows)))
         assert probes.sequence is not None
-        probes, frames = _small(probes), len(probes.sequence)
-        off = [float(np.median(np.linalg.norm(_means(probes, t) - stored.xyz[rows], axis=1))) for t in range(frames)]
+        off = [float(np.median(np.linalg.norm(_means(probes, t) - stored.xyz[rows], axis=1)))
+               for t in range(len(probes.sequence))]
         best = int(np.argmin(off))
         if off[best] > FOUND:
             LOG.info("no frame of the clip puts the Gaussians where the checkpoint last had them (nearest: %d, %.3g mm)", best,
                      1000 * off[best])
-            return False
-        one, other = (avatar(face, weights, stored) for face, weights in (first, second))
-        there = _means(one, best)
-        step, left = _means(other, best) - there, stored.xyz - there
+            return plain
+        there = _means(avatar(plain, stored), best)
+        kept, guard = plain, 0.0
+        if len(guarded) == len(plain):
+            step = _means(avatar(guarded, stored), best) - there
+            share = _share(stored.xyz - there, step, plain, guarded)
+            if share > MOST:
+                kept, guard, there = guarded, flash_surface.GUARD, there + step
+            LOG.info("frame %d of the clip is the checkpoint's last picture (%.3g mm off); texels %s the guard on areas (%.3g)",
+                     best, 1000 * off[best], "with" if guard else "without", share)
+        return _contested(stored, kept, guard, there, head, lambda *args: _means(avatar(*args), best))
     except MissingAsset:
-        return False  # without onnxruntime nothing is posed here
-    if np.abs(step).max() < TELLING:
-        return False
-    # How far from the first reading towards the second the stored positions lie, as least squares have it: 0 or 1.
-    share = float(np.sum(left * step) / np.sum(step * step))
-    LOG.info("frame %d of the clip is the checkpoint's last picture (%.3g mm off); texels %s the guard on areas (%.3g)", best,
-             1000 * off[best], "with" if share > 0.5 else "without", share)
-    return share > 0.5
+        return plain  # without onnxruntime nothing is posed here
+
+
+def _share(left: np.ndarray, step: np.ndarray, plain: Places, guarded: Places) -> float:
+    """Return which share of the steps [N, 3] from `plain` to `guarded` the stored positions, `left` off, have taken.
+
+    Neighbours' means are taken off both: the network's last step moves neighbours alike, and the guard depends on the
+    triangle. Steps count by their length, and as taken when the positions lie nearer to their end than to their beginning,
+    and not far beyond it.
+    """
+    same = (plain.face_index == guarded.face_index) & (plain.texel == guarded.texel)
+    along = np.diff(plain.texel) == 1
+    rows = same[:-2] & same[1:-1] & same[2:] & along[:-1] & along[1:]
+    there, way = ((v[1:-1] - (v[:-2] + v[2:]) / 2)[rows] for v in (left, step))
+    length = np.linalg.norm(way, axis=1)
+    if length.max(initial=0) < TELLING:
+        return 0.0
+    ratio = np.sum(there * way, axis=1) / np.maximum(length**2, 1e-30)
+    return float(length[np.abs(ratio - 1) < 0.5].sum() / length.sum())
+
+
+def _contested(stored: FlashCheckpoint, kept: Places, guard: float, there: np.ndarray, head: HeadModel,
+               means: Callable[[Places, FlashCheckpoint], np.ndarray]) -> Places:
+    """Return `kept` with rivals where they explain the stored positions at least twice as well."""
+    assert stored.xyz is not None
+    rows, others = flash_surface.rivals(head, kept, guard)
+    if not len(rows):
+        return kept
+    now = np.linalg.norm(there[rows] - stored.xyz[rows], axis=1)
+    then = np.linalg.norm(means(others, _rows(stored, rows)) - stored.xyz[rows], axis=1)
+    better = np.flatnonzero((2 * then < now) & (now > TELLING))
+    better = better[np.argsort(-then[better], kind="stable")]  # of several the best is written last
+    if not len(better):
+        return kept
+    LOG.info("%d texels go to another of the triangles that lie on one another there", len(np.unique(rows[better])))
+    face, weights = kept.face_index.copy(), kept.barycentric.copy()
+    face[rows[better]], weights[rows[better]] = others.face_index[better], others.barycentric[better]
+    return Places(kept.texel, face, weights)
 
 
 def _rows(stored: FlashCheckpoint, rows: np.ndarray) -> FlashCheckpoint:

@@ -6,13 +6,14 @@ changes how many Gaussians there are, and their order.
 """
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Float64, Int32, Int64
 
 from formats.errors import CheckpointMismatch, FormatError
 from formats.head_model import HeadModel
-from formats.texels import owned_texels
+from formats.texels import owned_texels, texels
 
 SIZE = 128
 """Texels along an edge."""
@@ -70,9 +71,29 @@ def check_head(head: HeadModel, where: str) -> None:
                                  "give FLAME's model itself (generic_model.pkl, or what `flameport head` makes of it)")
 
 
-def places(head: HeadModel, boundary: np.ndarray | None, guard: float = 0.0
-           ) -> tuple[Int32[np.ndarray, " N"], Float64[np.ndarray, "N 3"]]:
-    """Return the triangle and barycentric weights of each Gaussian, in the original's order.
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where each of N Gaussians sits, in the original's order."""
+
+    texel: Int64[np.ndarray, " N"]
+    """Row-major, row 0 at the image's top."""
+    face_index: Int32[np.ndarray, " N"]
+    barycentric: Float64[np.ndarray, "N 3"]
+
+    def __len__(self) -> int:
+        return len(self.texel)
+
+    def take(self, rows: np.ndarray) -> "Places":
+        """Return some of them."""
+        return Places(self.texel[rows], self.face_index[rows], self.barycentric[rows])
+
+    def points(self, head: HeadModel) -> Float64[np.ndarray, "N 3"]:
+        """Return where they are on the head at rest, metres."""
+        return np.einsum("nj,njc->nc", self.barycentric, head.v_template[head.faces[self.face_index]].astype(np.float64))
+
+
+def places(head: HeadModel, boundary: np.ndarray | None, guard: float = 0.0) -> Places:
+    """Return where the Gaussians sit.
 
     Args:
         head: With texture coordinates.
@@ -82,25 +103,39 @@ def places(head: HeadModel, boundary: np.ndarray | None, guard: float = 0.0
     """
     if head.uvs is None or head.uv_faces is None:
         raise FormatError("the head has no texture coordinates")
-    _, face, weights = owned_texels(head.uvs, head.uv_faces, SIZE, guard)
+    texel, face, weights = owned_texels(head.uvs, head.uv_faces, SIZE, guard)
     if boundary is not None:
         outside = ~np.isin(head.faces[face], boundary).any(axis=1)
-        face, weights = face[outside], weights[outside]
+        texel, face, weights = texel[outside], face[outside], weights[outside]
+    return Places(texel, face.astype(np.int32), _summed(head, face, weights, guard))
+
+
+def rivals(head: HeadModel, held: Places, guard: float = 0.0) -> tuple[Int64[np.ndarray, " M"], Places]:
+    """Return the other triangles that cover the texels of `held`: the row of `held`, and where it would sit on them."""
+    assert head.uv_faces is not None
+    texel, face, weights = texels(head, SIZE)
+    row = np.full(SIZE * SIZE, -1)
+    row[held.texel] = np.arange(len(held))
+    row = row[texel]
+    other = np.flatnonzero((row >= 0) & (held.face_index[row] != face) & (weights.min(axis=1) > 0))
+    weights = weights[other].astype(np.float64)
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    return row[other], Places(texel[other], face[other].astype(np.int32), _summed(head, face[other], weights, guard))
+
+
+def _summed(head: HeadModel, face: np.ndarray, weights: np.ndarray, guard: float) -> Float64[np.ndarray, "N 3"]:
+    """Return weights with the sums that the rasterizer leaves.
+
+    Without a guard they are exactly 1, also in float32: a place off its triangle's plane by 1e-8 m has another `corner` frame
+    where it is nearly in line with two corners.
+    """
     if not guard:
-        return face.astype(np.int32), _summing_to_one(weights)
+        whole = np.round(weights * GRID)
+        largest = np.argmax(whole, axis=1)
+        whole[np.arange(len(whole)), largest] += GRID - whole.sum(axis=1)
+        return whole / GRID
+    assert head.uvs is not None and head.uv_faces is not None
     corner = 2 * head.uvs[head.uv_faces[face]].astype(np.float64)
     side, other = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
     area = other[:, 0] * side[:, 1] - other[:, 1] * side[:, 0]
-    weights = weights * np.clip(area / (area + guard), 1 - SHORT, 1 + SHORT)[:, None]
-    return face.astype(np.int32), weights
-
-
-def _summing_to_one(weights: np.ndarray) -> Float64[np.ndarray, "N 3"]:
-    """Return weights that sum to 1 exactly, also in float32: a place off its triangle's plane by 1e-8 m has another `corner`
-    frame where it is nearly in line with two corners.
-    """
-    whole = np.round(weights * GRID)
-    largest = np.argmax(whole, axis=1)
-    rows = np.arange(len(whole))
-    whole[rows, largest] += GRID - whole.sum(axis=1)
-    return whole / GRID
+    return weights * np.clip(area / (area + guard), 1 - SHORT, 1 + SHORT)[:, None]

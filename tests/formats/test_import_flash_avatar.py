@@ -1,6 +1,7 @@
 """FlashAvatar's runs, its Wasserstein variant's and FATE's: posed as the original does, found beside, and what is refused."""
 
 import dataclasses
+import functools
 import logging
 import pickle
 import shutil
@@ -12,9 +13,13 @@ import numpy as np
 import pytest
 
 from formats.avatar import Avatar, FaceBinding, SplatLayer
+from formats.codecs.flame_sides import read_masks
 from formats.deform import driver_values
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.importers import fate, flash_avatar, flash_checkpoint, flash_evidence, flash_surface
+from formats.importers.flash_checkpoint import FlashCheckpoint
+from formats.importers.flash_network import encode
+from formats.importers.flash_surface import Places
 from formats.networks import evaluate
 from tests.formats.originals import assert_kept, assert_posed, clouds
 from tests.originals.posed import Original
@@ -192,32 +197,67 @@ def test_a_zero_quaternion_draws_as_no_rotation(base: Original, tmp_path: Path) 
 # --- The rasteriser's guard -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("guarded", [False, True])
-def test_the_stored_positions_tell_how_texels_were_found(base: Original, avatar: Avatar, guarded: bool,
-                                                         caplog: pytest.LogCaptureFixture) -> None:
-    stored = flash_checkpoint.read(base.path)
-    boundary = flash_avatar.read_masks(base.sides["flame_masks"])["boundary"]
-    readings = [flash_surface.places(avatar.head, boundary, guard) for guard in (0.0, flash_surface.GUARD)]
-    sums = readings[1][1].sum(axis=1)
-    assert np.abs(readings[0][1].sum(axis=1) - 1).max() < 1e-9 and np.abs(sums - 1).max() > 1e-5 and np.median(sums) < 1
+@pytest.fixture(scope="module")
+def readings(base: Original, avatar: Avatar) -> list[Places]:
+    boundary = read_masks(base.sides["flame_masks"])["boundary"]
+    return [flash_surface.places(avatar.head, boundary, guard) for guard in (0.0, flash_surface.GUARD)]
 
-    def built(face: np.ndarray, weights: np.ndarray, rows: flash_checkpoint.FlashCheckpoint) -> Avatar:
-        neutral = np.einsum("nj,njc->nc", weights, avatar.head.v_template[avatar.head.faces[face]].astype(float))
-        network, cloud = flash_avatar._gaussians(rows, flash_avatar.encode(neutral), flash_avatar.DRIVERS, True, base.path)
-        binding = FaceBinding(face, weights, "none", "none", "none")
-        return dataclasses.replace(avatar, layers=(SplatLayer(cloud, binding, "offsets"),), networks={"offsets": network})
 
+def moved_to(base: Original, avatar: Avatar, at: Places, stored: FlashCheckpoint) -> Avatar:
+    """The avatar with its Gaussians at other places."""
+    network, cloud = flash_avatar._gaussians(stored, encode(at.points(avatar.head)), flash_avatar.DRIVERS, True, base.path)
+    binding = FaceBinding(at.face_index, at.barycentric, "none", "none", "none")
+    return dataclasses.replace(avatar, layers=(SplatLayer(cloud, binding, "offsets"),), networks={"offsets": network})
+
+
+@pytest.mark.parametrize(("guarded", "noise"), [(False, 1e-5), (True, 0.0), (True, 1e-5), (True, 1e-3)])
+def test_the_stored_positions_tell_how_texels_were_found(base: Original, avatar: Avatar, readings: list[Places], guarded: bool,
+                                                         noise: float, caplog: pytest.LogCaptureFixture) -> None:
+    sums = readings[1].barycentric.sum(axis=1)
+    assert (readings[0].barycentric.sum(axis=1) == 1).all() and np.abs(sums - 1).max() > 1e-5 and np.median(sums) < 1
+    stored, make = flash_checkpoint.read(base.path), functools.partial(moved_to, base, avatar)
     assert avatar.sequence is not None
-    drawn = clouds(built(*readings[int(guarded)], stored), avatar.sequence, 2)[1].means
-    # One step of training lies between the picture and the file.
-    noisy = drawn + np.random.default_rng(0).normal(0, 1e-5, drawn.shape)
+    drawn = clouds(make(readings[int(guarded)], stored), avatar.sequence, 2)[1].means.astype(float)
+    # One step of training lies between the picture and the file: neighbours move alike. A large one drowns the guard.
+    drawn = drawn + noise * np.sin(100 * readings[0].points(avatar.head)[:, [1, 2, 0]])
     with caplog.at_level(logging.INFO):
-        assert flash_evidence.fits_better(dataclasses.replace(stored, xyz=noisy), readings[0], readings[1], built) is guarded
-        assert "frame 1 of the clip is the checkpoint's last picture" in caplog.text
-        far = dataclasses.replace(stored, xyz=drawn + 0.1)
-        assert not flash_evidence.fits_better(far, readings[0], readings[1], built)
-        assert "no frame of the clip" in caplog.text
-    assert not flash_evidence.fits_better(dataclasses.replace(stored, xyz=None), readings[0], readings[1], built)
+        found = flash_evidence.settled(dataclasses.replace(stored, xyz=drawn), readings[0], readings[1], avatar.head, make)
+    np.testing.assert_array_equal(found.barycentric, readings[int(guarded and noise < 1e-3)].barycentric)
+    assert "frame 1 of the clip is the checkpoint's last picture" in caplog.text
+
+
+def test_positions_of_no_frame_tell_nothing(base: Original, avatar: Avatar, readings: list[Places],
+                                            caplog: pytest.LogCaptureFixture) -> None:
+    stored, make = flash_checkpoint.read(base.path), functools.partial(moved_to, base, avatar)
+    with caplog.at_level(logging.INFO):
+        for xyz in (None, base.posed.means[1] + 0.1):
+            at = dataclasses.replace(stored, xyz=xyz)
+            assert flash_evidence.settled(at, readings[0], readings[1], avatar.head, make) is readings[0]
+    assert caplog.text.count("no frame of the clip") == 1
+
+
+def test_the_stored_positions_tell_which_of_two_triangles_a_texel_shows(base: Original, avatar: Avatar,
+                                                                        readings: list[Places]) -> None:
+    # Lay a triangle that has no texel of its own over one that has many, as the mouth's filling lies over itself.
+    own, count = np.unique(readings[0].face_index, return_counts=True)
+    below, above = own[np.argmax(count)], np.setdiff1d(np.arange(own[np.argmax(count)] + 1, 10006), own)[-1]
+    assert avatar.head.uv_faces is not None and avatar.head.uvs is not None
+    uv_faces = avatar.head.uv_faces.copy()
+    uv_faces[above] = uv_faces[below]
+    head = dataclasses.replace(avatar.head, uv_faces=uv_faces)
+    laid = dataclasses.replace(avatar, head=head)
+    plain = flash_surface.places(head, read_masks(base.sides["flame_masks"])["boundary"])
+    np.testing.assert_array_equal(plain.face_index, readings[0].face_index)
+    rows, others = flash_surface.rivals(head, plain)
+    assert len(rows) == count.max() and set(others.face_index) == {above}
+    face = plain.face_index.copy()
+    face[rows[::2]] = above
+    truth = Places(plain.texel, face, plain.barycentric)
+    stored, make = flash_checkpoint.read(base.path), functools.partial(moved_to, base, laid)
+    assert laid.sequence is not None
+    drawn = clouds(make(truth, stored), laid.sequence, 1)[0].means.astype(float)
+    found = flash_evidence.settled(dataclasses.replace(stored, xyz=drawn), plain, plain, head, make)
+    np.testing.assert_array_equal(found.face_index, face)
 
 
 # --- Refused ----------------------------------------------------------------------------------------------------------
