@@ -64,8 +64,8 @@ def sniff(path: str | os.PathLike[str]) -> str:
     if path.is_dir():
         if (path / "avatar.json").is_file():
             return "bundle"
-        raise FormatError(f"{path}: a folder without avatar.json; expected a bundle, or name a file in it. Readable as "
-                          "motion are .json, .fpsq, .csv and .npz files; tracker folders are not read yet")
+        raise FormatError(f"{path}: a folder without avatar.json; expected a bundle, or name a file in it. Trackers' folders "
+                          "are read as motion only (flameport sequence), and for training (--dataset)")
     head = _beginning(path)
     if head.startswith(b"PK\x03\x04"):
         return _sniff_zip(path)
@@ -94,10 +94,10 @@ def read_avatar(path: str | os.PathLike[str]) -> "Avatar":
 
 
 def read_sequence(path: str | os.PathLike[str], edition: str | None = None, fps: float | None = None) -> "Sequence":
-    """Return the motion in any file we read: our own, an ARKit track, FLAME parameters.
+    """Return the motion in any file we read: our own, an ARKit track, FLAME parameters; or in a tracker's folder.
 
     Args:
-        path: The file.
+        path: The file, or a folder of one of `formats.datasets.motion.LAYOUTS`.
         edition: The coefficients' basis, for files that do not say it (FLAME parameters).
         fps: Frame rate, for files that do not say it; our own sequences always do.
 
@@ -105,6 +105,10 @@ def read_sequence(path: str | os.PathLike[str], edition: str | None = None, fps:
         MissingAsset: There is no such file.
         FormatError: It holds no motion, or is damaged.
     """
+    if Path(path).is_dir() and not (Path(path) / "avatar.json").is_file():
+        from formats.datasets import motion
+
+        return motion.read_motion(path, edition, fps)
     name = sniff(path)
     readers: dict[str, Callable[[ModuleType], Sequence]] = {
         "sequence_json": lambda module: module.read(path),

@@ -19,6 +19,7 @@ from formats.codecs import flame_params
 from formats.codecs.json_file import Fields, as_numbers, read_json
 from formats.datasets import folder
 from formats.datasets.frames import Frames
+from formats.datasets.joining import join_sequences
 from formats.errors import FormatError, MissingAsset, naming
 from formats.sequence import Sequence
 
@@ -40,22 +41,70 @@ def read(root: Path, split: str, edition: str | None = None) -> Frames:
     """
     folder.check_split(split)
     name, video = _video(Path(root), split)
-    where = video / MOTION
-    content = read_json(where)
-    with naming(where):
-        sequence = flame_params.parse(content, where, folder.edition_of(video.parent, edition), folder.FPS)
-    entries = [Fields(entry, f"{where}: frame {i}") for i, entry in enumerate(content["frames"])]
-    stems = [_stem(video, entry) for entry in entries]
-    order = np.argsort([folder.frame_number(stem, entry.where) for stem, entry in zip(stems, entries, strict=True)],
-                       kind="stable")
-    entries, stems = [entries[i] for i in order], [stems[i] for i in order]
+    return read_video(video, name, split, folder.edition_of(video.parent, edition))
+
+
+def read_video(video: Path, name: str, split: str, basis: str) -> Frames:
+    """Return all frames of one video folder as the split `split` of `name`, in `basis` coefficients.
+
+    Raises:
+        MissingAsset: The motion or a picture is not there.
+        FormatError: The motion is damaged, or names files outside its folder.
+    """
+    sequence, entries, stems = _motion(video, basis, folder.FPS)
     matted = (video / "matted").is_dir()
     images = tuple(folder.picture(_beside(stem, "matted") if matted else stem, entry.where, "copy it there")
                    for stem, entry in zip(stems, entries, strict=True))
     masks = () if matted else _masks(stems, entries)
-    sequence = _at_size(sequence.take(order), folder.picture_size(images[0]))
+    sequence = _at_size(sequence, folder.picture_size(images[0]))
     return Frames(name, split, sequence, images, masks, tuple(stem.name for stem in stems),
                   _points(video, sequence, entries, stems))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def motion(root: Path, edition: str | None = None, fps: float | None = None) -> Sequence:
+    """Return the motion of the subject in `root`, its videos called `train` and `test`; no pictures are needed.
+
+    Cameras are for the pictures where they are there, else for 512 x 512. `root` may also be one video's folder.
+
+    Raises:
+        MissingAsset: There is no such folder.
+        FormatError: The motion is damaged.
+    """
+    root = Path(root)
+    videos = [("", root.resolve())] if (root / MOTION).is_file() else []
+    for split in folder.SPLITS if not videos else ():
+        try:
+            videos.append((split, _video(root, split)[1]))
+        except MissingAsset:
+            if split == "train":
+                raise
+    parts = [video_motion(video, folder.edition_of(video.parent, edition), fps) for _, video in videos]
+    sequence = join_sequences(parts, str(root))
+    return folder.ranged(sequence, len(parts[0])) if videos[0][0] else sequence
+
+
+def video_motion(video: Path, basis: str, fps: float | None = None) -> Sequence:
+    """Return one video folder's motion and cameras in the order of its frames' numbers."""
+    return _motion(video, basis, folder.FPS if fps is None else fps)[0]
+
+
+def holds(root: Path) -> bool:
+    """Tell whether `root` is one video's folder, or a subject's with a video called _train in it."""
+    return (root / MOTION).is_file() or any((path / MOTION).is_file() for path in root.glob("*_train"))
+
+
+def _motion(video: Path, basis: str, fps: float) -> tuple[Sequence, list[Fields], list[Path]]:
+    """Return motion, entries and where their pictures would be, in the order of the frames' numbers."""
+    where = video / MOTION
+    content = read_json(where)
+    with naming(where):
+        sequence = flame_params.parse(content, where, basis, fps)
+    entries = [Fields(entry, f"{where}: frame {i}") for i, entry in enumerate(content["frames"])]
+    stems = [_stem(video, entry) for entry in entries]
+    order = np.argsort([folder.frame_number(stem, entry.where) for stem, entry in zip(stems, entries, strict=True)],
+                       kind="stable")
+    return sequence.take(order), [entries[i] for i in order], [stems[i] for i in order]
 
 
 def _video(root: Path, split: str) -> tuple[str, Path]:

@@ -18,6 +18,7 @@ from formats.codecs.json_file import Fields, read_json
 from formats.datasets import folder
 from formats.datasets.frames import Frames
 from formats.datasets.insta_flame import read_parameters
+from formats.datasets.joining import join_sequences
 from formats.datasets.segmentation import seen_eyes
 from formats.errors import FormatError, MissingAsset, naming
 from formats.sequence import Sequence
@@ -38,6 +39,38 @@ def read(root: Path, split: str, edition: str | None = None) -> Frames:
     """
     folder.check_split(split)
     subject = folder.subject(Path(root), lambda path: any(path.glob("transforms*.json")), "transforms_train.json")
+    entries, named, sequence = _motion(subject, split, folder.edition_of(subject, edition), folder.FPS)
+    images = tuple(folder.picture(name.with_suffix(""), entry.where) for name, entry in zip(named, entries, strict=True))
+    masks = [folder.inside(subject, entry.text("seg_mask_path", f"seg_mask/{name.stem}.png"),
+                           f"{entry.where}: 'seg_mask_path'") for name, entry in zip(named, entries, strict=True)]
+    eyes = seen_eyes(masks, EYE_CODES)
+    return Frames(subject.name, split, sequence, images, (), tuple(name.stem for name in named),
+                  {} if eyes is None else {"eyes": eyes})
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def motion(root: Path, edition: str | None = None, fps: float | None = None) -> Sequence:
+    """Return the motion of the subject in `root`, `train` before `test`; no pictures are needed.
+
+    Raises:
+        MissingAsset: There is no such folder, or a parameter file is not there.
+        FormatError: A file is damaged.
+    """
+    subject = folder.subject(Path(root), holds, "transforms_train.json and flame/exp")
+    splits = [split for split in folder.SPLITS if (subject / f"transforms_{split}.json").is_file()] or ["train"]
+    basis, rate = folder.edition_of(subject, edition), folder.FPS if fps is None else fps
+    parts = [_motion(subject, split, basis, rate)[2] for split in splits]
+    sequence = join_sequences(parts, str(subject))
+    return folder.ranged(sequence, len(parts[0])) if splits[0] == "train" else sequence
+
+
+def holds(root: Path) -> bool:
+    """Tell whether `root` is a subject's folder of this layout."""
+    return (root / "flame" / "exp").is_dir() and any(root.glob("transforms*.json"))
+
+
+def _motion(subject: Path, split: str, basis: str, fps: float) -> tuple[list[Fields], list[Path], Sequence]:
+    """Return a split's entries, the pictures they name, and motion with cameras, in the order of the frames' numbers."""
     path = subject / f"transforms_{split}.json"
     if not path.is_file():
         raise MissingAsset(f"{path}: no such file; found {folder.listing(sorted(subject.glob('transforms*.json')))}. INSTA's "
@@ -53,20 +86,13 @@ def read(root: Path, split: str, edition: str | None = None) -> Frames:
     if twice is not None:
         raise FormatError(f"{entries[twice].where}: a second frame {named[twice].stem}; remove one of them")
     entries, named = [entries[i] for i in order], [named[i] for i in order]
-    images = tuple(folder.picture(name.with_suffix(""), entry.where) for name, entry in zip(named, entries, strict=True))
-
     cameras = _cameras(fields, entries)
     exp = [folder.inside(subject, entry.text("exp_path", f"flame/exp/{name.stem}.txt"), f"{entry.where}: 'exp_path'")
            for name, entry in zip(named, entries, strict=True)]
     flame = read_parameters(exp)
     with naming(path):
-        sequence = Sequence(folder.edition_of(subject, edition), folder.FPS, flame["expr"], jaw=flame["jaw"],
-                            eyes=flame["eyes"], eyelids=flame["eyelids"], shape=flame["shape"], cameras=cameras)
-    masks = [folder.inside(subject, entry.text("seg_mask_path", f"seg_mask/{name.stem}.png"),
-                           f"{entry.where}: 'seg_mask_path'") for name, entry in zip(named, entries, strict=True)]
-    eyes = seen_eyes(masks, EYE_CODES)
-    return Frames(subject.name, split, sequence, images, (), tuple(name.stem for name in named),
-                  {} if eyes is None else {"eyes": eyes})
+        return entries, named, Sequence(basis, fps, flame["expr"], jaw=flame["jaw"], eyes=flame["eyes"],
+                                        eyelids=flame["eyelids"], shape=flame["shape"], cameras=cameras)
 
 
 def _cameras(fields: Fields, entries: list[Fields]) -> dict[str, np.ndarray]:

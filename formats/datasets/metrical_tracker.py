@@ -166,7 +166,7 @@ def _pictures(place: Place, stems: list[Path]) -> tuple[tuple[Path, ...], tuple[
 
 
 def _sequence(place: Place, files: list[Path], picked: range, edition: str | None, fps: float | None = None) -> Sequence:
-    basis = folder.edition_of(place.checkpoint.parent, edition, above=3)
+    basis = folder.edition_of(place.checkpoint, edition, above=4)
     # Everybody's shape is that of the first frame of all.
     sequence = tracker_frames.read_files([files[0], *(files[i] for i in picked)], basis,
                                          tracker_frames.FPS if fps is None else fps)

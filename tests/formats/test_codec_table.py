@@ -86,7 +86,7 @@ def test_zips_and_folders(tmp_path):
             archive.writestr(name, b"")
     with pytest.raises(FormatError, match="import lam"):
         codecs.sniff(tmp_path / "lam.zip")
-    with pytest.raises(FormatError, match="tracker folders"):
+    with pytest.raises(FormatError, match="are read as motion only"):
         codecs.sniff(tmp_path)
     with pytest.raises(MissingAsset):
         codecs.sniff(tmp_path / "absent")
