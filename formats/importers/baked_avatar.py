@@ -6,7 +6,7 @@ Synthesis", ACM TOG 42(6), 2023; facts of the files: its released code, executed
 
 What the files leave to the reader:
 
-- FLAME's triangles are not in them. They come from `head`; without one the avatar's head has vertices and no triangles.
+- FLAME's triangles are not in them. They come from `head`; without one a small hidden one stands for them.
 - The first of six bones is a ghost that never moves: weights of the other five then sum to less than 1.
 - Layers go from the innermost out. The first is drawn opaque: the alpha that the original stores for it is stale.
 - All bases of a layer share one alpha. Row 0 of an image is v = 0, as ours.
@@ -28,6 +28,7 @@ from formats.errors import CheckpointMismatch, FormatError, MissingAsset, naming
 from formats.head_model import ARKIT_TAIL, HeadModel
 from formats.importers import flame_rig, side_files
 from formats.importers.baked_files import GLOBAL_MLP, BakedFiles, read_folder, read_pickle
+from formats.importers.carrier_triangle import carrier
 from formats.onnx_graph import OnnxGraph
 from formats.sequence import Sequence
 
@@ -41,6 +42,8 @@ UNIT = np.float32(0.25)
 """Metres per unit of the files."""
 EXPRESSIONS, CORRECTIVES, JOINTS = 50, 36, 5
 PARENTS = (-1, 0, 1, 1, 1)
+NECK = 1
+"""The joint that all but the neck's lower end hangs on."""
 NETWORK = "shading"
 INPUTS = {"jaw": 3, "eyes": 6, "expr": EXPRESSIONS}
 """What the network reads, in its order."""
@@ -132,9 +135,9 @@ def _head(files: BakedFiles, head: HeadModel | None, edition: str) -> HeadModel:
     if tuple(parents.tolist()) != PARENTS:
         raise FormatError(f"{files.where}: common['parents']: expected FLAME's {list(PARENTS)}, got {parents.tolist()}")
     if head is None:
-        LOG.warning("%s: FLAME's triangles are not in BakedAvatar's files; without --head the avatar's head has vertices "
-                    "alone, and nothing can ride or export it", files.where)
-        return HeadModel(edition, v_template, np.zeros((0, 3), np.int32), parents=parents, **tables)
+        LOG.warning("%s: FLAME's triangles are not in BakedAvatar's files; without --head one hidden triangle of 5 mm stands for "
+                    "them. The layers are whole; what rides the head, or shows its mesh, needs --head", files.where)
+        return _carried(edition, v_template, parents, tables)
     if head.edition != edition:
         raise CheckpointMismatch(f"{files.where}: tracked with '{edition}', the head is '{head.edition}'; pass the head of that "
                                  f"edition, or, if the data were tracked with this one, say so: --set edition={head.edition}")
@@ -146,6 +149,18 @@ def _head(files: BakedFiles, head: HeadModel | None, edition: str) -> HeadModel:
     return HeadModel(edition, v_template, head.faces, parents=parents, expr_names=names, uvs=head.uvs, uv_faces=head.uv_faces,
                      regions=head.regions, landmarks=head.landmarks, arkit_map=arkit_map, content_hash=head.content_hash,
                      **tables)
+
+
+def _carried(edition: str, v_template: np.ndarray, parents: np.ndarray, tables: Mapping[str, np.ndarray]) -> HeadModel:
+    """Return a head whose only triangle is a carrier, three vertices after FLAME's, still in the head but for the neck."""
+    triangle, face = carrier()
+    count = len(v_template)
+    rows = {name: np.concatenate([tables[name], np.zeros((3, *tables[name].shape[1:]), np.float32)])
+            for name in ("exprdirs", "posedirs", "lbs_weights")}
+    rows["lbs_weights"][count:, NECK] = 1
+    regressor = np.concatenate([tables["J_regressor"], np.zeros((JOINTS, 3), np.float32)], axis=1)
+    return HeadModel(edition, np.concatenate([v_template, triangle]), face + count, parents=parents, J_regressor=regressor,
+                     **rows)
 
 
 def _check_head(where: str, head: HeadModel, tables: Mapping[str, np.ndarray]) -> None:

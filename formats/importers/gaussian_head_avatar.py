@@ -30,6 +30,7 @@ from formats.files import check_readable
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
 from formats.importers import gha_files, gha_hair, gha_mesh
+from formats.importers.carrier_triangle import carrier
 from formats.importers.gha_files import Tracked
 from formats.importers.gha_networks import HeadField, Scalars, head_field, super_resolution
 from formats.sequence import Sequence
@@ -238,7 +239,7 @@ def _head(mesh: gha_mesh.GuidanceMesh | None, meters: float, hair: bool) -> tupl
     if mesh is not None:
         vertices, faces, exprdirs, rgb = meters * mesh.vertices, mesh.faces, np.float32(meters) * mesh.exprdirs, mesh.rgb
     if hair or mesh is None:  # files of heads without any triangle are no glTF
-        triangle, face = gha_hair.carrier()
+        triangle, face = carrier()
         vertices, faces = np.concatenate([vertices, triangle]), np.concatenate([faces, face + len(vertices)])
         exprdirs = np.concatenate([exprdirs, np.zeros((3, 3, EXPRESSIONS), np.float32)])
         rgb = np.concatenate([rgb, np.full((3, 3), 0.5)])

@@ -27,9 +27,6 @@ SCALE_RANGE = (0.01, 0.1)
 """Metres in a unit of the hair: the FLAME tracker's scale, held in this range (1, the fork's own, gives 0.1)."""
 RESET = 10_000
 """Iteration at which the fork first stores strands; before it they are made by the Perm networks."""
-CARRIER = 0.005
-"""Metres, the legs of the triangle that strands ride. Small enough to lie hidden in the head, large enough that float32
-positions a metre away turn it by less than 1.2e-5 rad."""
 LENGTH = 0.55
 """Standard deviation along a segment, in its lengths."""
 MOTION = ("pose_point_mlp.", "pose_lstm", "pose_mlp.", "pose_query_mlp.", "pose_deform_attention")
@@ -73,14 +70,6 @@ def placement(head: Tracked | None, hair: Tracked | None) -> Placement:
             "%.2f degrees and %.2f mm on average", len(common), np.degrees(off.max()), 1e3 * slip.max(), np.degrees(off.mean()),
             1e3 * slip.mean())
     return Placement(rotation, translation, scale)
-
-
-def carrier() -> tuple[Float64[np.ndarray, "3 3"], np.ndarray]:
-    """Return the vertices (metres, rest space) and the one face of the triangle strands ride.
-
-    Its first corner is the root joint and its axes (`deform.triangle_frames`) are the world's, so offsets are rest positions.
-    """
-    return np.array([[0.0, 0, 0], [CARRIER, 0, 0], [0, 0, -CARRIER]]), np.array([[0, 1, 2]])
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 import torch  # noqa: E402
 
+import flameport  # noqa: E402
 from formats.avatar import MeshLayer  # noqa: E402
 from formats.codecs import baked_sequence, bundle  # noqa: E402
 from formats.deform import PosedMesh, deform, driver_values  # noqa: E402
@@ -133,19 +134,34 @@ def test_a_bundle_gives_the_same_picture(original: Original, kind: str, tmp_path
     assert picture.alpha.max() == pytest.approx(1) and np.ptp(picture.rgb[picture.alpha > 0.9], axis=0).max() > 0.1
 
 
-def test_without_a_head_there_are_no_triangles_but_all_else(original: Original, tmp_path: Path,
-                                                            caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_head_a_hidden_triangle_stands_for_its_own(original: Original, tmp_path: Path,
+                                                             caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         avatar = baked_avatar.read(original.path)
-    assert "triangles" in caplog.text and len(avatar.head.faces) == 0
+    assert "triangles" in caplog.text and "--head" in caplog.text
+    np.testing.assert_array_equal(avatar.head.faces, [[5023, 5024, 5025]])
     full = baked_avatar.read(original.path, original.head)
-    np.testing.assert_array_equal(avatar.head.v_template, full.head.v_template)
-    for one, other in zip(deform(avatar, original.sequence, 2).layers, deform(full, original.sequence, 2).layers, strict=True):
-        assert isinstance(one, PosedMesh) and isinstance(other, PosedMesh)
-        np.testing.assert_array_equal(one.vertices, other.vertices)
+    np.testing.assert_array_equal(avatar.head.v_template[:5023], full.head.v_template)
+    for t in range(len(original.sequence)):
+        whole, bare = deform(full, original.sequence, t), deform(avatar, original.sequence, t)
+        np.testing.assert_allclose(bare.head.vertices[:5023], whole.head.vertices, atol=1e-7)
+        # It stays in the head's middle, deep below the skin.
+        away = np.linalg.norm(whole.head.vertices[:3931] - bare.head.vertices[5023], axis=1)
+        assert away.min() > 0.03 and np.linalg.norm(bare.head.vertices[5023:] - bare.head.vertices[5023], axis=1).max() < 0.006
+        for one, other in zip(bare.layers, whole.layers, strict=True):
+            assert isinstance(one, PosedMesh) and isinstance(other, PosedMesh)
+            np.testing.assert_allclose(one.vertices, other.vertices, atol=1e-7)
     bundle.write(avatar, tmp_path / "x.avatar")
     assert_same(avatar, bundle.read(tmp_path / "x.avatar"))
     assert render_avatar(avatar, original.sequence, 0, default_camera(avatar, 24, 24)).alpha.max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("target", ["glb", "web"])
+def test_without_a_head_it_can_be_exported(original: Original, target: str, tmp_path: Path) -> None:
+    avatar = baked_avatar.read(original.path)
+    flameport.export(avatar, target, tmp_path / ("x.glb" if target == "glb" else "page"), sequence=original.sequence,
+                     allow_loss=True)
+    assert (tmp_path / ("x.glb" if target == "glb" else "page/manifest.json")).is_file()
 
 
 def test_head_and_terms_come_along(original: Original) -> None:
