@@ -163,4 +163,5 @@ def _name(path: Path, subject: str | None) -> str:
     """Return the subject: the configuration's, else the folder three above `train/checkpoints/ModelParameters`."""
     above = side_files.ancestors(path, 7)
     whole = len(above) > 5 and [folder.name for folder in above[:3]] == ["ModelParameters", "checkpoints", "train"]
-    return subject or (above[5].name if whole else path.stem)
+    named = subject if subject and len(subject) <= 80 and subject.isprintable() else None
+    return named or (above[5].name if whole else path.stem)

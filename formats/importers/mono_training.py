@@ -63,12 +63,14 @@ def read_config(path: Path) -> Config:
     subsample: int | tuple[int, int] = 1
     stated = _value(train, "subsample")
     if stated is not None:
-        steps = re.findall(r"\d+", stated)
-        if not 1 <= len(steps) <= 2:
+        steps = re.findall(r"\d{1,9}", stated)
+        if not (len(steps) == 1 and int(steps[0]) > 0 or len(steps) == 2):
             raise FormatError(f"{path}: 'subsample': expected a step or [start, end), got {ascii(stated)[:60]}")
         subsample = int(steps[0]) if len(steps) == 1 else (int(steps[0]), int(steps[1]))
     try:
         angle = None if jaw is None else float(jaw.strip("[]"))
+        if angle is not None and not -1.6 <= angle <= 1.6:
+            raise ValueError("not an angle of a jaw")
     except ValueError as error:
         raise FormatError(f"{path}: 'canonical_pose': expected the jaw's angle, got {ascii(jaw)[:60]}") from error
     names = re.findall(r"[^\s,\[\]\"']+", _value(train, "sub_dir") or "")

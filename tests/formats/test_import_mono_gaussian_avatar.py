@@ -247,7 +247,8 @@ def test_configurations_are_read_as_written(tmp_path: Path) -> None:
                     "model{\n canonical_pose = 0.4\n}\n")
     assert mono_training.read_config(path) == mono_training.Config(
         0.4, "../data/datasets", "yufeng", "flame_params.json", ("MVI_1810", "MVI_1814"), (10, 200))
-    for line, said in (("canonical_pose = wide\n", "'canonical_pose'"),
+    for line, said in (("canonical_pose = wide\n", "'canonical_pose'"), ("canonical_pose = nan\n", "'canonical_pose'"),
+                       ("train{\n sub_dir=[a]\n subsample = 0\n}", "'subsample'"),
                        ("train{\n sub_dir=[a]\n subsample = all\n}", "'subsample'")):
         path.write_text(line)
         with pytest.raises(FormatError, match=said):
