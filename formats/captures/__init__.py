@@ -14,6 +14,7 @@ LAYOUTS = {
     "insta": "formats.captures.insta",
     "metrical-tracker": "formats.captures.metrical_tracker",
     "vhap": "formats.captures.vhap",
+    "gaussian-head-avatar": "formats.captures.gaussian_head_avatar",
 }
 """Name to module with `write(film, out, progress)`."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 
 from formats.camera import Camera
 from formats.captures.action import act
@@ -168,6 +168,11 @@ def room(width: int, height: int) -> Float64[np.ndarray, "H W 3"]:
     down = y[..., None] + 0 * x[:, None]
     glow = np.exp(-((x - 0.25) ** 2 + (y - 0.3) ** 2) / 0.18)[..., None]
     return np.array(WALL) * (1 - down) + np.array(WALL_LOW) * down + np.array(WALL_GLOW) * glow
+
+
+def wall(width: int, height: int) -> UInt8[np.ndarray, "H W 3"]:
+    """Return the picture of the room without anybody."""
+    return _levels(room(width, height))
 
 
 def _levels(image: np.ndarray) -> np.ndarray:

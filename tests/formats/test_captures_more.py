@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from formats.captures import LAYOUTS, metrical_tracker, vhap
+from formats.captures import LAYOUTS, gaussian_head_avatar, metrical_tracker, vhap
 from formats.captures.shots import LABELS, Film, Shot, Take
 from formats.deform import deform_head
 from formats.errors import UnsupportedFeature
@@ -56,6 +56,7 @@ class Plan:
 PLANS = {
     "metrical-tracker": Plan(metrical_tracker.write, 100, 300, ("eyelids",), rig=False),
     "vhap": Plan(vhap.write, 100, 300, ("rotation", "neck", "translation")),
+    "gaussian-head-avatar": Plan(gaussian_head_avatar.write, 50, 80, ("rotation", "translation")),
 }
 
 
@@ -448,3 +449,81 @@ def test_vhap_canonical(written: Callable[[str], Path]) -> None:
         "translation": (1, 3), "rotation": (1, 3), "neck_pose": (1, 3), "eyes_pose": (1, 6), "expr": (1, 100),
         "static_offset": (1, 5143, 3)}
     assert not any(value.any() for value in values.values())
+
+
+# --- Gaussian Head Avatar ---------------------------------------------------------------------------------------------
+
+
+def turn_of(vector: np.ndarray) -> np.ndarray:
+    """Return the matrix of an axis-angle vector (Rodrigues)."""
+    angle = np.linalg.norm(vector)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def test_gaussian_head_avatar_files(written: Callable[[str], Path]) -> None:
+    names = {"capture.json", "head.safetensors", *(f"background/image_{serial}.jpg" for serial in SERIALS)}
+    for t in range(10):
+        names |= {f"{name}/{t:04d}/{file}" for name in ("params", "FLAME_params") for file in (
+            "params.npz", "lmk_3d.npy", "vertices.npy")}
+        for serial in SERIALS:
+            names |= {f"images/{t:04d}/{name}{small}_{serial}.jpg" for name in ("image", "mask", "visible")
+                      for small in ("", "_lowres")}
+            names |= {f"cameras/{t:04d}/camera_{serial}.npz", f"landmarks/{t:04d}/lmk_{serial}.npy"}
+    assert set(tree(written("gaussian-head-avatar"))) == names
+
+
+def test_gaussian_head_avatar_pictures(written: Callable[[str], Path]) -> None:
+    root = written("gaussian-head-avatar")
+    for number, (_, _, shot) in enumerate(rows("gaussian-head-avatar")):
+        place, serial = root / f"images/{number // 3:04d}", SERIALS[number % 3]
+        for name, mode, pixels in (("image", "RGB", shot.rgb), ("mask", "L", shot.matte), ("visible", "L", 0 * shot.matte + 255)):
+            whole = picture(place / f"{name}_{serial}.jpg", mode).astype(int)
+            assert np.abs(whole - pixels).mean() < 2
+            small = picture(place / f"{name}_lowres_{serial}.jpg", mode, (WIDTH // 8, HEIGHT // 8)).astype(int)
+            assert np.abs(small - pixels[4::8, 4::8]).mean() < 12
+        marks = np.load(root / f"landmarks/{number // 3:04d}/lmk_{serial}.npy")
+        assert marks.shape == (68, 3) and np.array_equal(marks[:, :2], shot.landmarks) and (marks[:, 2] == 1).all()
+    grey = picture(root / f"background/image_{SERIALS[0]}.jpg", "RGB")
+    assert 130 < grey.mean() < 220 and grey.std() < 30
+
+
+def test_gaussian_head_avatar_motion_lands_where_the_film_saw_the_head(written: Callable[[str], Path]) -> None:
+    root, head = written("gaussian-head-avatar"), film("gaussian-head-avatar").head
+    table = head.landmarks
+    points = head.faces[table["full_lmk_faces_idx"][0]], table["full_lmk_bary_coords"][0]
+    ibug = [*range(48), *range(49, 54), *range(55, 68)]
+    for number, (take, row, shot) in enumerate(rows("gaussian-head-avatar")):
+        stem, serial = f"{number // 3:04d}", SERIALS[number % 3]
+        bfm, flame = (arrays(root / name / stem / "params.npz") for name in ("params", "FLAME_params"))
+        assert {name: value.shape for name, value in bfm.items()} == {
+            "id_coeff": (1, 80), "exp_coeff": (1, 64), "scale": (1,), "pose": (1, 6)}
+        assert {name: value.shape for name, value in flame.items()} == {
+            "id_coeff": (1, 100), "exp_coeff": (1, 59), "scale": (1, 1), "pose": (1, 6)}
+        assert np.isclose(bfm["scale"], 0.15) and flame["scale"] == 1 and np.array_equal(bfm["pose"], flame["pose"])
+        code, pose = flame["exp_coeff"][0].astype(np.float64), flame["pose"][0].astype(np.float64)
+        # FLAME's own root and neck stay straight; the similarity is outside.
+        still = posed(flame["id_coeff"][0, :80], code[:50], jaw=code[50:53], eyes=code[53:])
+        assert not flame["id_coeff"][0, 80:].any()
+        turn = turn_of(pose[:3])
+        world = still @ turn.T + pose[3:]
+        camera = arrays(root / f"cameras/{stem}/camera_{serial}.npz")
+        assert camera["extrinsic"].shape == (3, 4) and camera["intrinsic"].shape == (3, 3)
+        assert np.abs(turn_of(pose[:3]) - np.eye(3)).max() > 0.05
+        expected = seen(shot.vertices.astype(np.float64), take, row)
+        extrinsic = camera["extrinsic"].astype(np.float64)
+        view = (world @ extrinsic[:, :3].T + extrinsic[:, 3]) @ camera["intrinsic"].T
+        assert np.abs(view[:, :2] / view[:, 2:] - expected).max() < PIXEL
+        for name in ("params", "FLAME_params"):
+            vertices, marks = (np.load(root / name / stem / f"{file}.npy") for file in ("vertices", "lmk_3d"))
+            assert vertices.shape == (5023, 3) and np.abs(vertices - world).max() < 2e-6
+            embedded = (points[1][:, :, None] * world[points[0]]).sum(axis=1)
+            assert marks.shape == (66, 3) and np.abs(marks - embedded[ibug]).max() < 2e-6
+        # BFM's coefficients, of a model in units of 0.15 m whose joints do not move; columns of jaw and eyes have no shape.
+        own = bfm["exp_coeff"][0].astype(np.float64)
+        unit = posed(bfm["id_coeff"][0], own) / 0.15
+        without = posed(flame["id_coeff"][0, :80], code[:50])
+        assert np.abs(0.15 * unit @ turn.T - without @ turn.T).max() < 1e-6
+        assert np.allclose(np.sort(np.abs(own[np.abs(own - np.pad(code[:50], (0, 14))) > 1e-6])),
+                           np.sort(3 * np.abs(code[50:])), atol=1e-5)
