@@ -8,7 +8,7 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 from numpy.lib import format as npy
@@ -18,6 +18,8 @@ from formats.files import SIZE_LIMIT, check_readable, replacing
 
 _DEFLATE_RATIO = 1100
 """Deflate cannot shrink by more than about 1032; a zip entry that claims to is damaged or a bomb."""
+UNPACKED_LIMIT = 512 << 20
+"""Bytes that deflated entries may unpack to together. Half a megabyte of them is enough for that."""
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
 """What the zip library raises for damaged, cut, encrypted or exotic archives."""
 
@@ -35,9 +37,11 @@ def read(path: str | os.PathLike[str], skip: Collection[str] = ()) -> dict[str, 
     """
     where = str(path)
     with open_zip(path) as archive:
-        entries = members(archive, where)
-        return {name.removesuffix(".npy"): parse_array(take(archive, info, where), f"{where}: '{name}'")
-                for name, info in entries.items() if name.endswith(".npy") and name.removesuffix(".npy") not in skip}
+        wanted = {name: info for name, info in members(archive, where).items()
+                  if name.endswith(".npy") and name.removesuffix(".npy") not in skip}
+        check_unpacked(wanted.values(), where)
+        return {name.removesuffix(".npy"): parse_array(take(archive, info, where), f"{where}: {ascii(name[:120])}")
+                for name, info in wanted.items()}
 
 
 def names(path: str | os.PathLike[str]) -> list[str]:
@@ -114,8 +118,17 @@ def members(archive: zipfile.ZipFile, where: str, limit: int = SIZE_LIMIT) -> di
     return entries
 
 
+def check_unpacked(entries: Iterable[zipfile.ZipInfo], where: str) -> None:
+    """Raise `FormatError` when deflated entries unpack to more than `UNPACKED_LIMIT` bytes together."""
+    unpacked = sum(info.file_size for info in entries if info.compress_type != zipfile.ZIP_STORED)
+    if unpacked > UNPACKED_LIMIT:
+        raise FormatError(f"{where}: unpacks to {unpacked} bytes, more than the {UNPACKED_LIMIT} that are read; unzip it "
+                          "and zip it again without packing (`zip -0 -r`)")
+
+
 def take(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
     """Return the bytes of an entry that `members` let pass."""
+    check_unpacked([info], where)
     try:
         with archive.open(info) as file:
             data = file.read(info.file_size)

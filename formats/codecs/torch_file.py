@@ -73,7 +73,8 @@ def read(path: str | os.PathLike[str]) -> Any:
 
     Raises: as `open`.
     """
-    return load(open(path).root)
+    with naming(Path(path)):
+        return load(open(path).root)
 
 
 def load(tree: Any) -> Any:

@@ -15,8 +15,6 @@ from formats.codecs.torch_records import NAMES, Storages
 from formats.codecs.torch_tensor import Packed, Place, Span
 from formats.errors import FormatError
 
-PACKED_LIMIT = 512 << 20
-"""Bytes that deflated members may unpack to together. Half a megabyte of them is enough for that."""
 _LOCAL = 30
 """Bytes of a member's own header before its name."""
 
@@ -37,10 +35,7 @@ def read(path: Path, data: mmap.mmap, where: str) -> Any:
     """
     with npz_file.open_zip(path) as archive:
         members = npz_file.members(archive, where)
-        packed = sum(info.file_size for info in members.values() if info.compress_type != zipfile.ZIP_STORED)
-        if packed > PACKED_LIMIT:
-            raise FormatError(f"{where}: unpacks to {packed} bytes, more than the {PACKED_LIMIT} that are read; torch packs "
-                              "nothing: unzip it and zip it again with `zip -0 -r`")
+        npz_file.check_unpacked(members.values(), where)
         name = content(list(members))
         if name is None:
             raise FormatError(f"{where}: a zip without one TOP/data.pkl; torch.save writes one")

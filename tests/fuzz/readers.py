@@ -201,6 +201,9 @@ def _splatting(folder: Path) -> Path:
 
     from tests.builders import tiny_cloud
 
+    frame = {"file_path": "image/1", "expression": [0.5] * 6, "pose": [0.0] * 15, "world_mat": np.eye(3, 4).tolist()}
+    (folder / "flame_params.json").write_text(json.dumps({"intrinsics": [-2, 2, 0.5, 0.5], "shape_params": [0.0] * 3,
+                                                          "frames": [frame] * 3}))
     inria_ply.write(tiny_cloud(3), folder / "point_cloud.ply", 0)
     (folder / "embedding.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nvn 0 0 1\nf 1//1 2//1 3//1\n")
     (folder / "embedding.json").write_text(json.dumps({
