@@ -76,7 +76,8 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         raise UnsupportedFeature(f"{path}: unknown variant '{variant}'; expected one of {', '.join(VARIANTS)}")
     checkpoint = flash_checkpoint.read(path)
     if head is None:
-        raise MissingAsset(f"{path}: rides FLAME 2020, which is not in it; give --head with generic_model.pkl")
+        raise MissingAsset(f"{path}: rides FLAME 2020, which is not in it; make a head file of generic_model.pkl with `flameport "
+                           "head` (edition flame2020) and give it with --head")
     flash_surface.check_head(head, str(path))
     sequence = _clip(path, sides, head.edition)
     assert sequence.shape is not None

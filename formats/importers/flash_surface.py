@@ -68,7 +68,7 @@ def check_head(head: HeadModel, where: str) -> None:
                                  f"expressions, got {len(head.v_template)}, {len(head.faces)} and {len(head.expr_names)}")
     if head.shapedirs is None:
         raise CheckpointMismatch(f"{where}: the head given has no identity directions, and the subject's face must be put in; "
-                                 "give FLAME's model itself (generic_model.pkl, or what `flameport head` makes of it)")
+                                 "give what `flameport head` makes of FLAME's own generic_model.pkl")
 
 
 @dataclass(frozen=True, eq=False)
