@@ -154,13 +154,15 @@ def _head(files: BakedFiles, head: HeadModel | None, edition: str) -> HeadModel:
 def _carried(edition: str, v_template: np.ndarray, parents: np.ndarray, tables: Mapping[str, np.ndarray]) -> HeadModel:
     """Return a head whose only triangle is a carrier, three vertices after FLAME's, still in the head but for the neck."""
     triangle, face = carrier()
-    count = len(v_template)
-    rows = {name: np.concatenate([tables[name], np.zeros((3, *tables[name].shape[1:]), np.float32)])
-            for name in ("exprdirs", "posedirs", "lbs_weights")}
-    rows["lbs_weights"][count:, NECK] = 1
+
+    def extended(name: str) -> np.ndarray:
+        return np.concatenate([tables[name], np.zeros((3, *tables[name].shape[1:]), np.float32)])
+
+    weights = extended("lbs_weights")
+    weights[len(v_template):, NECK] = 1
     regressor = np.concatenate([tables["J_regressor"], np.zeros((JOINTS, 3), np.float32)], axis=1)
-    return HeadModel(edition, np.concatenate([v_template, triangle]), face + count, parents=parents, J_regressor=regressor,
-                     **rows)
+    return HeadModel(edition, np.concatenate([v_template, triangle]), face + len(v_template), extended("exprdirs"), weights,
+                     parents, J_regressor=regressor, posedirs=extended("posedirs"))
 
 
 def _check_head(where: str, head: HeadModel, tables: Mapping[str, np.ndarray]) -> None:

@@ -25,6 +25,7 @@ from formats.head_model import HeadModel
 from formats.importers import fate_maps, fate_splats, fate_tracking, fate_workspace, side_files, signatures
 from formats.importers.fate_context import FateContext, Identity, checked, clip, read_identity
 from formats.importers.fate_flame import dressed, expression_count, flame_head, is_nersemble
+from formats.importers.recognition import unwrapped
 
 __all__ = ["FateContext", "flame_head", "read"]
 LOG = logging.getLogger(__name__)
@@ -46,8 +47,9 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         path: A .pth or a workspace folder.
         head: Not needed. A FLAME file of the right edition lends its regions, ARKit map and content hash.
         sides: `checkpoint`, the one a dump or a bake was made from; `identity`, the run's identity_dict.pkl; both are found
-            in the workspace. `baked`, with a dump: a baked checkpoint, whose Gaussians' places are then used. `tracking`:
-            flame2023_tracking.npz, which checkpoints of the NeRSemble benchmark need.
+            in the workspace. `baked`, with a dump: a baked checkpoint, whose Gaussians' places are then used; the newest of
+            its bake where there is one. `tracking`: flame2023_tracking.npz, which checkpoints of the NeRSemble benchmark need;
+            found beside them and in the folders above.
         as_original: Changes nothing for FATE's own avatars, which are always posed as FATE does; handed to the others.
         albedo_size: With a dump, texels across of the texture that is gathered from the avatar; 0 for none.
 
@@ -97,12 +99,13 @@ def _opened(path: Path, root: Any = None) -> _Checkpoint:
         found = ", ".join(map(str, list(root)[:8])) if isinstance(root, dict) else type(root).__name__
         raise FormatError(f"{where}: not a checkpoint of FATE: expected epoch, global_step and model, or the five maps of a "
                           f"texture dump; found {found or 'nothing'}")
-    if not isinstance(root["model"], dict):
+    model = unwrapped(root["model"])
+    if not isinstance(model, dict):
         raise FormatError(f"{where}: 'model' is no dictionary of tensors")
-    kind = signatures.fate_kind(root["model"])
+    kind = signatures.fate_kind(model)
     if kind is None:
         raise UnsupportedFeature(f"{where}: 'model' is of none of the systems that FATE trains (fate, {', '.join(MODULES)}); "
-                                 f"found {', '.join(map(str, list(root['model'])[:6])) or 'nothing'}, ...")
+                                 f"found {', '.join(map(str, list(model)[:6])) or 'nothing'}, ...")
     tracked: dict[str, np.ndarray] = {}
     for split in ("train", "test"):
         for part in ("expression", "flame_pose", "cam_pose"):
@@ -112,7 +115,7 @@ def _opened(path: Path, root: Any = None) -> _Checkpoint:
                 if "weight" not in table:
                     raise FormatError(f"{where}: '{name}' has no 'weight'; the file is damaged")
                 tracked[name] = table["weight"]
-    return _Checkpoint(path, kind, torch_file.arrays(root["model"], f"{where}: model"), tracked)
+    return _Checkpoint(path, kind, torch_file.arrays(model, f"{where}: model"), tracked)
 
 
 def _context(opened: _Checkpoint, head: HeadModel | None, sides: Mapping[str, Path], as_original: bool) -> FateContext:
@@ -196,10 +199,12 @@ def _dump(path: Path, root: Mapping[str, Any], head: HeadModel | None, sides: Ma
     raw = fate_maps.raw_maps(root, str(path))
     context = _context(opened, head, {k: v for k, v in sides.items() if k != "checkpoint"}, as_original)
     baked = None
-    if "baked" in sides:
-        baked = _opened(sides["baked"])
+    places = sides.get("baked") or fate_workspace.baked_with(path)
+    if places is not None:
+        baked = _opened(places)
         if baked.kind != "fate" or not _same_head(opened, baked):
-            raise CheckpointMismatch(f"{sides['baked']}: its head is not that of {source.name}; are they of one run?")
+            raise CheckpointMismatch(f"{places}: its head is not that of {source.name}; are they of one run?")
+        LOG.info("%s: the places of its Gaussians are those of %s", path, places.name)
     else:
         LOG.warning("%s: leaves out the 6437 or so copies at random places that FATE's bake adds to its raster of %d x %d "
                     "texels; a baked checkpoint of the run given by --side baked= says where they were", path,

@@ -13,6 +13,7 @@ Zhang et al., CVPR 2025, section 3.1; facts of the files: its released code.
 """
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ from formats.head_model import HeadModel
 from formats.importers.fate_context import FateContext
 from formats.importers.fate_flame import FACE_LIMIT, POSE_COLUMNS, array_of, correctives
 
+LOG = logging.getLogger(__name__)
 NORMAL_OFFSET = 0.05
 """What multiplies the offset; from FATE's settings, not in its files."""
 
@@ -41,6 +43,10 @@ def from_fate(model: Mapping[str, np.ndarray], context: FateContext) -> Avatar:
     attributes = {key: array_of(model, key, shape, context.where, infinite=key == "_opacity")
                   for key, shape in (("_offset", (count, 1)), ("_features_dc", (count, 1, 3)), ("_opacity", (count, 1)),
                                      ("_scaling", (count, 3)), ("_rotation", (count, 4)))}
+    rest = model.get("_features_rest")
+    if rest is not None and rest.size and np.any(rest):
+        LOG.warning("%s: '_features_rest' holds colours that depend on the view (shape %s, up to %.3g); FATE draws without them, "
+                    "and they are left out", context.where, list(rest.shape), float(np.abs(rest).max()))
     face, barycentric = places(model, context.where, count)
     layer = splat_layer(attributes, face, barycentric, canonical_sizes(model, head, context.where), context.where)
     return Avatar(head=head, layers=(layer,), sequence=context.sequence, meta=context.meta())

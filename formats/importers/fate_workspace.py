@@ -17,6 +17,8 @@ IDENTITY = "identity_dict.pkl"
 FULL_HEAD, TRAINED = "checkpoints_fullhead", "checkpoints"
 BAKED = ("checkpoints_baked", "checkpoints_edited")
 DUMPS = "dump_texture"
+TRACKING = ("flame2023_tracking.npz", "tracking/flame2023_tracking.npz")
+"""The NeRSemble benchmark's tracking, in the folder of one of its sequences."""
 DEPTH = 4
 """Folders above a file that its workspace may be."""
 
@@ -65,6 +67,17 @@ def before_bake(path: Path) -> Path | None:
         return None
     full = any("full_head" in part for part in path.resolve().relative_to(workspace).parts)
     return newest(workspace / (FULL_HEAD if full else TRAINED))
+
+
+def baked_with(dump: Path) -> Path | None:
+    """Return the newest checkpoint of the bake that a texture dump is of: all its epochs have Gaussians at the same places."""
+    return newest(dump.resolve().parent.parent / BAKED[0]) if dump.resolve().parent.name == DUMPS else None
+
+
+def tracking_of(path: Path) -> Path | None:
+    """Return NeRSemble's tracking beside a checkpoint or in a folder above it, None where there is none."""
+    places = (folder / name for folder in list(path.resolve().parents)[:DEPTH] for name in TRACKING)
+    return next((place for place in places if place.is_file()), None)
 
 
 def is_baked(path: Path) -> bool:

@@ -9,6 +9,7 @@ from formats.codecs import inria_ply, legacy_torch, npz_file, safe_pickle
 from formats.codecs.json_file import read_json
 from formats.errors import AvatarError
 from formats.files import read_bytes
+from formats.importers import gha_files
 from formats.importers.recognition import Finding, Need, near, newest
 from formats.importers.torch_signs import clip_of
 
@@ -16,7 +17,6 @@ IDENTITY_LIMIT = 1 << 20
 """Bytes of an identity_dict.pkl; a FLAME pickle is fifty times as large."""
 _TEXEL_MAPS = {"local_position_uv", "rot_delta_uv", "local_scaling_uv", "gs_opacity_uv", "gs_features_uv"}
 _EMBEDDINGS = ("embedding.json", "canonical.sample.json")
-_GHA_HEAD = re.compile(r"gaussianhead_(latest|latest_\d+|epoch_\d+|iter_\d+)")
 
 
 def in_ply(path: Path) -> Finding | None:
@@ -106,7 +106,8 @@ def _splats(path: Path) -> Path | None:
 
 def _gha_head(path: Path) -> Path | None:
     return newest(p for place in (path, *path.glob("checkpoints/*"), path / "checkpoints") if place.is_dir()
-                  for p in place.iterdir() if _GHA_HEAD.fullmatch(p.name) and p.is_file())
+                  for p in place.iterdir()
+                  if (named := gha_files.NAME.fullmatch(p.name)) and named[1] == "gaussianhead" and p.is_file())
 
 
 _PLACES: tuple[Callable[[Path], Path | None], ...] = (

@@ -113,7 +113,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         if head_file is not None:
             gha_hair.need_frames(tracked, hair_tracked, str(hair_file))
         place = gha_hair.placement(tracked, hair_tracked)
-        iteration = re.fullmatch(r"gaussianhair_iter_(\d+)", hair_file.name)
+        iteration = re.match(r"gaussianhair_iter_(\d+)", hair_file.name)
         hair = gha_hair.read_hair(gha_files.state_of(hair_file, "strands_generator."), str(hair_file), place,
                                   iteration and int(iteration[1]))
         layers.append(gha_hair.as_splats(hair) if hair_as == "splats" else gha_hair.as_strands(
@@ -181,7 +181,11 @@ def _scalars(given: Mapping[str, Path], options: Scalars) -> Scalars:
     """Return the yaml's scalars, but for options that are not at their defaults; without a yaml, the options."""
     file = given.get("config") or given.get("yaml")
     usual = Scalars()
-    if file is not None:
+    if file is None:
+        LOG.info("no yaml of the training given: dist_threshold_near %g, dist_threshold_far %g, deform_scale %g and "
+                 "attributes_scale %g are taken; --side yaml=FILE says others", options.near, options.far, options.deform_scale,
+                 options.attributes_scale)
+    else:
         read_ = gha_files.read_scalars(file)
         options = Scalars(**{name: getattr(options if getattr(options, name) != getattr(usual, name) else read_, name)
                              for name in ("near", "far", "deform_scale", "attributes_scale")})

@@ -18,11 +18,13 @@ from formats.codecs import npz_file, torch_file
 from formats.errors import CheckpointMismatch, FormatError, MissingAsset
 from formats.files import read_bytes
 from formats.importers.gha_networks import Scalars
+from formats.importers.recognition import unwrapped
 from formats.rotations import axis_angle_to_matrix
 
 LOG = logging.getLogger(__name__)
 KINDS = ("gaussianhead", "gaussianhair", "supres", "meshhead", "delta_poses")
-NAME = re.compile(rf"({'|'.join(KINDS)})_(latest|latest_\d+|epoch_\d+|iter_\d+)")
+NAME = re.compile(rf"({'|'.join(KINDS)})_(latest|latest_\d+|epoch_\d+|iter_\d+)(?:\.(?:pth|pt|ckpt|bin))?")
+"""A name as written, or with the extension that somebody gave it."""
 CODE_DEFAULTS = Scalars(near=0.1, far=0.2, deform_scale=0.3, attributes_scale=0.05)
 """What the original takes for keys that a yaml leaves out; its own yaml files say `Scalars()`."""
 YAML_KEYS = {"dist_threshold_near": "near", "dist_threshold_far": "far", "deform_scale": "deform_scale",
@@ -38,7 +40,7 @@ def kind_of(path: Path) -> str:
     named = NAME.fullmatch(path.name)
     if named:
         return named[1]
-    root = torch_file.open(path).root
+    root = unwrapped(torch_file.open(path).root)
     keys = set(root) if isinstance(root, Mapping) else set()
     for kind, key in (("gaussianhair", "origins_raw"), ("meshhead", "tet_verts"), ("gaussianhead", "xyz")):
         if key in keys:
@@ -49,12 +51,12 @@ def kind_of(path: Path) -> str:
 def newest(folder: Path, kind: str, like: Path | None = None) -> Path | None:
     """Return the checkpoint of a kind in `folder`: the one saved with `like`, else the latest, else the furthest trained."""
     found: list[tuple[tuple[int, int], Path]] = []
-    suffix = like.name.partition("_")[2] if like is not None and NAME.fullmatch(like.name) else ""
+    same_as = NAME.fullmatch(like.name) if like is not None else None
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         named = NAME.fullmatch(path.name)
         if named and named[1] == kind and path.is_file():
             word, _, number = named[2].partition("_")
-            same = named[2] == suffix
+            same = same_as is not None and named[2] == same_as[2]
             rank = 4 if same else 3 if named[2] == "latest" else 2 if word == "latest" else 1
             found.append(((rank, int(number or 0)), path))
     return max(found)[1] if found else None
@@ -70,7 +72,7 @@ def beside(path: Path, kind: str) -> Path | None:
 
 def state_of(path: Path, leave_out: str = "") -> dict[str, np.ndarray]:
     """Return the arrays of a state dict; entries whose key starts with `leave_out` are not even loaded."""
-    root = torch_file.open(path).root
+    root = unwrapped(torch_file.open(path).root)
     if isinstance(root, Mapping) and leave_out:
         root = {key: value for key, value in root.items() if not str(key).startswith(leave_out)}
     return torch_file.arrays(root, str(path))

@@ -60,14 +60,23 @@ class Finding:
         return found
 
     def command(self, path: Path) -> str:
-        """Return the `flameport import` line; what lies beside the file is found without being named."""
-        words = ["flameport", "import", self.system, str(path)]
+        """Return the `flameport import` line; what lies beside the file is found without being named. Of a folder, the
+        file in it is named: its needs are what was looked for."""
+        words = ["flameport", "import", self.system, str(self.file or path)]
         for need in self.needs:
             if need.side == "head" and need.required:
                 words += ["--head", "HEAD.safetensors"]
             elif need.found is None and need.required:
                 words += ["--side", f"{need.side}=PATH"]
         return shlex.join([*words, "--out", f"{_name(path)}.avatar"])
+
+
+def unwrapped(tree: Any) -> Any:
+    """Return a state dict without the `module.` that torch's DataParallel puts before every key; else `tree` itself."""
+    prefix = "module."
+    if isinstance(tree, Mapping) and tree and all(isinstance(key, str) and key.startswith(prefix) for key in tree):
+        return {key[len(prefix):]: value for key, value in tree.items()}
+    return tree
 
 
 def tensors(tree: Any) -> dict[str, tuple[int, ...]]:

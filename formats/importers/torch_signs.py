@@ -9,7 +9,7 @@ import numpy as np
 from formats.codecs.torch_file import TorchTensor
 from formats.errors import AvatarError
 from formats.importers import fate_workspace, gha_files, mono_training, side_files
-from formats.importers.recognition import Finding, Need, near, numbers, rows, tensors
+from formats.importers.recognition import Finding, Need, near, numbers, rows, tensors, unwrapped
 
 SAMPLED = 1 << 14
 """Rows that are looked at to tell a baked FATE checkpoint, which keys do not."""
@@ -46,7 +46,7 @@ def recognise(root: Any, path: Path) -> Finding | None:
 
 
 def _fate(root: Any, path: Path) -> Finding | None:
-    model = root.get("model") if isinstance(root, Mapping) else None
+    model = unwrapped(root.get("model")) if isinstance(root, Mapping) else None
     kind = fate_kind(model) if isinstance(model, Mapping) else None
     if kind is None or not isinstance(model, Mapping):
         return None
@@ -64,9 +64,10 @@ def _fate(root: Any, path: Path) -> Finding | None:
     if benchmark:
         variant += ", NeRSemble's benchmark"
     needs = (Need("tracking", "flame2023_tracking.npz: the person's identity is not in the file",
-                  near(path, ["flame2023_tracking.npz", "tracking/flame2023_tracking.npz"], 4)),) if benchmark else (
-        Need("identity", "identity_dict.pkl of the run: the cameras, and the expression that mono-gaussian-avatar starts from",
-             fate_workspace.identity_of(path), required=kind == "mono-gaussian-avatar"),)
+                  fate_workspace.tracking_of(path)),) if benchmark else (
+        Need("identity", "identity_dict.pkl of the run: the cameras" + (
+            ", and the expression that it starts from" if kind == "mono-gaussian-avatar" else ""),
+            fate_workspace.identity_of(path), required=kind == "mono-gaussian-avatar"),)
     if variant.startswith(("baked", "edited")) and not frames:
         needs += (Need("checkpoint", "the one that was baked: its clip", fate_workspace.before_bake(path), required=False),)
     return Finding("fate", "checkpoint", variant, counts,
@@ -103,7 +104,8 @@ def _fate_dump(root: Any, path: Path) -> Finding | None:
     source = fate_workspace.before_bake(path)
     return Finding("fate", "texture dump", "raw maps of a bake, before their activations", {"size": shapes["color"][2]}, "", (
         Need("checkpoint", "the checkpoint that was baked: the head, and two numbers of the activation", source),
-        Need("baked", "a baked checkpoint of the same run: the places of its Gaussians", None, required=False)))
+        Need("baked", "a baked checkpoint of the same run: the places of its Gaussians",
+             fate_workspace.baked_with(path), required=False)))
 
 
 # --- Systems that ride FLAME ------------------------------------------------------------------------------------------
@@ -233,6 +235,7 @@ def _gha(root: Any, path: Path) -> Finding | None:
         named = path.name.startswith("delta_poses") and len(root.shape) == 2 and root.shape[1] == 6
         return Finding("gaussian-head-avatar", "delta_poses", "", {"frames": root.shape[0]}, imports=False,
                        note="lies beside gaussianhead_latest, which is what is imported") if named else None
+    root = unwrapped(root)
     shapes = tensors(root)
     counts: dict[str, Any] = {"weights": numbers(root)}
     if {"points_raw", "origins_raw"} <= set(shapes):
@@ -248,12 +251,14 @@ def _gha(root: Any, path: Path) -> Finding | None:
     if "xyz" in shapes and "feature" in shapes and "exp_color_mlp.conv0.weight" in shapes:
         first = shapes["exp_color_mlp.conv0.weight"]
         fork = "features_dc" in shapes or "seg_label" in shapes
-        tracked = near(path, ["params"], 2)
+        hair = gha_files.beside(path, "gaussianhair")
         needs = (*(Need(side, what, gha_files.beside(path, kind), required=False) for side, kind, what in (
             ("supres", "supres", "the super-resolution network"), ("mesh", "meshhead", "stage 1, for a mesh"),
             ("hair", "gaussianhair", "the fork's strands"))),
             Need("params", "the folder of tracked <frame>/params.npz: size and clip (without a clip: --set scale=0.15)",
-                 tracked))
+                 gha_files.find_params({}, "params", path, "params")),
+            *((Need("flame_params", "the folder of FLAME_params' <frame>/params.npz: where the hair sits (without the hair: "
+                    "--set hair_as=none)", gha_files.find_params({}, "flame_params", path, "FLAME_params")),) if hair else ()))
         return Finding("gaussian-head-avatar", "gaussianhead", "the strand-hair fork's" if fork else "the original's",
                        counts | {"gaussians": shapes["xyz"][0], "expressions": first[1] - shapes["feature"][1]}, "", needs,
                        note="driven by the 64 coefficients of BFM, not by FLAME" if first[1] - shapes["feature"][1] == 64 else "")

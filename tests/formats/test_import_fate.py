@@ -73,23 +73,38 @@ def test_the_benchmarks_checkpoint_takes_identity_and_motion_from_its_tracking(m
         np.testing.assert_allclose(moved.means, expected, atol=1e-6)
 
 
+def test_the_benchmarks_tracking_is_found_in_the_folders_above(made: Made, tmp_path: Path) -> None:
+    original = made("nersemble")
+    path = tmp_path / "EMO-1/run/checkpoints/FateAvatar_ep0005.pth"
+    path.parent.mkdir(parents=True)
+    shutil.copy(original.path, path)
+    place = tmp_path / "EMO-1/tracking/flame2023_tracking.npz"
+    place.parent.mkdir()
+    shutil.copy(original.sides["tracking"], place)
+    assert_posed(fate.read(path), original)
+
+
 def test_euler_angles_of_the_tracking_are_intrinsic() -> None:
     angles = np.array([[0.3, -0.5, 0.7]])
     x, y, z = (axis_angle_to_matrix(np.eye(3)[i] * angles[0, i]) for i in range(3))
     np.testing.assert_allclose(fate_tracking.euler(angles)[0], x @ y @ z, atol=1e-12)
 
 
-def test_a_dump_with_its_bake_poses_as_looked_up(made: Made) -> None:
+def test_a_dump_with_its_bake_poses_as_looked_up(made: Made, tmp_path: Path) -> None:
     original = made("dump")
-    avatar = fate.read(original.path, sides=sides(original, "baked"), albedo_size=0)
+    avatar = fate.read(original.path, albedo_size=0)  # finds the bake that it is of
     assert avatar.meta.source == original.path.name
     assert_posed(avatar, original)
+    lone = Path(shutil.copy(original.path, tmp_path / "005_tex_dump.pth"))
+    assert_posed(fate.read(lone, sides=sides(original, "baked", "checkpoint"), albedo_size=0), original)
 
 
-def test_a_dump_alone_has_the_covered_texels_and_no_padding(made: Made, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dump_alone_has_the_covered_texels_and_no_padding(made: Made, tmp_path: Path,
+                                                            caplog: pytest.LogCaptureFixture) -> None:
     original = made("dump")
+    lone = Path(shutil.copy(original.path, tmp_path / "005_tex_dump.pth"))
     with caplog.at_level(logging.WARNING):
-        alone = fate.read(original.path, albedo_size=0)
+        alone = fate.read(lone, sides=sides(original, "checkpoint"), albedo_size=0)
     assert "random places" in caplog.text and "baked=" in caplog.text
     whole = fate.read(original.path, sides=sides(original, "baked"), albedo_size=0)
     own = COUNT
@@ -307,6 +322,29 @@ def test_damage_is_named(made: Made, tmp_path: Path, change: Callable[[dict[str,
 def test_infinite_logits_are_opaque_or_clear(made: Made, tmp_path: Path) -> None:
     path = altered(made("imavatar"), tmp_path / "sure.pth", spoil("_opacity", float("inf")))
     assert fate.read(path).layers[0].cloud.opacities[1] == 1  # type: ignore[union-attr]
+
+
+def test_wrapped_and_halved_models_read_the_same(made: Made, tmp_path: Path) -> None:
+    def wrap(content: dict[str, Any]) -> None:
+        content["model"] = {f"module.{key}": value.double() if key == "_scaling" else value
+                            for key, value in content["model"].items()}
+
+    original = made("imavatar")
+    assert_posed(fate.read(altered(original, tmp_path / "wrapped.pth", wrap)), original)
+    halved = fate.read(altered(original, tmp_path / "half.pth", lambda c: c["model"].update(
+        _features_dc=c["model"]["_features_dc"].half(), _opacity=c["model"]["_opacity"].bfloat16())))
+    whole = fate.read(original.path)
+    a, b = (avatar.layers[0].cloud for avatar in (halved, whole))  # type: ignore[union-attr]
+    np.testing.assert_allclose(a.sh, b.sh, rtol=1e-3)
+    np.testing.assert_allclose(a.opacities, b.opacities, atol=1e-2)
+
+
+def test_colours_that_depend_on_the_view_are_told(made: Made, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    original = made("imavatar")
+    path = altered(original, tmp_path / "sh.pth", lambda c: c["model"].update(_features_rest=torch.full((70, 15, 3), 0.25)))
+    with caplog.at_level(logging.WARNING):
+        assert_posed(fate.read(path), original)
+    assert "[70, 15, 3], up to 0.25" in caplog.text
 
 
 def test_other_runs_and_unknown_models_are_refused(made: Made, tmp_path: Path) -> None:
