@@ -42,8 +42,10 @@ from formats.importers import (
     baked_avatar,
     fate,
     fate_context,
+    fate_tracking,
     flash_checkpoint,
     gaussian_head_avatar,
+    gha_files,
     lam,
     mono_gaussian_avatar,
     mono_training,
@@ -192,6 +194,13 @@ def _baked() -> Any:
             "global_mlp": {"fc0_weight": np.zeros((4, 4), np.float32)}}
 
 
+def _tracking() -> dict[str, np.ndarray]:
+    rows = {"expression": 100, "rotation": 3, "translation": 3, "jaw": 3, "neck": 3, "eyes": 6}
+    return {name: np.full((2, width), 0.1) for name, width in rows.items()} | {
+        "shape": np.zeros((1, 300)), "scale": np.ones((1, 1)), "frames": np.arange(2),
+        "rotation_matrices": np.tile(np.eye(3), (2, 1, 1))}
+
+
 def _maps() -> dict[str, np.ndarray]:
     return {name: np.zeros((4, 4, width), np.float32) for name, width in osgap_maps.CHANNELS.items()}
 
@@ -219,6 +228,21 @@ def _obj(folder: Path) -> Path:
 def _deep(folder: Path) -> Path:
     (folder / "x.png").write_bytes(deep_png.encode(np.arange(24, dtype=np.uint16).reshape(2, 4, 3)))
     return folder / "x.png"
+
+
+def _web(folder: Path) -> Path:
+    import json
+
+    mesh = _baked()["meshes"][0]
+    for name in ("vertices", "faces"):
+        (folder / "meshes_0").mkdir(exist_ok=True)
+        (folder / "meshes_0" / f"{name}.npy").write_bytes(_npy(mesh[name]))
+    (folder / "common").mkdir()
+    (folder / "common" / "v_template.npy").write_bytes(_npy(np.zeros((8, 3), np.float32)))
+    (folder / "metadata.json").write_text(json.dumps({
+        "meshes": [{"level": 0.0, "vertices": {"path": "meshes_0/vertices.npy", "shape": [4, 3], "dtype": "float32"}}],
+        "ghostbone": True, "dim_pos_feature": 8, "num_texture_basis": 16, "spatial_mlp_temperature": 10.0}))
+    return folder / "metadata.json"
 
 
 def _clip(folder: Path) -> Path:
@@ -313,12 +337,20 @@ READERS: dict[str, Reader] = {
     "torch legacy": Reader(_torch("x.pth", _tensors, False), torch_file.read),
     "fate": Reader(_torch("checkpoints/x_ep0001.pth", _fate), fate.read),
     "fate identity": Reader(_bytes("identity_dict.pkl", _pickled(_identity)), fate_context.read_identity),
+    "fate tracking": Reader(_bytes("flame2023_tracking.npz", _npz(**_tracking())), fate_tracking.read),
     "flash-avatar": Reader(_torch("chkpnt5.pth", _flash), flash_checkpoint.read),
     "mono-gaussian-avatar": Reader(_torch("latest.pth", _mono), mono_gaussian_avatar.read),
     "mono config": Reader(_bytes("runconf.conf", lambda: _CONFIG), mono_training.read_config),
     "gaussian-head-avatar": Reader(_torch("gaussianhead_latest", _gha),
                                    functools.partial(gaussian_head_avatar.read, scale=0.15)),
+    "gaussian-head-avatar params": Reader(
+        _bytes("params/0000/params.npz", _npz(exp_coeff=np.zeros((1, 64)), pose=np.zeros((1, 6)), scale=np.full((1, 1), 0.15))),
+        lambda path: gha_files.read_params(path.parents[1], 64)),
+    "gaussian-head-avatar yaml": Reader(
+        _bytes("train.yaml", lambda: b"gaussianheadmodule:\n  dist_threshold_near: 0.1\n  deform_scale: 0.3 # m\nother: 1\n"),
+        gha_files.read_scalars),
     "baked-avatar": Reader(_torch("mesh_data.pkl", _baked), baked_avatar.read),
+    "baked-avatar page": Reader(_web, lambda path: baked_avatar.read(path.parent)),
     "baked-avatar motion": Reader(_clip, lambda path: baked_sequence.read(path.parent)),
     "osgap maps": Reader(_bytes("gs_attrs_uv_4X4_1.npz", _npz(**_maps())), osgap_maps.read),
     "splatting-avatar": Reader(_splatting, lambda path: splatting_avatar.read(path.parent, _bare(), edition="standin")),

@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = int(os.environ.get("FLAMEPORT_FUZZ_SECONDS", "90"))
 REFUSED = {"any pickle", "flame landmarks npy", "fate", "flash-avatar", "mono-gaussian-avatar", "gaussian-head-avatar",
-           "baked-avatar", "splatting-avatar"}
+           "baked-avatar", "baked-avatar page", "splatting-avatar"}
 """Readers whose seeds are made of the right parts and too small to be whole: real ones have megabytes."""
 
 
