@@ -5,7 +5,7 @@ geometry is four times life size, so camera translations are divided by 4. FLAME
 """
 
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -100,8 +100,8 @@ def _intrinsics(fields: Fields, width: int, height: int) -> np.ndarray:
 
 def _picture_size(path: Path, first: Fields) -> tuple[int, int]:
     name = first.text("file_path", "")
-    stem = Path(name).name
-    for picture in (path.parent / "image" / f"{stem}.png", path.parent / "image" / f"{stem}.jpg"):
+    stem = PureWindowsPath(name).name  # parts at both kinds of slashes
+    for picture in (path.parent / folder / f"{stem}.{kind}" for folder in ("image", "images") for kind in ("png", "jpg")):
         if stem and os.path.isfile(picture):  # unlike Path's, False also for a name that no system takes
             try:
                 with Image.open(picture) as image:

@@ -21,7 +21,7 @@ import dataclasses
 import logging
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -50,6 +50,8 @@ ABOVE = 7
 """Folders above the PLY in which the motion may lie."""
 HELD_OUT = 350
 """Frames at the end of a clip that the released splits leave out of training."""
+EVEN, CLAMPED = 5e-4, 4e-3
+"""From which deviation of its sum a row of weights is divided by it, and the largest that clamping can leave, with room."""
 OBJ_LIMIT, CONFIG_LIMIT = 64 << 20, 1 << 20
 FITS = 1e-3
 """Metres by which the canonical mesh may miss the first frame's; its six decimals are 2e-7."""
@@ -127,10 +129,26 @@ def from_fate(model: Mapping[str, np.ndarray], context: FateContext) -> Avatar:
         cloud = GaussianCloud(_along(uvd[:, 2]), held["_rotation"], np.exp(held["_scaling"]), sigmoid(held["_opacity"][:, 0]),
                               held["_features_dc"])
         binding = FaceBinding(
-            array_of(model, "sample_fidxs", (count,), where), array_of(model, "sample_bary", (count, 3), where), "vertex", "none",
-            "log_area_ratio", array_of(model, "quat_helper.cano_verts", (len(head.v_template), 3), where))
+            array_of(model, "sample_fidxs", (count,), where), walked(array_of(model, "sample_bary", (count, 3), where), where),
+            "vertex", "none", "log_area_ratio", array_of(model, "quat_helper.cano_verts", (len(head.v_template), 3), where))
         return Avatar(head=head, layers=(SplatLayer(cloud, binding),), sequence=context.sequence,
                       meta=context.meta(PAPER, (LICENSE,)))
+
+
+def walked(barycentric: np.ndarray, where: str) -> np.ndarray:
+    """Return weights [N, 3] of points that walked over the mesh, with rows that sum to 1.
+
+    The original's walk takes a point for inside to 1e-3 and then clamps its weights one by one, so that a few rows sum to a
+    little more than 1. Larger sums are for the binding to refuse.
+    """
+    sums = barycentric.astype(np.float64).sum(axis=1)
+    off = np.abs(sums - 1)
+    rows = (off > EVEN) & (off <= CLAMPED)
+    if not rows.any():
+        return barycentric
+    LOG.info("%s: the weights of %d of %d Gaussians sum to 1 only within %.2g, as the original's walk over triangles leaves "
+             "them; they are divided by their sums", where, int(rows.sum()), len(rows), off[rows].max())
+    return np.where(rows[:, None], barycentric / np.where(rows, sums, 1)[:, None], barycentric)
 
 
 def _along(distance: np.ndarray) -> np.ndarray:
@@ -233,12 +251,13 @@ def _embedding(path: Path) -> _Embedding:
         raise FormatError(f"{where}: 'sample_fidxs': expected {count} face indices, got shape {list(face.shape)}")
     name = fields.text("mesh_fn" if fields.has("mesh_fn") and not fields.has("cano_mesh") else "cano_mesh")
     mesh = (found.parent / name).resolve()
-    if not mesh.is_relative_to(found.parent.resolve()) and (found.parent / Path(name).name).is_file():
-        mesh = found.parent / Path(name).name  # the name is a path of the machine it was written on
+    alone = found.parent / PureWindowsPath(name).name  # parts at both kinds of slashes
+    if alone.is_file() and not (mesh.is_relative_to(found.parent.resolve()) and mesh.is_file()):
+        mesh = alone  # the name is a path of the machine it was written on
     elif not mesh.is_relative_to(found.parent.resolve()):
         raise FormatError(f"{where}: its mesh '{name}' lies outside the folder; copy the OBJ beside it and write its name alone")
     vertices, faces = read_obj(mesh)
-    return _Embedding(where, face.astype(np.int64), barycentric, xyz[:, 2], rotation, vertices, faces)
+    return _Embedding(where, face.astype(np.int64), walked(barycentric, where), xyz[:, 2], rotation, vertices, faces)
 
 
 def _rows(fields: Fields, name: str, width: int, count: int | None = None) -> np.ndarray:

@@ -103,10 +103,26 @@ def test_a_configuration_that_says_otherwise_is_told(copy: tuple[Original, Path]
         assert ("--set mesh_scaling=false" in caplog.text) == told
 
 
-def test_a_mesh_named_by_somebodys_path_is_the_one_beside_it(copy: tuple[Original, Path]) -> None:
+@pytest.mark.parametrize("name", ["/home/ann/data/embedding.obj", r"D:\avatars\yufeng\embedding.obj", "../1/embedding.obj"])
+def test_a_mesh_named_by_somebodys_path_is_the_one_beside_it(copy: tuple[Original, Path], name: str) -> None:
     original, path = copy
-    embedding(lambda c: c.update(cano_mesh="/home/ann/data/embedding.obj"))(path.parent)
+    embedding(lambda c: c.update(cano_mesh=name))(path.parent)
     assert_posed(splatting_avatar.read(path, original.head), original)
+
+
+def test_weights_that_the_walk_clamped_sum_to_one(copy: tuple[Original, Path], caplog: pytest.LogCaptureFixture) -> None:
+    original, path = copy
+    weights = json.loads((path.parent / "embedding.json").read_text())["sample_bary"]
+    weights[3] = [1.002, 0.0, 0.0]  # (1.002, -0.001, -0.001) with its negative ones clamped
+    weights[4] = [0.7, 0.3009, 0.0]
+    embedding(lambda c: c.update(sample_bary=weights))(path.parent)
+    with caplog.at_level(logging.INFO):
+        avatar = splatting_avatar.read(path, original.head)
+    assert "of 2 of 200 Gaussians" in caplog.text
+    binding = avatar.layers[0].binding
+    assert isinstance(binding, FaceBinding)
+    np.testing.assert_allclose(binding.barycentric[3:5], [[1, 0, 0], [0.7 / 1.0009, 0.3009 / 1.0009, 0]], atol=1e-7)
+    np.testing.assert_allclose(binding.barycentric[5:], weights[5:], atol=1e-7)
 
 
 def test_bundles_keep_it(originals: dict[str, Original], tmp_path: Path) -> None:
