@@ -14,6 +14,8 @@ LAYOUTS = {
     "insta": "formats.captures.insta",
     "metrical-tracker": "formats.captures.metrical_tracker",
     "vhap": "formats.captures.vhap",
+    "nersemble": "formats.captures.nersemble",
+    "nersemble-benchmark": "formats.captures.nersemble_benchmark",
     "gaussian-head-avatar": "formats.captures.gaussian_head_avatar",
 }
 """Name to module with `write(film, out, progress)`."""

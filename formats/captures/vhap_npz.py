@@ -34,3 +34,19 @@ def canonical(take: Take) -> Arrays:
     arrays = {name: np.zeros((1, width)) for name, width in zeros.items()}
     arrays["jaw_pose"][0, 0] = CANONICAL_JAW
     return _plain({**arrays, "shape": shape_of(take, IDENTITY), "static_offset": np.zeros((1, VERTICES, 3))})
+
+
+def tracked(take: Take, width: int, height: int) -> Arrays:
+    """Return a sequence's tracker output, T moments; the cameras are calibrated, so it holds none.
+
+    Texture and light are left out: the stand-in is not in their space.
+    """
+    s = take.moments
+    moments = len(s)
+    return {
+        **_plain({"rotation": s.rotation, "translation": s.translation, "neck_pose": s.neck, "jaw_pose": s.jaw,
+                  "eyes_pose": s.eyes, "shape": shape_of(take, IDENTITY), "expr": columns(s.expr, EXPRESSIONS, "expression"),
+                  "static_offset": np.zeros((1, VERTICES, 3))}),
+        "timestep_id": np.array([f"{t:05d}" for t in range(moments)]), "n_processed_frames": np.array(moments),
+        "image_size": np.array([height, width]),
+    }
