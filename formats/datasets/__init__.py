@@ -9,17 +9,24 @@ from pathlib import Path
 
 from formats.datasets.frames import Frames
 from formats.errors import UnsupportedFeature
+from formats.head_model import HeadModel
 
 DATASETS = {
     "imavatar": "formats.datasets.imavatar",
     "insta": "formats.datasets.insta",
     "metrical-tracker": "formats.datasets.metrical_tracker",
     "vhap": "formats.datasets.vhap",
+    "nersemble-benchmark": "formats.datasets.nersemble_benchmark",
+    "gaussian-head-avatar": "formats.datasets.gaussian_head_avatar",
 }
 """Name to module. The user names the layout; nothing is guessed from a path."""
 
 
-def read(name: str, root: Path, split: str = "train", edition: str | None = None) -> Frames:
+PLACED = ("nersemble-benchmark", "gaussian-head-avatar")
+"""Layouts that place the head by a similarity about the model's origin, which only the head's tables make a turn of its root."""
+
+
+def read(name: str, root: Path, split: str = "train", edition: str | None = None, head: HeadModel | None = None) -> Frames:
     """Return one split of the tracked video in the folder `root`, laid out as `name` says.
 
     Args:
@@ -28,6 +35,8 @@ def read(name: str, root: Path, split: str = "train", edition: str | None = None
         split: `train` or `test`.
         edition: FLAME edition of the coefficients, one of `head_model.EDITIONS`; when None, the tag that `flameport
             capture` leaves in the folder (`capture.json`), else what the layout's trackers use.
+        head: What the video was tracked with, identity directions included. In layouts of `PLACED` it then moves; without
+            it their cameras move about a still head, which shows the same. Other layouts have no use for it.
 
     Raises:
         UnsupportedFeature: There is no such layout.
@@ -36,4 +45,5 @@ def read(name: str, root: Path, split: str = "train", edition: str | None = None
     """
     if name not in DATASETS:
         raise UnsupportedFeature(f"unknown data set layout '{name}'; available are {', '.join(DATASETS)}")
-    return importlib.import_module(DATASETS[name]).read(Path(root), split, edition)
+    module = importlib.import_module(DATASETS[name])
+    return module.read(Path(root), split, edition, *([head] if name in PLACED else []))

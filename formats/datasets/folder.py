@@ -3,7 +3,8 @@
 import dataclasses
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Series
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,28 @@ def subject(root: Path, holds: Callable[[Path], bool], what: str) -> Path:
         raise MissingAsset(f"{root}: not a folder of this layout; expected {what} in it, found "
                            f"{listing(sorted(root.iterdir())) or 'nothing'}")
     return inner[0].resolve()
+
+
+def only(root: Path, patterns: Series[str], holds: Callable[[Path], bool], what: str) -> Path:
+    """Return the only folder that holds a subject's data, at the first of `patterns` (globs below `root`) that fits any.
+
+    Raises:
+        MissingAsset: There is none, or there are several.
+    """
+    if not root.is_dir():
+        raise MissingAsset(f"{root}: no such folder; --data names the subject's folder, with {what} in it")
+    for pattern in patterns:
+        found = [path for path in ([root] if pattern == "." else sorted(root.glob(pattern))) if path.is_dir() and holds(path)]
+        if len(found) > 1:
+            # What tells them apart comes first in their paths.
+            inner = [path.relative_to(root).parts for path in found]
+            depth = next(i for i in range(len(inner[0])) if len({parts[i] for parts in inner}) > 1)
+            raise MissingAsset(f"{root}: holds several {'subjects' if depth == 0 else 'sequences'}: "
+                               f"{listing(sorted({root.joinpath(*parts[:depth + 1]) for parts in inner}))}; name one of them")
+        if found:
+            return found[0].resolve()
+    raise MissingAsset(f"{root}: not a folder of this layout; expected {what} in it, found "
+                       f"{listing(sorted(root.iterdir())) or 'nothing'}")
 
 
 def listing(paths: list[Path], limit: int = 8) -> str:
@@ -106,10 +129,28 @@ def ranged(sequence: Sequence, trained: int) -> Sequence:
     return dataclasses.replace(sequence, ranges={name: span for name, span in ranges.items() if span[0] < span[1]})
 
 
+def with_ranges(sequence: Sequence, ranges: Mapping[str, tuple[int, int]]) -> Sequence:
+    """Return the clip with these named ranges."""
+    return dataclasses.replace(sequence, ranges=ranges)
+
+
 def with_cameras(sequence: Sequence, cameras: dict[str, np.ndarray], where: str | Path) -> Sequence:
     """Return the clip seen by `cameras`: `K`, `world_to_camera` and `size`, a row per frame; `where` they were read."""
     with naming(where):
         return dataclasses.replace(sequence, cameras=cameras)
+
+
+def intrinsics(k: np.ndarray, where: str) -> np.ndarray:
+    """Return intrinsics [3, 3] after checking that they are some; `where` names them."""
+    if k.shape != (3, 3) or not np.isfinite(k).all() or k[0, 0] <= 0 or k[1, 1] <= 0 or not np.allclose(k[2], [0, 0, 1]):
+        raise FormatError(f"{where}: expected 3 x 3 pixels with positive focal lengths above the row 0 0 1")
+    return k
+
+
+def rigid(matrix: np.ndarray, where: str) -> np.ndarray:
+    """Return a camera's place or view [4, 4] after checking it as `inverse_camera` does."""
+    inverse_camera(matrix, where)
+    return matrix
 
 
 def inverse_camera(matrix: np.ndarray, where: str) -> np.ndarray:

@@ -16,6 +16,8 @@ from formats.sequence import Sequence
 LAYOUTS = {
     "imavatar": "formats.datasets.imavatar",
     "insta": "formats.datasets.insta",
+    "gaussian-head-avatar": "formats.datasets.gaussian_head_avatar",
+    "nersemble-benchmark": "formats.datasets.nersemble_benchmark",
     "vhap": "formats.datasets.vhap",
     "vhap-tracks": "formats.datasets.vhap_tracks",
     "metrical-tracker": "formats.datasets.metrical_tracker",

@@ -4,6 +4,7 @@ To add a layout: write its folder by hand in `tests/formats/tracked_folders_more
 """
 
 import dataclasses
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -18,13 +19,16 @@ from formats.datasets import check, read
 from formats.datasets.frames import Frames
 from formats.datasets.reprojection import check_reprojection, reprojection
 from formats.errors import AvatarError, FormatError, MissingAsset, UnsupportedFeature
+from formats.rotations import axis_angle_to_matrix
 from tests.formats import tracked_folders as folders
 from tests.formats import tracked_folders_more as more
 from tests.formats.tracked_folders import FRAMES, SIZE
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
-    "metrical-tracker": more.write_metrical_tracker, "vhap": more.write_vhap}
-DEFAULTS = {"metrical-tracker": "flame2020", "vhap": "flame2023"}
+    "metrical-tracker": more.write_metrical_tracker, "vhap": more.write_vhap, "nersemble-benchmark": more.write_benchmark,
+    "gaussian-head-avatar": functools.partial(more.write_gha, flame=True)}
+DEFAULTS = {"metrical-tracker": "flame2020", "vhap": "flame2023", "nersemble-benchmark": "flame2023",
+            "gaussian-head-avatar": "bfm09-64"}
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +241,78 @@ def test_vhap_of_one_camera_has_its_angle_alone(own):
     np.testing.assert_allclose(frames.camera(0).K, more.k_matrix(), rtol=1e-6)
     with pytest.raises(FormatError, match="has no alpha channel and there is no mask for it"):
         check.check(frames, folders.head())
+
+
+# --- Heads placed by a similarity -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moving", [False, True], ids=["cameras move", "the head moves"])
+def test_the_benchmarks_similarity_in_our_conventions(whole, moving):
+    truth, angles, translation, points = more.similar()
+    head = folders.head() if moving else None
+    for split, camera in (("train", 0), ("test", 1)):
+        frames = read("nersemble-benchmark", whole["nersemble-benchmark"], split, head=head)
+        serial = more.BENCHMARK_CAMERAS[camera]
+        assert frames.labels == tuple(f"EXP-2-eyes_{i:05d}_{serial}" for i in range(FRAMES)) and frames.name == "393"
+        for name in ("expr", "neck", "jaw", "eyes"):
+            np.testing.assert_allclose(getattr(frames.sequence, name), getattr(truth, name), atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(frames.sequence.shape, truth.shape, atol=1e-6)
+        assert frames.sequence.rotation.any() == moving == frames.sequence.translation.any()
+        marks = np.stack([more.pixels(more.in_world(points[i], i, more.SCALE, angles, more.SCALE * translation),
+                                      more.scaled_view(camera, more.SCALE)) for i in range(FRAMES)])
+        assert lands(seen(frames, marks)) < 1e-3
+        assert np.abs(frames.picture(4)[SIZE // 2, SIZE // 2].astype(int) - [200, 80, 30, 255]).max() < 12
+        assert frames.picture(4)[0, 0, 3] == 0
+    assert (whole["nersemble-benchmark"] / ".flameport/EXP-2-eyes/images/cam_222200037/00003.png").is_file()
+
+
+def test_the_benchmark_keeps_its_test_pictures(tmp_path):
+    root = more.write_benchmark(tmp_path, test=False)
+    stamps = [path.stat().st_mtime_ns for path in read("nersemble-benchmark", root).images]
+    assert stamps == [path.stat().st_mtime_ns for path in read("nersemble-benchmark", root).images]  # unpacked once
+    with pytest.raises(MissingAsset, match="the benchmark keeps those of its hold-out cameras and test sequences"):
+        read("nersemble-benchmark", root, "test")
+    old = root / "sequences/EXP-2-eyes/tracking/flame2023_tracking_v2.npz"
+    old.rename(old.with_name("flame2023_tracking.npz"))
+    assert len(read("nersemble-benchmark", root)) == FRAMES
+
+
+def test_gaussian_head_avatars_flame_in_our_conventions(whole):
+    for head in (None, folders.head()):
+        train, test = (read("gaussian-head-avatar", whole["gaussian-head-avatar"], split, head=head)
+                       for split in ("train", "test"))
+        # The frontal camera is kept from training, the last 30 % of the moments are the test.
+        assert train.labels == tuple(f"{3 * i:04d}_220700191" for i in range(7))
+        assert test.labels == tuple(f"{3 * i:04d}_{serial}" for i in (7, 8, 9) for serial in more.GHA_SERIALS)
+        for frames in (train, test):
+            assert frames.sequence.expr.shape[1] == 50 and frames.sequence.shape.shape == (100,)
+            assert np.isnan(frames.points2d["landmarks"][:, :3]).all() and lands(frames) < 1e-3
+            assert frames.sequence.rotation.any() == (head is not None)
+        assert train.picture(2)[SIZE // 2, SIZE // 2, 1] == pytest.approx(40, abs=4)
+
+
+def test_gaussian_head_avatars_own_coefficients_and_scale(tmp_path):
+    root = more.write_gha(tmp_path)
+    truth, angles, translation, _ = more.similar()
+    frames = read("gaussian-head-avatar", root, "test")
+    sequence = frames.sequence
+    rows = [7, 7, 8, 8, 9, 9]
+    assert sequence.basis == "bfm09-64" and sequence.expr.shape == (6, 64)
+    np.testing.assert_allclose(sequence.translation, translation[rows], atol=1e-6)
+    np.testing.assert_allclose(axis_angle_to_matrix(sequence.rotation), [more.euler(angles[i]) for i in rows], atol=1e-6)
+    np.testing.assert_allclose(sequence.drivers["absolute_pose"][:, 3:], more.BFM_SCALE * translation[rows], atol=1e-6)
+    for i in range(6):
+        np.testing.assert_allclose(frames.camera(i).world_to_camera, more.view(i % 2), atol=1e-6)
+    # The three-dimensional landmarks, seen by the file's cameras, where the detector's are not there.
+    there = frames.points2d["landmarks"]
+    shutil.rmtree(root / "landmarks")
+    shutil.rmtree(root / "FLAME_params")
+    projected = read("gaussian-head-avatar", root, "test").points2d["landmarks"]
+    assert np.isnan(projected[:, [48, 54]]).all()
+    kept = np.setdiff1d(np.arange(3, 68), (48, 54))
+    np.testing.assert_allclose(projected[:, kept], there[:, kept], atol=1e-3)
+    with pytest.raises(MissingAsset, match="holds no FLAME_params_VHAP or FLAME_params, which would be in flame2023"):
+        read("gaussian-head-avatar", root, edition="flame2023")
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------

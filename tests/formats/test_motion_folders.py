@@ -23,7 +23,8 @@ def write_tracks(root: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, expr=scale * truth.expr, rotation=truth.rotation, translation=truth.translation, neck_pose=truth.neck,
                  jaw_pose=truth.jaw, eyes_pose=truth.eyes, shape=truth.shape,
-                 timestep_id=np.array([f"{i:05d}" for i in range(FRAMES)]), n_processed_frames=np.array(FRAMES), focal_length=np.array([1.5]), image_size=np.array([SIZE, 2 * SIZE]),
+                 timestep_id=np.array([f"{i:05d}" for i in range(FRAMES)]), n_processed_frames=np.array(FRAMES),
+                 focal_length=np.array([1.5]), image_size=np.array([SIZE, 2 * SIZE]),
                  static_offset=np.zeros((1, 5143, 3)))
     more.tag(root / "tracked")
     return root / "tracked"

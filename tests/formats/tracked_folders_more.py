@@ -213,3 +213,112 @@ def write_union(root: Path) -> Path:
         (union / f"transforms_{split}.json").write_text(json.dumps({"frames": frames}))
     shutil.copy(one / "canonical_flame_param.npz", union)
     return union
+
+
+# --- Heads placed by a similarity about the model's origin ------------------------------------------------------------
+
+
+@functools.cache
+def similar() -> tuple[Sequence, np.ndarray, np.ndarray, np.ndarray]:
+    """Return coefficients of a still root (100), Euler angles XYZ, translation and 68 landmarks, all at scale 1."""
+    moving = motion(100, 300, True)
+    sequence = Sequence("standin", 25.0, moving.expr, None, moving.neck, moving.jaw, moving.eyes, shape=moving.shape)
+    rng = np.random.default_rng(11)
+    angles = np.float32(rng.normal(0, 0.25, (FRAMES, 3)))
+    translation = np.float32(SHIFT + np.cumsum(rng.normal(0, 0.004, (FRAMES, 3)), axis=0))
+    return sequence, angles, translation, landmarks(sequence)
+
+
+def euler(angles: np.ndarray) -> np.ndarray:
+    """Return Rx Ry Rz, written out."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles.astype(np.float64)), np.sin(angles.astype(np.float64))
+    return np.array([[cy * cz, -cy * sz, sy],
+                     [cx * sz + sx * sy * cz, cx * cz - sx * sy * sz, -sx * cy],
+                     [sx * sz - cx * sy * cz, sx * cz + cx * sy * sz, cx * cy]])
+
+
+def in_world(points: np.ndarray, i: int, scale: float, angles: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """Return model points [..., 3] of moment `i` in the data's world."""
+    return scale * points @ euler(angles[i]).T + translation[i]
+
+
+def scaled_view(camera: int, scale: float) -> np.ndarray:
+    """Return a camera of the rig for a world that is `scale` times as large."""
+    matrix = view(camera)
+    matrix[:3, 3] *= scale
+    return matrix
+
+
+def write_clip(pictures: list[Image.Image], path: Path) -> None:
+    """Write an MP4."""
+    from formats import video
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    video.write_mp4([np.asarray(picture.convert("RGB")) for picture in pictures], path, 25)
+
+
+SCALE = 1.3
+"""Of the benchmark's heads here."""
+BENCHMARK_CAMERAS = ("222200037", "222200046")
+
+
+def write_benchmark(root: Path, test: bool = True) -> Path:
+    """Write `root`/mono_flame_avatar/393 with a train and a test sequence; `test` adds a hold-out camera's pictures."""
+    subject = root / "mono_flame_avatar" / "393"
+    sequence, angles, translation, _ = similar()
+    (subject / "calibration").mkdir(parents=True)
+    (subject / "calibration" / "camera_params.json").write_text(json.dumps({
+        "world_2_cam": {serial: scaled_view(i, SCALE).tolist() for i, serial in enumerate(BENCHMARK_CAMERAS)},
+        "intrinsics": {serial: k_matrix().tolist() for serial in BENCHMARK_CAMERAS}}))
+    for name in ("EXP-2-eyes", "FREE"):
+        tracking = subject / "sequences" / name / "tracking"
+        tracking.mkdir(parents=True)
+        np.savez(tracking / "flame2023_tracking_v2.npz", shape=sequence.shape[None], expression=sequence.expr, rotation=angles,
+                 rotation_matrices=np.stack([euler(row) for row in angles]), translation=np.float32(SCALE * translation),
+                 jaw=sequence.jaw, neck=sequence.neck, eyes=sequence.eyes, frames=np.arange(FRAMES),
+                 scale=np.array([[SCALE]], np.float32))
+    for serial in BENCHMARK_CAMERAS[:2 if test else 1]:
+        folder = subject / "sequences" / "EXP-2-eyes"
+        write_clip([rgba(i) for i in range(FRAMES)], folder / "images" / f"cam_{serial}.mp4")
+        write_clip([rgba(i).getchannel("A") for i in range(FRAMES)], folder / "alpha_maps" / f"cam_{serial}.mp4")
+    tag(root / "mono_flame_avatar")
+    return subject
+
+
+GHA_SERIALS = ("220700191", "222200037")
+BFM_SCALE = 0.15
+
+
+def write_gha(root: Path, flame: bool = False) -> Path:
+    """Write `root`/031 as Gaussian Head Avatar's preprocessing has it: BFM's params, and the fork's FLAME_params beside."""
+    subject = root / "031"
+    sequence, angles, translation, points = similar()
+    fifty = Sequence("standin", 25.0, sequence.expr[:, :50], jaw=sequence.jaw, eyes=sequence.eyes, shape=sequence.shape[:100])
+    flame_points = landmarks(fifty)
+    for i in range(FRAMES):
+        frame = f"{3 * i:04d}"
+        for name in ("images", "cameras", "params", "FLAME_params", "landmarks"):
+            (subject / name / frame).mkdir(parents=True)
+        turn = euler(angles[i])
+        trace = np.arccos((np.trace(turn) - 1) / 2)
+        axis = np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]]) / (2 * np.sin(trace))
+        pose = np.concatenate([trace * axis, translation[i]])[None]
+        np.savez(subject / "params" / frame / "params.npz", id_coeff=np.zeros((1, 100)), exp_coeff=sequence.expr[i][None, :64],
+                 scale=np.array([BFM_SCALE]), pose=pose * [1, 1, 1, BFM_SCALE, BFM_SCALE, BFM_SCALE])
+        world = in_world(flame_points[i], i, 1.0, angles, translation)
+        np.save(subject / "params" / frame / "lmk_3d.npy", np.delete(BFM_SCALE * world, (48, 54), axis=0))
+        np.savez(subject / "FLAME_params" / frame / "params.npz", id_coeff=fifty.shape[None],
+                 exp_coeff=np.concatenate([fifty.expr[i], fifty.jaw[i], fifty.eyes[i]])[None], scale=np.ones((1, 1)), pose=pose)
+        for camera, serial in enumerate(GHA_SERIALS):
+            matrix = view(camera) if flame else scaled_view(camera, BFM_SCALE)
+            np.savez(subject / "cameras" / frame / f"camera_{serial}.npz", extrinsic=matrix[:3], intrinsic=k_matrix())
+            picture = rgba(i)
+            picture.convert("RGB").save(subject / "images" / frame / f"image_{serial}.jpg", quality=100)
+            picture.getchannel("A").save(subject / "images" / frame / f"mask_{serial}.jpg", quality=100)
+            score = np.ones((68, 1))
+            score[:3] = 0  # not seen
+            np.save(subject / "landmarks" / frame / f"lmk_{serial}.npy",
+                    np.concatenate([pixels(world, view(camera)), score], axis=1))
+    if flame:
+        tag(root)
+    return subject

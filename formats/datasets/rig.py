@@ -1,0 +1,31 @@
+"""Several cameras that see one moment: which of them, and which moments, are held out. Rows come moment by moment.
+
+Layouts without a split of their own get VHAP's: the first 70 % of the moments are learned from, by all cameras but one; the
+others are the test, by all cameras. The camera that is kept from training is NeRSemble's frontal one where it is there, else
+the ninth, else the last; a lone camera is always used.
+"""
+
+import math
+from collections.abc import Sequence as Series
+
+FRONT, NINTH = "222200037", 8
+TRAINED = 0.7
+"""Share of the moments."""
+
+
+def kept_camera(serials: Series[str]) -> str | None:
+    """Return the camera that is kept from training, None when there is only one."""
+    if len(serials) < 2:
+        return None
+    return FRONT if FRONT in serials else serials[NINTH] if len(serials) > NINTH else serials[-1]
+
+
+def front_camera(serials: Series[str]) -> str:
+    """Return the camera that a clip of motion is shown by."""
+    return kept_camera(serials) or serials[0]
+
+
+def moments(count: int, split: str) -> range:
+    """Return the indices of a split's moments out of `count`; every split has at least one where there are two."""
+    first = min(math.ceil(TRAINED * count), max(count - 1, 1))
+    return range(first) if split == "train" else range(first, count)
