@@ -24,9 +24,9 @@ MEASURED_FRAMES = 5
 class Capabilities:
     """What a target can carry."""
 
-    subject: Literal["avatar", "still", "clip", "maps"] = "avatar"
+    subject: Literal["avatar", "still", "clip", "maps", "networks"] = "avatar"
     """What the file is about; what lies outside its subject is not a loss. A still has no motion and no head, a clip only
-    motion, maps only UV images."""
+    motion, maps only UV images, networks only networks."""
     layers: frozenset[str] = frozenset({"splats"})
     """Out of `splats`, `mesh`, `strands`."""
     dynamics: frozenset[str] = frozenset({"linear"})
@@ -60,7 +60,7 @@ class Fit:
 
 def fit(avatar: Avatar, capabilities: Capabilities) -> Fit:
     """Return `avatar` without what the target cannot carry, and what that loses."""
-    if capabilities.subject in ("clip", "maps"):
+    if capabilities.subject in ("clip", "maps", "networks"):
         return Fit(avatar, ())
     layers, losses = [], []
     for layer in avatar.layers:
