@@ -7,6 +7,7 @@ The file does not say its axes or what its means are relative to: `read` leaves 
 
 import os
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -181,7 +182,8 @@ def _header(data: bytes, where: str) -> tuple[str, list[_Element], int]:
     return order, elements, found.end()
 
 
-def write(cloud: GaussianCloud, path: str | os.PathLike[str], sh_degree: int | None = None) -> None:
+def write(cloud: GaussianCloud, path: str | os.PathLike[str], sh_degree: int | None = None,
+          comments: Sequence[str] = ()) -> None:
     """Write Gaussians as a binary little-endian PLY, atomically.
 
     Logarithms in float32 cost up to 1e-6 of a scale; opacities of 0 and 1 become logits of about 16.1, and scales of
@@ -191,11 +193,12 @@ def write(cloud: GaussianCloud, path: str | os.PathLike[str], sh_degree: int | N
         cloud: In whatever axes and space it should have in the file.
         path: The file.
         sh_degree: Pad with zeros or cut to this degree; some readers insist on 3. The cloud's own when None.
+        comments: For people who open the header, such as licence notices: a line each, what is not ASCII as `?`.
     """
-    write_bytes(path, pack(cloud, sh_degree))
+    write_bytes(path, pack(cloud, sh_degree, comments))
 
 
-def pack(cloud: GaussianCloud, sh_degree: int | None = None) -> bytes:
+def pack(cloud: GaussianCloud, sh_degree: int | None = None, comments: Sequence[str] = ()) -> bytes:
     """Return the bytes that `write` writes."""
     degree = cloud.sh_degree if sh_degree is None else sh_degree
     if degree not in (0, 1, 2, 3):
@@ -210,9 +213,10 @@ def pack(cloud: GaussianCloud, sh_degree: int | None = None) -> bytes:
     table = np.concatenate([
         cloud.means, np.zeros((len(cloud), 3)), f_dc, f_rest, logit(cloud.opacities)[:, None],
         np.log(np.maximum(cloud.scales.astype(np.float64), 1e-20)), cloud.quats], axis=1).astype("<f4")
-    header = "\n".join(["ply", "format binary_little_endian 1.0", f"element vertex {len(cloud)}",
+    lines = [f"comment {' '.join(comment.split())}" for comment in comments]
+    header = "\n".join(["ply", "format binary_little_endian 1.0", *lines, f"element vertex {len(cloud)}",
                         *(f"property float {name}" for name in names), "end_header", ""])
-    return header.encode() + table.tobytes()
+    return header.encode("ascii", "replace") + table.tobytes()
 
 
 def sniff(head: bytes) -> bool:

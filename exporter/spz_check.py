@@ -1,0 +1,121 @@
+"""Proof for SPZ: read it back and compare it with the still of the bundle that it is most like; a file does not say which."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from exporter import stills
+from exporter.capabilities import fit
+from exporter.targets import spz as target
+from exporter.validation_report import Measure, ValidationReport, decibels
+from formats.avatar import Avatar
+from formats.codecs import spz
+from formats.errors import BindingError, CheckpointMismatch, UnsupportedFeature
+from formats.files import read_bytes
+from formats.gaussians import GaussianCloud
+
+Progress = Callable[[str], None]
+TURN = np.deg2rad(0.35)
+"""What rotations may be off: the format's 10 bits, with the largest component made up for."""
+SCALE = np.exp(1 / 32) - 1 + 1e-4
+"""What scales inside the format's range may be off: half a step of 1/16 in the logarithm."""
+OPACITY, COLOR = 0.5 / 255 + 1e-5, 0.5 / (0.15 * 255) + 1e-5
+PICTURE_DB = 38.0
+
+
+def check(path: Path, avatar: Avatar, frames: int = 10, progress: Callable[[str], None] | None = None) -> ValidationReport:
+    """Return how far an SPZ, or a folder of numbered ones, is from `avatar`.
+
+    Args:
+        path: What `export spz` wrote.
+        avatar: The bundle it was made from.
+        frames: How many files of a series to look at, spread over it.
+        progress: Told what is going on.
+
+    Raises:
+        FormatError: It is damaged.
+        CheckpointMismatch: It has another number of Gaussians.
+        UnsupportedFeature: The avatar has no such still.
+    """
+    tell, fitted = progress or (lambda _: None), fit(avatar, target.CAPABILITIES)
+    if not Path(path).is_dir():
+        tell("reading back")
+        measures, name = _one(Path(path), fitted.avatar, None)
+        return ValidationReport(f"spz, {name}", tuple(measures), fitted.losses)
+    numbered = sorted((number, file) for file in Path(path).iterdir()
+                      if (number := stills.number_of(file.name, target.SUFFIX)) is not None)
+    if not numbered:
+        raise CheckpointMismatch(f"{path}: holds no frame_NNNNN{target.SUFFIX}; expected a folder that `export spz --frames` "
+                                 "wrote")
+    worst: dict[str, Measure] = {}
+    for i in np.unique(np.linspace(0, len(numbered) - 1, max(frames, 1)).round().astype(int)):
+        number, file = numbered[i]
+        tell(f"reading back {file.name}")
+        for measure in _one(file, fitted.avatar, number)[0]:
+            known = worst.setdefault(measure.what, measure)
+            value = min(known.value, measure.value) if measure.at_least else max(known.value, measure.value)
+            worst[measure.what] = dataclasses.replace(measure, value=value)
+    return ValidationReport(f"spz, {len(numbered)} frames", tuple(worst.values()), fitted.losses)
+
+
+def _one(path: Path, avatar: Avatar, frame: int | None) -> tuple[list[Measure], str]:
+    data = read_bytes(path)
+    header, back = spz.header_of(data, str(path)), spz.parse(data, str(path))
+    best: tuple[float, str, GaussianCloud, GaussianCloud, float] | None = None
+    for name, cloud in _candidates(avatar, frame):
+        if len(cloud) != len(back):
+            raise CheckpointMismatch(f"{path}: {len(back)} Gaussians, the bundle gives {len(cloud)}; was it made from "
+                                     "this bundle?")
+        scale = _scale(cloud, back)
+        metric = target.scaled(back, 1 / scale)
+        off = float(np.linalg.norm(cloud.means.astype(np.float64) - metric.means, axis=1).max(initial=0))
+        if best is None or off < best[0]:
+            best = off, name, cloud, metric, scale
+        if best[0] < 4 * target.KEPT:
+            break
+    if best is None:
+        raise UnsupportedFeature(f"{path}: the bundle gives no still to compare with")
+    off, name, cloud, back, scale = best
+    inside = (cloud.scales >= np.exp(-10) / scale) & (cloud.scales <= np.exp(255 / 16 - 10) / scale)
+    relative = np.abs(back.scales[inside] / cloud.scales[inside].astype(np.float64) - 1).max(initial=0)
+    seen = np.abs(cloud.sh[:, 0]) < 3.3
+    bands = min(cloud.sh.shape[1], back.sh.shape[1])
+    measures = [
+        Measure("Gaussian means", off * 1e3, "mm", target.KEPT * 1e3),
+        Measure("reach of positions", header.reach / scale, "m"),
+        Measure("Gaussian rotations", float(target.turns(cloud, back).max(initial=0)), "rad", float(TURN)),
+        Measure("Gaussian scales", float(relative), "relative", float(SCALE)),
+        Measure("scales out of the format's range", float((~inside).sum()), ""),
+        Measure("Gaussian opacities", float(np.abs(cloud.opacities - back.opacities).max(initial=0)), "", OPACITY),
+        Measure("Gaussian colours (SH, DC)", float(np.abs((cloud.sh - back.sh[:, :bands])[:, 0][seen]).max(initial=0))
+                if bands == cloud.sh.shape[1] else 0.0, "", COLOR),
+        Measure("Gaussian colours (SH, rest)", float(np.abs(cloud.sh[:, 1:bands] - back.sh[:, 1:bands]).max(initial=0)), ""),
+        Measure("SH degrees missing", float(max(cloud.sh_degree - back.sh_degree, 0)), "", 0),
+        Measure("picture", decibels(target.picture_psnr(avatar, cloud, back)), "dB", PICTURE_DB, at_least=True)]
+    return measures, name if scale == 1 else f"{name}, {scale:g} units a metre"
+
+
+def _candidates(avatar: Avatar, frame: int | None) -> Iterator[tuple[str, GaussianCloud]]:
+    """Give the stills that the file may be of: the head at rest, then each frame of the clip; or the one frame it names."""
+    count = 0 if avatar.sequence is None else len(avatar.sequence)
+    if frame is not None:
+        if frame >= count:
+            raise CheckpointMismatch(f"the file shows frame {frame}, the bundle's clip has {count} frames; validate it against "
+                                     "the bundle and clip it was made from")
+        yield f"frame {frame}", stills.still(avatar, float(frame), "spz")
+        return
+    try:
+        yield "at rest", stills.still(avatar, None, "spz")
+    except BindingError:
+        pass  # a network needs a clip's drivers
+    for i in range(count):
+        yield f"frame {i}", stills.still(avatar, float(i), "spz")
+
+
+def _scale(cloud: GaussianCloud, back: GaussianCloud) -> float:
+    """Return how many units of the file a metre has, which it does not say: by how far the Gaussians spread; 1 when near 1."""
+    spread = [float(np.linalg.norm(c.means - c.means.mean(axis=0), axis=1).mean()) if len(c) else 1.0 for c in (cloud, back)]
+    ratio = spread[1] / spread[0] if spread[0] > 0 else 1.0
+    return 1.0 if abs(ratio - 1) < 0.2 else float(f"{ratio:.3g}")
