@@ -129,9 +129,7 @@ def _context(opened: _Checkpoint, head: HeadModel | None, sides: Mapping[str, Pa
     identity = checked(identity, n_exp, where)
     tracking = None
     if is_nersemble(model):
-        beside = [folder / name for folder in side_files.ancestors(path, 4)
-                  for name in ("flame2023_tracking.npz", "tracking/flame2023_tracking.npz")]
-        given = side_files.find(path, sides, "tracking", beside)
+        given = side_files.find(path, sides, "tracking", ()) or fate_workspace.tracking_of(path)
         if given is None:
             raise MissingAsset(f"{where}: is of the NeRSemble benchmark and does not hold the person's identity: it is in "
                                "<participant>/sequences/<sequence>/tracking/flame2023_tracking.npz of the data set; give it "

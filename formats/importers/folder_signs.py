@@ -118,6 +118,7 @@ _PLACES: tuple[Callable[[Path], Path | None], ...] = (
     _globbed("train/checkpoints/ModelParameters/*.pth", "checkpoints/ModelParameters/*.pth", "ModelParameters/*.pth"),  # Mono
     _globbed("gs_attrs_uv_*.npz"),  # OSGAP
     _globbed("checkpoint/*.frame", "*.frame"),  # metrical-tracker
+    _globbed("checkpoints_baked/*.pth", "*.pth"),  # FATE's bakes, and the folder of a checkpoint itself
 )
 
 

@@ -89,6 +89,41 @@ def test_folders_lead_to_their_file(tmp_path):
     assert inspect(motion)["kind"] == "baked-avatar sequence_data" and "import" not in inspect(motion)
 
 
+def test_import_lines_name_the_file_that_a_folder_led_to(tmp_path):
+    from formats import importers
+    from tests.originals import gaussian_hair
+
+    made = gaussian_hair.write(tmp_path, n=20, heads=50)
+    run = made.path.parents[2]
+    assert not list(run.glob("gaussianhead*"))
+    found = inspect(run)
+    path = Path(found["import"].split()[3])
+    assert path.is_file() and path == run / found["file"]
+    # With hair beside it, both tracks are asked for: without them the import would stop.
+    sides = {word.partition("=")[0]: made.sides[word.partition("=")[0]] for word in found["import"].split() if "=PATH" in word}
+    assert set(sides) == {"params", "flame_params"}
+    assert len(importers.read(found["system"], path, sides=sides).layers) == 2
+
+
+@pytest.mark.parametrize("place", ["checkpoints", "baking/checkpoints_baked", "baking", "elsewhere"])
+def test_the_folder_of_a_checkpoint_is_enough(place, tmp_path):
+    path = fate(tmp_path / (f"{place}/checkpoints_baked" if place == "baking" else place) / "wave.pth")
+    found = inspect(tmp_path / place)
+    assert found["kind"] == "fate checkpoint" and found["import"].split()[3] == str(path)
+
+
+def test_renamed_and_wrapped_checkpoints(tmp_path):
+    head = {f"module.{key}": value for key, value in {
+        "xyz": torch.zeros(9, 3), "feature": torch.zeros(9, 128), "exp_color_mlp.conv0.weight": torch.zeros(256, 192, 1)}.items()}
+    path = save(head, tmp_path / "run/gaussianhead_latest.pth")
+    save({"upsampler.outc.conv.weight": torch.zeros(3, 32, 1, 1)}, tmp_path / "run/supres_latest.pth")
+    found = inspect(tmp_path / "run")
+    assert found["import"].split()[3] == str(path) and found["gaussians"] == 9
+    assert need(found, "supres")["found"] == str(tmp_path / "run/supres_latest.pth")
+    model = {f"module.{key}": value for key, value in fate_model(7).items()}
+    assert inspect(fate(tmp_path / "x.pth", model=model))["gaussians"] == 7
+
+
 def test_maps_of_osgap(tmp_path):
     from tests.originals import osgap
 
