@@ -12,6 +12,7 @@ from formats.errors import UnsupportedFeature
 LAYOUTS = {
     "imavatar": "formats.captures.imavatar",
     "insta": "formats.captures.insta",
+    "point-avatar": "formats.captures.point_avatar",
     "metrical-tracker": "formats.captures.metrical_tracker",
     "vhap": "formats.captures.vhap",
     "nersemble": "formats.captures.nersemble",

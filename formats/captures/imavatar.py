@@ -39,6 +39,8 @@ from formats.rotations import axis_angle_to_matrix, matrix_to_quat, quat_to_axis
 
 EXPRESSIONS, IDENTITY = 50, 100
 FOLDERS = ("image", "mask", "matted", "parsing", "semantic", "semantic_color")
+Record = tuple[dict[str, Any], Any, Any, Any]
+"""A moment's entries for flame_params.json, keypoint.json, iris.json and code.json."""
 
 
 def write(film: Film, out: Path, progress: Callable[[str], None]) -> None:
@@ -56,7 +58,7 @@ def write(film: Film, out: Path, progress: Callable[[str], None]) -> None:
         UnsupportedFeature: The film holds something that the layout has no place for.
         MissingAsset: The folder cannot be written.
     """
-    k, width, height = lens_of(film)
+    lens_of(film)
     for take in film.takes:
         refuse(take, "eyelids", "translation")
     with replacing_folder(out) as folder:
@@ -66,32 +68,52 @@ def write(film: Film, out: Path, progress: Callable[[str], None]) -> None:
                 (video / name).mkdir(parents=True)
         taken = shoot(film, partial(_keep, film, videos), progress)
         for take, seen in zip(film.takes, taken, strict=True):
-            video, stems = videos[take.split], [str(i + 1) for i in range(len(seen))]
-            write_json({
-                "frames": [frame for frame, _, _ in seen],
-                "intrinsics": [-k[0, 0] / width, k[1, 1] / height, k[0, 2] / width, k[1, 2] / height],
-                "shape_params": shape_of(take, IDENTITY).tolist(),
-            }, video / "flame_params.json")
-            write_json({f"{stem}.png": points for stem, (_, points, _) in zip(stems, seen, strict=True)},
-                       video / "keypoint.json")
-            write_json({f"{stem}.png": irises for stem, (_, _, irises) in zip(stems, seen, strict=True)}, video / "iris.json")
-            write_json({stem: _code(take, i) for i, stem in enumerate(stems)}, video / "code.json")
+            write_records(film, take, seen, videos[take.split])
         write_tag(film, "imavatar", folder)
 
 
-def _keep(film: Film, videos: dict[str, Path], take: Take, index: int, shot: Shot) -> tuple[dict[str, Any], Any, Any]:
-    """Store one moment's pictures; return its entries for flame_params.json, keypoint.json and iris.json."""
+def _keep(film: Film, videos: dict[str, Path], take: Take, index: int, shot: Shot) -> Record:
+    """Store one moment's pictures and return its record."""
     video, stem = videos[take.split], str(index + 1)
-    for name, picture in (
-            ("image", shot.rgb), ("mask", shot.matte), ("matted", shot.head_rgba),
-            ("semantic", label_codes.recode(shot.labels, label_codes.CELEBA)),
-            ("semantic_color", label_codes.colored(shot.labels))):
-        write_png(video / name / f"{stem}.png", picture)
+    write_pictures(video, stem, shot)
+    write_png(video / "matted" / f"{stem}.png", shot.head_rgba)
+    write_png(video / "semantic_color" / f"{stem}.png", label_codes.colored(shot.labels))
     write_png(video / "parsing" / f"{stem}_mouth.png", label_codes.mouth_mask(shot.labels))
     write_png(video / "parsing" / f"{stem}_neckhead.png", label_codes.neckhead_mask(shot.labels))
+    return record(film, take, index, shot)
+
+
+# --- What PointAvatar's videos share ----------------------------------------------------------------------------------
+
+
+def write_pictures(video: Path, stem: str, shot: Shot) -> None:
+    """Write the pictures that the video's trainers read: the whole picture, the matte and the labels."""
+    for name, picture in (("image", shot.rgb), ("mask", shot.matte),
+                          ("semantic", label_codes.recode(shot.labels, label_codes.CELEBA))):
+        write_png(video / name / f"{stem}.png", picture)
+
+
+def record(film: Film, take: Take, index: int, shot: Shot) -> Record:
+    """Return what the video's files say of a moment: tracked, of the landmarks, of the irises, and DECA's."""
     open_eyes = all(label_codes.shows(shot.labels, name) for name in ("left_eye", "right_eye"))
     # Left eye's x, y, then the right eye's.
-    return _frame(film, take, index, shot), shot.landmarks.tolist(), shot.irises.ravel().tolist() if open_eyes else None
+    return (_frame(film, take, index, shot), shot.landmarks.tolist(), shot.irises.ravel().tolist() if open_eyes else None,
+            _code(take, index))
+
+
+def write_records(film: Film, take: Take, seen: list[Record], video: Path) -> None:
+    """Write a video's JSON files; its pictures are numbered from 1, in the order of `seen`."""
+    k, width, height = lens_of(film)
+    frames, points, irises, codes = zip(*seen, strict=True)
+    numbers = range(1, len(seen) + 1)
+    write_json({
+        "frames": [{"file_path": f"./image/{n}", **frame} for n, frame in zip(numbers, frames, strict=True)],
+        "intrinsics": [-k[0, 0] / width, k[1, 1] / height, k[0, 2] / width, k[1, 2] / height],
+        "shape_params": shape_of(take, IDENTITY).tolist(),
+    }, video / "flame_params.json")
+    write_json({f"{n}.png": value for n, value in zip(numbers, points, strict=True)}, video / "keypoint.json")
+    write_json({f"{n}.png": value for n, value in zip(numbers, irises, strict=True)}, video / "iris.json")
+    write_json({str(n): value for n, value in zip(numbers, codes, strict=True)}, video / "code.json")
 
 
 def _frame(film: Film, take: Take, index: int, shot: Shot) -> dict[str, Any]:
@@ -101,7 +123,6 @@ def _frame(film: Film, take: Take, index: int, shot: Shot) -> dict[str, Any]:
     points = _tracked_points(film, take, index, shot)
     pose = np.concatenate([s.rotation[index], s.neck[index], s.jaw[index], s.eyes[index]])
     return {
-        "file_path": f"./image/{index + 1}",
         # Adding zero makes -0.0 plain.
         "world_mat": (world[:3] + 0.0).tolist(),
         "expression": columns(s.expr[index], EXPRESSIONS, "expression").tolist(),

@@ -19,7 +19,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from formats.captures import LAYOUTS, gaussian_head_avatar, metrical_tracker, nersemble, nersemble_benchmark, vhap
+from formats.captures import (
+    LAYOUTS,
+    gaussian_head_avatar,
+    metrical_tracker,
+    nersemble,
+    nersemble_benchmark,
+    point_avatar,
+    vhap,
+)
 from formats.captures.shots import LABELS, Film, Shot, Take
 from formats.deform import deform_head
 from formats.errors import UnsupportedFeature
@@ -54,6 +62,7 @@ class Plan:
 
 
 PLANS = {
+    "point-avatar": Plan(point_avatar.write, 50, 100, ("rotation", "neck"), rig=False),
     "metrical-tracker": Plan(metrical_tracker.write, 100, 300, ("eyelids",), rig=False),
     "vhap": Plan(vhap.write, 100, 300, ("rotation", "neck", "translation")),
     "nersemble": Plan(nersemble.write, 100, 300, ("rotation", "neck", "translation")),
@@ -242,6 +251,47 @@ def test_nothing_is_lost_silently(tmp_path: Path, layout: str, name: str) -> Non
     with pytest.raises(UnsupportedFeature, match=name):
         PLANS[layout].write(dataclasses.replace(made, takes=takes), tmp_path / "anna", silent)
     assert not list(tmp_path.iterdir())
+
+
+# --- PointAvatar ------------------------------------------------------------------------------------------------------
+
+VIDEOS = {"MVI_0001": ("train", range(4)), "MVI_0002": ("train", range(4, 7)), "MVI_0003": ("test", range(3))}
+
+
+def test_point_avatar_files(written: Callable[[str], Path]) -> None:
+    names = {"capture.json", "head.safetensors"}
+    for video, (_, part) in VIDEOS.items():
+        names |= {f"anna/{video}/{name}.json" for name in ("flame_params", "keypoint", "iris", "code")}
+        names |= {f"anna/{video}/{name}/{i + 1}.png" for name in ("image", "mask", "semantic") for i in range(len(part))}
+    assert set(tree(written("point-avatar"))) == names
+
+
+@pytest.mark.parametrize("video", VIDEOS)
+def test_point_avatar_motion_lands_where_the_film_saw_the_head(written: Callable[[str], Path], video: str) -> None:
+    place, (split, part) = written("point-avatar") / "anna" / video, VIDEOS[video]
+    take = next(take for take in film("point-avatar").takes if take.split == split)
+    file, points, irises, codes = (json.loads((place / f"{name}.json").read_text())
+                                   for name in ("flame_params", "keypoint", "iris", "code"))
+    names = [f"{i + 1}.png" for i in range(len(part))]
+    assert list(points) == list(irises) == names and list(codes) == [str(i + 1) for i in range(len(part))]
+    fx, fy, cx, cy = file["intrinsics"]
+    assert fx < 0 and len(file["frames"]) == len(part) and len(file["shape_params"]) == 100
+    for i, (frame, row) in enumerate(zip(file["frames"], part, strict=True)):
+        shot = take.shoot(row)
+        assert frame["file_path"] == f"./image/{i + 1}"
+        assert np.array_equal(picture(place / f"image/{i + 1}.png", "RGB"), shot.rgb)
+        assert np.array_equal(picture(place / f"mask/{i + 1}.png", "L"), shot.matte)
+        semantic = picture(place / f"semantic/{i + 1}.png", "L")
+        ids = np.array([0, 1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 14, 16, 17])
+        assert np.array_equal(semantic, ids[shot.labels])
+        pose, expr, world = (np.array(frame[name]) for name in ("pose", "expression", "world_mat"))
+        head = posed(np.array(file["shape_params"]), expr, rotation=pose[:3], neck=pose[3:6], jaw=pose[6:9], eyes=pose[9:])
+        # Four times life size; OpenGL's camera looks along -z, and fx is negative for it.
+        x, y, z = (4 * head @ world[:, :3].T + world[:, 3]).T
+        on_picture = np.stack([(fx * x / z + cx) * WIDTH, (fy * y / z + cy) * HEIGHT], axis=1)
+        assert np.abs(on_picture - seen(shot.vertices.astype(np.float64), take, row)).max() < PIXEL
+        assert np.array_equal(points[names[i]], shot.landmarks) and np.array_equal(irises[names[i]], shot.irises.ravel())
+        assert np.array_equal(codes[str(i + 1)]["exp"], [take.sequence.expr[row]])
 
 
 # --- metrical-tracker -------------------------------------------------------------------------------------------------
