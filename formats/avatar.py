@@ -16,7 +16,7 @@ from formats.head_model import HeadModel
 from formats.sequence import Sequence
 from formats.uv_maps import UVMaps
 
-FRAMES = ("face", "vertex", "corner", "none")
+FRAMES = ("face", "vertex", "corner", "root", "none")
 SKIN_ROTATIONS = ("none", "skin", "surface")
 DRIVER_FIELDS = ("expr", "rotation", "neck", "jaw", "eyes", "eyelids", "translation")
 DERIVED_DRIVERS = {"jaw_6d": 6, "eyes_6d": 12, "absolute_pose": 6}
@@ -45,8 +45,9 @@ class FaceBinding:
     frame: str = "face"
     """`face`: axes from the first edge and the normal (GaussianAvatars, FateAvatar, OSGAP). `vertex`: rotations
     relative to `canonical_vertices`, blended over the corners; the offset's y runs along the Phong normal
-    (SplattingAvatar). `corner`: a rotation made from the direction to the first corner, added to the stored one
-    (FlashAvatar's Wasserstein variant). `none`: world axes (FlashAvatar)."""
+    (SplattingAvatar). `root`: the root joint's axes (FlashAvatar, whose camera moves and whose head never turns).
+    `corner`: the same, and a rotation made from the direction to the first corner is added to the stored one
+    (FlashAvatar's Wasserstein variant). `none`: world axes (FateAvatar's version of FlashAvatar, whose head turns)."""
     offset_scale: str = "edge_height"
     """What multiplies the offset: `none`, `edge_height` or `double_area` (FateAvatar's unnormalised normal)."""
     splat_scale: str = "edge_height"

@@ -267,17 +267,21 @@ LocalSplats = tuple[np.ndarray, np.ndarray, np.ndarray]
 def bind_to_faces(binding: FaceBinding, head: HeadModel, posed: PosedHead, local: LocalSplats) -> LocalSplats:
     """Return splats on the posed head; every option's formula is here.
 
-    With p = sum_j barycentric_j v_j, axes A, size k and double area d of the triangle (`triangle_frames`):
+    With p = sum_j barycentric_j v_j, axes A, size k and double area d of the triangle (`triangle_frames`), and the root
+    joint's rotation R:
 
     - frame `face`: mean = p + g A offset, quat = quat(A) quat.
     - frame `none`: mean = p + g offset, quat unchanged.
-    - frame `corner`: mean = p + g offset, quat = `corner_quats` + quat.
+    - frame `root`: mean = p + g R offset, quat = quat(R) quat.
+    - frame `corner`: mean = p + g R offset, quat = quat(R) (q + quat) with q the `corner_quats` of the directions to the
+      corners turned back by R.
     - frame `vertex`: mean = p + g offset_y n with the Phong normal n = unit(sum_j barycentric_j n_j); quat = q quat
       with q = unit(sum_j barycentric_j q_j) of `vertex_rotations`. Both vertex sums have the floor 1e-6 unit^2.
     - `offset_scale`: g = 1 (`none`), k (`edge_height`), d (`double_area`).
     - `splat_scale`: scales (`none`), k scales (`edge_height`), or unit exp(r log(scales / unit)) with r = (area + e) /
       (canonical area + e), e = 1e-4 unit^2 (`log_area_ratio`).
 
+    FlashAvatar's own (`root`, `corner`) are trained with a head that never turns, in its axes; `none` is for a head that turned.
     Sources: GaussianAvatars section 3.1; FateAvatar (Zhang et al., CVPR 2025) section 3.1; SplattingAvatar 3.2.
     """
     means, quats, scales = local
@@ -290,10 +294,14 @@ def bind_to_faces(binding: FaceBinding, head: HeadModel, posed: PosedHead, local
     if binding.frame == "face":
         means = point + gain[:, None] * np.einsum("nab,nb->na", axes, means)
         quats = quat_multiply(matrix_to_quat(axes), quats)
-    elif binding.frame in ("none", "corner"):
+    elif binding.frame == "none":
         means = point + gain[:, None] * means
+    elif binding.frame in ("root", "corner"):
+        root = posed.root_rotation
+        means = point + (gain[:, None] * means) @ root.T
         if binding.frame == "corner":
-            quats = corner_quats(corners[:, 0] - point, corners[:, 1] - point) + quats
+            quats = corner_quats((corners[:, 0] - point) @ root, (corners[:, 1] - point) @ root) + quats
+        quats = quat_multiply(matrix_to_quat(root), quats)
     else:
         assert binding.canonical_vertices is not None
         floor = 1e-6 * binding.unit**2

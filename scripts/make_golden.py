@@ -74,6 +74,7 @@ CASES: dict[str, Callable[[], Avatar]] = {
     "vertex": lambda: tiny_avatar("vertex", n=16, head=_light()),
     "vertex-coarse": lambda: tiny_avatar("vertex-coarse", n=16, head=_light()),
     "corner": lambda: tiny_avatar("corner", n=16, head=_light()),
+    "root": lambda: tiny_avatar("root", n=16, head=_light()),
     "world": lambda: _still("world", _light()),
     "plain-face-many-joints": _many_joints,
     "vertex-index-surface": lambda: tiny_avatar("vertex-index", degree=0),

@@ -152,7 +152,8 @@ AVATAR_KINDS: dict[str, str] = {
     "vertex-quarter": "SplattingAvatar's own files: the same in units of a quarter metre",
     "vertex-coarse": "the same in units of 60 metres, whose floors reach triangles as large as `tiny_head`'s",
     "corner": "FlashAvatar's Wasserstein variant: a rotation towards the first corner, added",
-    "world": "FlashAvatar: world axes, nothing scales, posed deltas from a network",
+    "root": "FlashAvatar: the root joint's axes, nothing scales, canonical deltas (here from tables)",
+    "world": "FateAvatar's FlashAvatar: world axes, nothing scales (and posed deltas from a network)",
     "plain-face": "face frame in metres",
     "vertex-index": "LAM: one Gaussian per vertex, surface rotation",
     "vertex-index-still": "LAM as its own renderer draws it: no rotation",
@@ -276,6 +277,12 @@ def _world(head: HeadModel, n: int, degree: int) -> Layers:
     return (layer,), {"deformer": network}
 
 
+def _root(head: HeadModel, n: int, degree: int) -> Layers:
+    width = len(head.expr_names) + 3
+    dynamics = LinearDynamics(_tables(n, width), ("expr", "jaw"))
+    return (_face_layer(head, n, degree, dynamics, "head", frame="root", offset_scale="none", splat_scale="none"),), {}
+
+
 def _on_vertices(rotation: str) -> Callable[[HeadModel, int, int], Layers]:
     def build(head: HeadModel, n: int, degree: int) -> Layers:
         count = len(head.v_template)
@@ -385,6 +392,7 @@ _LAYERS: dict[str, Callable[[HeadModel, int, int], Layers]] = {
     "vertex-quarter": _on_faces(0.25, frame="vertex", offset_scale="none", splat_scale="log_area_ratio"),
     "vertex-coarse": _on_faces(60.0, frame="vertex", offset_scale="none", splat_scale="log_area_ratio"),
     "corner": _on_faces(frame="corner", offset_scale="none", splat_scale="none"),
+    "root": _root,
     "world": _world,
     "plain-face": _on_faces(offset_scale="none", splat_scale="none"),
     "vertex-index": _on_vertices("surface"),

@@ -256,7 +256,7 @@ class TorchFaceBinding(nn.Module):
             head: Whose triangles.
             face_index: [N], int64.
             barycentric: [N, 3].
-            frame: `face`, `vertex`, `corner` or `none`.
+            frame: `face`, `vertex`, `corner`, `root` or `none`.
             offset_scale: `none`, `edge_height` or `double_area`.
             splat_scale: `none`, `edge_height` or `log_area_ratio`.
             canonical_vertices: [V, 3], for frame `vertex` and for `log_area_ratio`.
@@ -311,10 +311,14 @@ class TorchFaceBinding(nn.Module):
             local = local * (size if self.offset_scale == "edge_height" else double_area)
         if axes is not None:
             point = point + (axes * local[:, None]).sum(0)
-        elif self.frame in ("none", "corner"):
-            if self.frame == "corner":
-                quats = quats + swap(corner_quats(corners[:, 0] - point, corners[:, 1] - point))
+        elif self.frame == "none":
             point = point + local
+        elif self.frame in ("root", "corner"):
+            root = posed.root_rotation
+            if self.frame == "corner":
+                quats = quats + swap(corner_quats(root.t() @ (corners[:, 0] - point), root.t() @ (corners[:, 1] - point)))
+            point = point + root @ local
+            turn = matrix_to_quat(root)[:, None].expand(4, len(self))
         else:
             floor = 1e-6 * self.unit**2
             point = point + local[1] * normalize(self._blend(vertex_normals(posed.vertices, self.faces, floor)), 0)

@@ -100,7 +100,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     def avatar(at: Places, stored: FlashCheckpoint) -> Avatar:
         """Return the avatar of `stored`, whose Gaussians sit at `at`."""
         network, cloud = _gaussians(stored, encode(at.points(head)), DRIVERS, moved, path)
-        binding = FaceBinding(at.face_index, at.barycentric, "none" if moved else "corner", "none", "none")
+        binding = FaceBinding(at.face_index, at.barycentric, "root" if moved else "corner", "none", "none")
         return Avatar(head=head, layers=(SplatLayer(cloud, binding, NETWORK, "head"),), networks={NETWORK: network},
                       sequence=sequence, meta=meta)
 

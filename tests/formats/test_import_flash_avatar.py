@@ -14,13 +14,15 @@ import pytest
 
 from formats.avatar import Avatar, FaceBinding, SplatLayer
 from formats.codecs.flame_sides import read_masks
-from formats.deform import driver_values
+from formats.deform import PosedSplats, deform, driver_values
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.importers import fate, flash_avatar, flash_checkpoint, flash_evidence, flash_surface
 from formats.importers.flash_checkpoint import FlashCheckpoint
 from formats.importers.flash_network import encode
 from formats.importers.flash_surface import Places
 from formats.networks import evaluate
+from formats.retarget import with_head_motion
+from formats.rotations import quat_to_matrix
 from tests.formats.originals import assert_kept, assert_posed, clouds
 from tests.originals.posed import Original
 
@@ -83,9 +85,34 @@ def test_the_variant_poses_as_its_original(wasserstein: Original, tmp_path: Path
 
 def test_the_variant_can_be_said(base: Original, wasserstein: Original) -> None:
     assert layer_of(flash_avatar.read(base.path, base.head, variant="wasserstein"))[1].frame == "corner"
-    assert layer_of(flash_avatar.read(wasserstein.path, wasserstein.head, variant="base"))[1].frame == "none"
+    assert layer_of(flash_avatar.read(wasserstein.path, wasserstein.head, variant="base"))[1].frame == "root"
     with pytest.raises(UnsupportedFeature, match="unknown variant 'emd'; expected one of auto, base, wasserstein"):
         flash_avatar.read(base.path, base.head, variant="emd")
+
+
+@pytest.mark.parametrize("kind", originals.KINDS)
+def test_motion_given_to_the_head_changes_no_picture(kind: str, request: pytest.FixtureRequest) -> None:
+    """The original's camera moves. With that motion in the root joint the first camera must see what each camera saw."""
+    avatar = flash_avatar.read((made := request.getfixturevalue(kind)).path, made.head)
+    still = avatar.sequence
+    assert still is not None
+    moved = with_head_motion(still, avatar.head, "head")
+    assert np.degrees(np.linalg.norm(moved.rotation, axis=1)).max() > 5 and not np.any(still.rotation)
+    clear = made.extras["clear"]
+    for i in range(len(still)):
+        seen = []
+        for clip in (still, moved):
+            world = clip.cameras["world_to_camera"][i].astype(float)
+            (layer,) = deform(avatar, clip, i).layers
+            assert isinstance(layer, PosedSplats)
+            axes = world[:3, :3] @ quat_to_matrix(layer.cloud.quats) * layer.cloud.scales.astype(float)[:, None]
+            seen.append((layer.cloud.means @ world[:3, :3].T + world[:3, 3], (axes @ axes.transpose(0, 2, 1))[clear],
+                         world[:3, :3] @ layer.sh_rotation))
+        (means, covariances, toward), (means_here, covariances_here, toward_here) = seen
+        np.testing.assert_allclose(means_here, means, atol=1e-6)
+        sizes = np.linalg.norm(covariances, axis=(1, 2))
+        assert (np.abs(covariances_here - covariances).max(axis=(1, 2)) / sizes).max() < 1e-5
+        np.testing.assert_allclose(toward_here, toward, atol=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["imavatar", "insta"])
@@ -131,7 +158,7 @@ def test_says_what_it_is(base: Original, avatar: Avatar) -> None:
     assert (avatar.meta.name, avatar.meta.system, avatar.meta.source) == ("Obama", "flash-avatar", base.path.name)
     assert any("FLAME" in n and "non-commercial" in n for n in avatar.meta.license_notices)
     assert (layer.sh_frame, layer.cloud.sh_degree) == ("head", 2)
-    assert (binding.frame, binding.offset_scale, binding.splat_scale) == ("none", "none", "none")
+    assert (binding.frame, binding.offset_scale, binding.splat_scale) == ("root", "none", "none")
     np.testing.assert_array_equal(binding.face_index, base.extras["face_index"])
     head = avatar.head
     assert len(head.faces) == 10006 and head.uvs is not None and len(head.uvs) == 5150

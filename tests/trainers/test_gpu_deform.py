@@ -62,6 +62,7 @@ def no_waiting() -> Iterator[None]:
 BINDINGS = {
     "face": lambda head: face_binding(head, 30, offset_scale="double_area"),
     "vertex": lambda head: face_binding(head, 30, frame="vertex", splat_scale="log_area_ratio"),
+    "corner": lambda head: face_binding(head, 30, frame="corner", offset_scale="none", splat_scale="none"),
     "none": lambda head: face_binding(head, 30, frame="none", offset_scale="none", splat_scale="none"),
     "skin": lambda head: skin_binding(head, 30, leak=0.2, rotation="skin"),
 }

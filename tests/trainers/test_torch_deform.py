@@ -86,7 +86,7 @@ def compare(ours, theirs) -> None:
 @pytest.mark.parametrize("splat_scale", ["none", "edge_height", "log_area_ratio"])
 @pytest.mark.parametrize("offset_scale", ["none", "edge_height", "double_area"])
 @pytest.mark.parametrize(("frame", "unit"), [("face", 1.0), ("vertex", 1.0), ("vertex", 0.25), ("vertex", 60.0),
-                                             ("corner", 1.0), ("none", 0.25)])
+                                             ("corner", 1.0), ("root", 1.0), ("none", 0.25)])
 def test_every_way_of_riding_a_face(frame: str, unit: float, offset_scale: str, splat_scale: str) -> None:
     head = tiny_head()
     clip = tiny_sequence(head, 3)
@@ -206,7 +206,7 @@ def test_gradients_of_a_pose() -> None:
 @pytest.mark.parametrize(("frame", "offset_scale", "splat_scale", "unit"), [
     ("face", "edge_height", "edge_height", 1.0), ("face", "double_area", "edge_height", 1.0), ("none", "none", "none", 1.0),
     ("vertex", "double_area", "log_area_ratio", 1.0), ("vertex", "none", "log_area_ratio", 60.0),
-    ("corner", "none", "none", 1.0)])
+    ("corner", "none", "none", 1.0), ("root", "edge_height", "none", 1.0)])
 def test_gradients_of_riding_a_face(frame: str, offset_scale: str, splat_scale: str, unit: float) -> None:
     head = tiny_head()
     twin = TorchHead(head).double()
@@ -282,7 +282,7 @@ def test_triangles_are_those_of_the_definition() -> None:
         np.testing.assert_allclose(ours, getattr(d, name)(v, posed, head.faces), atol=1e-7)
 
 
-@pytest.mark.parametrize("frame", ["face", "vertex", "corner", "none"])
+@pytest.mark.parametrize("frame", ["face", "vertex", "corner", "root", "none"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_triangles_without_area_give_no_nan(frame: str, dtype: torch.dtype) -> None:
     """A point, a segment, a segment folded back, slivers down to a nanometre, and one healthy triangle."""

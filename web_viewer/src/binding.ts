@@ -46,6 +46,7 @@ type Place = (pose: Pose, out: Float64Array) => void;
 function onFaces(binding: FaceBinding, poser: HeadPoser, local: Float64Array): Place {
   const { face, barycentric, frame, offsetScale } = binding;
   const { faces } = poser.head;
+  const root = poser.rootRotation;
   const floor = sumFloor(binding);
   const used = Uint32Array.from(new Set(face)).sort();
   const frames = new Float64Array((faces.length / 3) * FRAME);
@@ -83,6 +84,12 @@ function onFaces(binding: FaceBinding, poser: HeadPoser, local: Float64Array): P
         const p = frames[at] * x + frames[at + 1] * y + frames[at + 2] * z;
         const q = frames[at + 3] * x + frames[at + 4] * y + frames[at + 5] * z;
         z = frames[at + 6] * x + frames[at + 7] * y + frames[at + 8] * z;
+        x = p;
+        y = q;
+      } else if (frame !== "none") {
+        const p = root[0] * x + root[1] * y + root[2] * z;
+        const q = root[3] * x + root[4] * y + root[5] * z;
+        z = root[6] * x + root[7] * y + root[8] * z;
         x = p;
         y = q;
       }

@@ -2,7 +2,7 @@
 import { matrixToQuat } from "./rotations.ts";
 
 /** How a Gaussian turns with its triangle; places in the list are numbers in the shader. */
-export const FRAMES = ["face", "vertex", "none", "corner"] as const;
+export const FRAMES = ["face", "vertex", "none", "corner", "root"] as const;
 
 /** Numbers per triangle: axes (row-major 3x3 whose columns are the axes), size, double area. */
 export const FRAME = 11;

@@ -154,13 +154,13 @@ export class Renderer {
   }
 
   /** Draw into `framebuffer` (null: the canvas). */
-  render(view: View, shRotation: Float64Array, background: Background, framebuffer: WebGLFramebuffer | null): void {
+  render(view: View, rootRotation: Float64Array, background: Background, framebuffer: WebGLFramebuffer | null): void {
     const { gl } = this;
     const r = view.rotation;
     const axis: [number, number, number] = [r[6], r[7], r[8]];
     this.shown = this.sorter.sort(this.centers, this.ids, axis, view.translation[2], view.near, this.orderData);
     this.order.write(this.orderData.subarray(0, this.shown));
-    this.splats(view, shRotation, false);
+    this.splats(view, rootRotation, false);
 
     gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
     gl.viewport(0, 0, view.width, view.height);
@@ -182,19 +182,19 @@ export class Renderer {
     gl.bindVertexArray(null);
   }
 
-  private splats(view: View, shRotation: Float64Array, world: boolean): void {
+  private splats(view: View, rootRotation: Float64Array, world: boolean): void {
     const { gl } = this;
     gl.disable(gl.BLEND);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.framebuffer);
     this.layers.forEach((layer, l) => {
-      layer.run(this.rows[l], view, this.vertices, this.joints, shRotation, world);
+      layer.run(this.rows[l], view, this.vertices, this.joints, rootRotation, world);
     });
   }
 
   /** Return the Gaussians as the card has them; slow, for tests. */
-  readWorld(view: View, shRotation: Float64Array): WorldSplats {
+  readWorld(view: View, rootRotation: Float64Array): WorldSplats {
     const { gl, ids } = this;
-    this.splats(view, shRotation, true);
+    this.splats(view, rootRotation, true);
     const parts = this.outputs.map((table, i) => {
       gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.framebuffer);
       gl.readBuffer(gl.COLOR_ATTACHMENT0 + i);

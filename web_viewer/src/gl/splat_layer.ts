@@ -179,7 +179,7 @@ export class SplatLayer {
   }
 
   /** Draw the layer's ellipses (or, for tests, world-space covariances) into the bound target at `row`. */
-  run(row: number, view: View, vertices: Table, joints: Table, shRotation: Float64Array, world = false): void {
+  run(row: number, view: View, vertices: Table, joints: Table, rootRotation: Float64Array, world = false): void {
     const { gl } = this;
     const program = this.program(world).use();
     for (const [name, table] of this.tables) program.texture(name, table);
@@ -192,7 +192,8 @@ export class SplatLayer {
       .integers("count", this.layer.count)
       .integers("rank", this.coefficients.length)
       .matrix("viewRotation", view.rotation)
-      .matrix("shRotation", this.layer.shFrame === "head" ? shRotation : IDENTITY)
+      .matrix("rootRotation", rootRotation)
+      .matrix("shRotation", this.layer.shFrame === "head" ? rootRotation : IDENTITY)
       .floats("viewTranslation", ...view.translation)
       .floats("eye", ...view.eye)
       .floats("intrinsics", ...view.intrinsics)

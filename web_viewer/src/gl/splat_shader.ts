@@ -39,7 +39,7 @@ uniform sampler2D centers,quats,shapes,colors,aux,vertices,turns,joints,coeffici
 uniform usampler2D ids;
 uniform sampler2DArray influences,dynamicTurn,dynamicScale,dynamicColor;
 uniform int row,count,rank;
-uniform mat3 viewRotation,shRotation;
+uniform mat3 viewRotation,rootRotation,shRotation;
 uniform vec3 viewTranslation,eye;
 uniform vec4 intrinsics; // fx fy cx cy
 uniform vec2 picture;
@@ -103,7 +103,9 @@ void main(){
   vec3 first=vertex(f.x),e=vertex(f.y)-first,side=vertex(f.z)-first;
   vec3 d=-b.y*e-u*side,n=u*cross(e,side);
   n/=max(length(n),1e-20);
-  R=toMatrix(normalize(fromAxes(mat3(d,cross(n,d),n))+q));
+  R=rootRotation*toMatrix(normalize(fromAxes(transpose(rootRotation)*mat3(d,cross(n,d),n))+q));
+#elif FRAME==4
+  R=rootRotation*R;
 #endif
 #if SPLAT_SCALE==1
   s*=size.x;
