@@ -14,8 +14,10 @@ from formats.head_model import HeadModel
 DATASETS = {
     "imavatar": "formats.datasets.imavatar",
     "insta": "formats.datasets.insta",
+    "point-avatar": "formats.datasets.point_avatar",
     "metrical-tracker": "formats.datasets.metrical_tracker",
     "vhap": "formats.datasets.vhap",
+    "nersemble": "formats.datasets.nersemble",
     "nersemble-benchmark": "formats.datasets.nersemble_benchmark",
     "gaussian-head-avatar": "formats.datasets.gaussian_head_avatar",
 }

@@ -204,6 +204,21 @@ def frame_number(path: Path, where: str) -> int:
     return int(path.stem)
 
 
+def matched(paths: tuple[Path, ...], frames: np.ndarray, where: str) -> tuple[Path, ...]:
+    """Return a clip's pictures that belong to tracked rows: one each in order, else those that `frames` number.
+
+    Raises:
+        FormatError: There are neither as many pictures as rows, nor ones of all those numbers.
+    """
+    if len(paths) == len(frames):
+        return paths
+    first = int(frames.min() == 1 and frames.max() == len(paths))  # ffmpeg counts from 1
+    if frames.min() < first or frames.max() - first >= len(paths):
+        raise FormatError(f"{where}: {len(paths)} frames for {len(frames)} tracked ones, numbered {int(frames.min())} to "
+                          f"{int(frames.max())}: another clip than the tracked one, or cut off")
+    return tuple(paths[int(number) - first] for number in frames)
+
+
 def picture(stem: Path, where: str, cure: str = "copy it there") -> Path:
     """Return `stem` with the ending its picture has on disk.
 

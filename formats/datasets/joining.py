@@ -37,8 +37,22 @@ def join_sequences(parts: Series[Sequence], where: str) -> Sequence:
     return dataclasses.replace(first, **each, **many, ranges={})
 
 
-def join_frames(parts: Series[Frames], name: str, where: str) -> Frames:
+def take_frames(frames: Frames, rows: Series[int]) -> Frames:
+    """Return the frames at indices `rows`, in that order."""
+    picked = list(rows)
+    return Frames(frames.name, frames.split, frames.sequence.take(picked), tuple(frames.images[i] for i in picked),
+                  tuple(frames.masks[i] for i in picked) if frames.masks else (), tuple(frames.labels[i] for i in picked),
+                  {kind: value[picked] for kind, value in frames.points2d.items()})
+
+
+def join_frames(parts: Series[Frames], name: str, where: str, prefixes: Series[str] = ()) -> Frames:
     """Return videos end to end, called `name`. A kind of point that some lack is unseen there.
+
+    Args:
+        parts: One or more videos of one split.
+        name: Of the subject.
+        where: They come from, for the message.
+        prefixes: One per video, put before its frames' labels.
 
     Raises:
         FormatError: As `join_sequences`; or only some of them have masks.
@@ -56,7 +70,9 @@ def join_frames(parts: Series[Frames], name: str, where: str) -> Frames:
         points[kind] = np.concatenate(rows)
     return Frames(name, parts[0].split, join_sequences([part.sequence for part in parts], where),
                   tuple(path for part in parts for path in part.images), tuple(path for part in parts for path in part.masks),
-                  tuple(label for part in parts for label in part.labels), points)
+                  tuple(f"{before}_{label}" if before else label for part, before in zip(parts, prefixes or [""] * len(parts),
+                                                                                     strict=True) for label in part.labels),
+                  points)
 
 
 def _widths(values: object) -> dict[str, tuple[int, ...]]:

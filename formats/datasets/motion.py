@@ -15,9 +15,11 @@ from formats.sequence import Sequence
 
 LAYOUTS = {
     "imavatar": "formats.datasets.imavatar",
+    "point-avatar": "formats.datasets.point_avatar",
     "insta": "formats.datasets.insta",
     "gaussian-head-avatar": "formats.datasets.gaussian_head_avatar",
     "nersemble-benchmark": "formats.datasets.nersemble_benchmark",
+    "nersemble": "formats.datasets.nersemble",
     "vhap": "formats.datasets.vhap",
     "vhap-tracks": "formats.datasets.vhap_tracks",
     "metrical-tracker": "formats.datasets.metrical_tracker",

@@ -157,7 +157,7 @@ def _frames(subject: Path, sequence: Path, serials: list[str], cameras: dict[str
     for serial in serials:
         for kind, paths in (("images", images), ("alpha_maps", masks)):
             if serial in paths:
-                paths[serial] = matched(paths[serial], track.frames, str(_clip(sequence, kind, serial)))
+                paths[serial] = folder.matched(paths[serial], track.frames, str(_clip(sequence, kind, serial)))
         seen[serial] = _seen(cameras[serial], count, folder.picture_size(images[serial][0]))
     rows = [(i, serial) for i in range(count) for serial in serials]
     many = track.sequence.take([i for i, _ in rows])
@@ -176,21 +176,6 @@ def _frames(subject: Path, sequence: Path, serials: list[str], cameras: dict[str
 def _unpacked(subject: Path, sequence: Path, kind: str, serial: str) -> tuple[tuple[Path, ...], float]:
     clip = _clip(sequence, kind, serial)
     return clips.unpack(clip, subject / clips.CACHE / sequence.name / kind / clip.stem, kind == "alpha_maps")
-
-
-def matched(paths: tuple[Path, ...], frames: np.ndarray, where: str) -> tuple[Path, ...]:
-    """Return a clip's pictures that belong to tracked rows: one each in order, else those that `frames` number.
-
-    Raises:
-        FormatError: There are neither as many pictures as rows, nor ones of all those numbers.
-    """
-    if len(paths) == len(frames):
-        return paths
-    first = int(frames.min() == 1 and frames.max() == len(paths))  # ffmpeg counts from 1
-    if frames.min() < first or frames.max() - first >= len(paths):
-        raise FormatError(f"{where}: {len(paths)} frames for {len(frames)} tracked ones, numbered {int(frames.min())} to "
-                          f"{int(frames.max())}: another clip than the tracked one, or cut off")
-    return tuple(paths[int(number) - first] for number in frames)
 
 
 def _seen(camera: tuple[np.ndarray, np.ndarray], count: int, size: tuple[int, int]) -> dict[str, np.ndarray]:

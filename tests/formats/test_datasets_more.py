@@ -25,9 +25,11 @@ from tests.formats import tracked_folders_more as more
 from tests.formats.tracked_folders import FRAMES, SIZE
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
+    "point-avatar": more.write_point_avatar, "nersemble": more.write_nersemble,
     "metrical-tracker": more.write_metrical_tracker, "vhap": more.write_vhap, "nersemble-benchmark": more.write_benchmark,
     "gaussian-head-avatar": functools.partial(more.write_gha, flame=True)}
-DEFAULTS = {"metrical-tracker": "flame2020", "vhap": "flame2023", "nersemble-benchmark": "flame2023",
+DEFAULTS = {"point-avatar": "flame2020", "nersemble": "flame2023",
+            "metrical-tracker": "flame2020", "vhap": "flame2023", "nersemble-benchmark": "flame2023",
             "gaussian-head-avatar": "bfm09-64"}
 
 
@@ -315,6 +317,85 @@ def test_gaussian_head_avatars_own_coefficients_and_scale(tmp_path):
         read("gaussian-head-avatar", root, edition="flame2023")
 
 
+# --- NeRSemble's recordings -------------------------------------------------------------------------------------------
+
+
+def test_nersemble_in_our_conventions(whole):
+    truth, marks = more.walking()
+    # The frontal camera is kept from training.
+    for split, moments, cameras in (("train", range(7), (1, 2)), ("test", range(7, 10), (0, 1, 2))):
+        frames = read("nersemble", whole["nersemble"], split)
+        assert frames.labels == tuple(f"EXP-2-eyes_{i:05d}_{more.NERSEMBLE_SERIALS[c]}" for i in moments for c in cameras)
+        rows = np.repeat(np.array(moments), len(cameras))
+        for name in ("expr", "rotation", "neck", "jaw", "eyes", "translation"):
+            np.testing.assert_allclose(getattr(frames.sequence, name), getattr(truth, name)[rows], atol=1e-6, err_msg=name)
+        for i in range(len(frames)):
+            np.testing.assert_allclose(frames.camera(i).world_to_camera, more.view(cameras[i % len(cameras)]), atol=1e-6)
+            np.testing.assert_allclose(frames.camera(i).K, more.k_matrix(), rtol=1e-6)  # at the pictures' size
+        assert lands(frames) < 1e-3 and np.isnan(frames.points2d["landmarks"][:, 4]).all()
+        assert frames.picture(3)[SIZE // 2, SIZE // 2, 1] == pytest.approx(20 * rows[3], abs=8)
+        assert frames.picture(3)[0, 0, 3] == 0 and frames.sequence.fps == 25
+    assert (whole["nersemble"] / ".flameport/EXP-2-eyes/alpha_maps/cam_222200044/00009.png").is_file()
+
+
+def test_nersembles_tracking_is_found_beside_and_several_sequences_are_split_by_name(tmp_path):
+    root = more.write_nersemble(tmp_path, ("EMO-1-shout+laugh", "FREE", "SEN-01"), beside=True)
+    train, test = (read("nersemble", root, split) for split in ("train", "test"))
+    assert {label.split("_")[0] for label in train.labels} == {"EMO-1-shout+laugh", "SEN-01"}
+    assert {label.split("_")[0] for label in test.labels} == {"FREE"}
+    assert len(train) == 2 * FRAMES * 2 and len(test) == FRAMES * 3 and train.sequence.expr.any()
+    alone = read("nersemble", root / "sequences" / "SEN-01", "test")
+    assert {label.split("_")[0] for label in alone.labels} == {"SEN-01"} and len(alone) == 3 * 3
+    shutil.rmtree(tmp_path / "017_SEN-01_tracked")
+    assert len(read("nersemble", root)) == FRAMES * 2  # a sequence that nobody tracked is left out
+
+
+def test_nersemble_without_tracking_says_what_to_run(own):
+    root = own("nersemble")
+    shutil.rmtree(root / "sequences/EXP-2-eyes/2024-01-01_00-00-00")
+    with pytest.raises(MissingAsset, match="have no FLAME parameters. Track EXP-2-eyes by VHAP"):
+        read("nersemble", root)
+
+
+def test_nersembles_first_version_as_pictures(tmp_path):
+    root = more.write_nersemble_pictures(tmp_path)
+    frames = read("nersemble", root)
+    assert frames.images[0].name == "cam_222200044_000000.jpg" and frames.images[2].name == "cam_222200044_000003.jpg"
+    np.testing.assert_allclose(frames.camera(0).K, more.k_matrix(), rtol=1e-6)
+    check.check(frames, folders.head())
+    assert not (root / "017" / ".flameport").exists()
+
+
+# --- PointAvatar's own layout -----------------------------------------------------------------------------------------
+
+
+def test_point_avatar_holds_out_the_last_video_or_the_one_that_is_named(whole):
+    root = whole["point-avatar"]
+    train, test = (read("point-avatar", root, split) for split in ("train", "test"))
+    assert {path.parts[-3] for path in train.images} == {"MVI_1810", "MVI_1812"} and len(train) == 2 * FRAMES
+    assert {path.parts[-3] for path in test.images} == {"MVI_1814"} and test.name == "anna"
+    assert train.labels[0] == "MVI_1810_1" and train.masks[0].parts[-2:] == ("mask", "1.png")
+    train, test = (read("point-avatar", root / "MVI_1812", split) for split in ("train", "test"))
+    assert {path.parts[-3] for path in train.images} == {"MVI_1810", "MVI_1814"}
+    assert {path.parts[-3] for path in test.images} == {"MVI_1812"}
+    assert read("point-avatar", root.parents[1]).images[0] == root.resolve() / "MVI_1810/image/1.png"
+
+
+def test_point_avatar_of_one_video_holds_its_end_out(own):
+    root = own("point-avatar")
+    for name in ("MVI_1812", "MVI_1814"):
+        shutil.rmtree(root / name)
+    train, test = (read("point-avatar", root, split) for split in ("train", "test"))
+    assert (len(train), test.labels) == (8, ("MVI_1810_9", "MVI_1810_10"))
+
+
+def test_videos_that_were_tracked_differently_are_not_joined(own):
+    root = own("point-avatar")
+    edit(root / "MVI_1812" / "flame_params.json", lambda v: [frame.update(expression=[0.0] * 30) for frame in v["frames"]])
+    with pytest.raises(FormatError, match="its videos differ in expressions: 50 and 30"):
+        read("point-avatar", root)
+
+
 # --- What is refused --------------------------------------------------------------------------------------------------
 
 
@@ -325,6 +406,23 @@ def entry(**values: Any) -> Callable[[Path], None]:
             value["frames"][3].pop(name, None)
             value["frames"][3].update({} if held is None else {name: held})
     return lambda root: edit(root / "transforms_train.json", change)
+
+
+CLIP = "sequences/EXP-2-eyes/images/cam_222200037.mp4"
+
+
+def tracking(**values: Any) -> Callable[[Path], None]:
+    """Set arrays of the benchmark's tracking; None removes one."""
+    def change(root: Path) -> None:
+        path = root / "sequences/EXP-2-eyes/tracking/flame2023_tracking_v2.npz"
+        arrays = dict(np.load(path)) | values
+        np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
+    return change
+
+
+def calibration(change: Callable[[Any], object]) -> Callable[[Path], None]:
+    """Change a recording's cameras."""
+    return lambda root: edit(root / "calibration" / "camera_params.json", change)
 
 
 BAD: list[tuple[str, str, Callable[[Path], object], type[AvatarError], str]] = [
@@ -339,6 +437,37 @@ BAD: list[tuple[str, str, Callable[[Path], object], type[AvatarError], str]] = [
     ("focal", "vhap", entry(fl_x=-3.0), FormatError, "expected positive pixels"),
     ("size", "vhap", entry(w=0), FormatError, "expected whole pixels"),
     ("empty", "vhap", lambda r: edit(r / "transforms_train.json", lambda v: v.update(frames=[])), FormatError, "is empty"),
+    ("no clip", "nersemble-benchmark", lambda r: (r / CLIP).unlink(), MissingAsset, "no pictures to learn from"),
+    ("no video", "nersemble-benchmark", lambda r: (r / CLIP).write_bytes(b"words"), FormatError, "not a video that can be read"),
+    ("short", "nersemble-benchmark", lambda r: more.write_clip([folders.rgba(0)] * 4, r / CLIP), FormatError,
+     "4 frames for 10 tracked ones, numbered 0 to 9"),
+    ("one matte", "nersemble-benchmark", lambda r: more.write_clip([folders.rgba(0)] * 4, r / CLIP), FormatError, "another clip"),
+    ("scale", "nersemble-benchmark", tracking(scale=np.zeros((1, 1))), FormatError, "'scale': expected one positive number"),
+    ("rows", "nersemble-benchmark", tracking(jaw=np.zeros((4, 3))), FormatError, r"'jaw': expected finite numbers \[10, 3\]"),
+    ("NaN", "nersemble-benchmark", tracking(jaw=np.full((10, 3), np.nan)), FormatError, "'jaw': expected finite numbers"),
+    ("no eyes", "nersemble-benchmark", tracking(eyes=None), FormatError, "'eyes' is missing"),
+    ("camera", "nersemble-benchmark", calibration(lambda v: v["intrinsics"].pop("222200037")), FormatError,
+     "camera_params.json.*'222200037' is missing"),
+    ("mirror", "nersemble", calibration(lambda v: v["world_2_cam"].update({"222200044": np.diag([-1, 1, 1, 1.0]).tolist()})),
+     FormatError, "world_2_cam '222200044': expected a rotation"),
+    ("no camera", "nersemble", calibration(lambda v: v.update(world_2_cam={})), FormatError, "names no camera"),
+    ("moments", "nersemble", lambda r: more.write_tracks(more.walking()[0], r / "sequences/EXP-2-eyes/2025/"
+     "tracked_flame_params_1.npz", ["1"] * 3), FormatError, "'timestep_id': expected 10 texts"),
+    ("points", "nersemble", lambda r: np.savez(r / "sequences/EXP-2-eyes/landmark2d/STAR/cam_222200044.npz",
+     face_landmark_2d=np.zeros((2, 68, 3))), FormatError, r"expected \[10, 68, 3\] numbers, got \[2, 68, 3\]"),
+    ("no camera", "gaussian-head-avatar", lambda r: (r / "cameras/0003/camera_220700191.npz").unlink(), MissingAsset, "no such"),
+    ("no pictures", "gaussian-head-avatar", lambda r: shutil.rmtree(r / "images/0003"), MissingAsset,
+     "images/0003: holds no image_<serial>.jpg"),
+    ("a mask", "gaussian-head-avatar", lambda r: (r / "images/0003/mask_220700191.jpg").unlink(), MissingAsset, "no such mask"),
+    ("pose", "gaussian-head-avatar", lambda r: np.savez(r / "FLAME_params/0006/params.npz", exp_coeff=np.zeros((1, 59)),
+     pose=np.zeros((1, 3)), scale=np.ones(1), id_coeff=np.zeros((1, 100))), FormatError, "0006/params.npz: 'pose' has 3 numbers"),
+    ("widths", "gaussian-head-avatar", lambda r: np.savez(r / "FLAME_params/0006/params.npz", exp_coeff=np.zeros((1, 50)),
+     pose=np.zeros((1, 6)), scale=np.ones(1), id_coeff=np.zeros((1, 100))), FormatError, "'exp_coeff' has 50 numbers; exp"),
+    ("matrix", "gaussian-head-avatar", lambda r: np.savez(r / "cameras/0003/camera_220700191.npz", intrinsic=np.eye(3)),
+     FormatError, r"'extrinsic': expected \[3, 4\] numbers, which is missing"),
+    ("no video", "point-avatar", lambda r: [shutil.rmtree(path) for path in r.iterdir()], MissingAsset, "not a folder of this"),
+    ("cut", "point-avatar", lambda r: (r / "MVI_1810/flame_params.json").write_text("{"), FormatError, "not JSON"),
+    ("no masks", "point-avatar", lambda r: shutil.rmtree(r / "MVI_1812/mask"), FormatError, "MVI_1812/image has none"),
     ("other frame", "metrical-tracker", lambda r: (r / "output/bala/checkpoint/00003.frame").write_bytes(b"PK\3\4"),
      FormatError, "00003.frame"),
     ("no matte", "metrical-tracker", lambda r: (r / "input/bala/alpha/00003.png").unlink(), MissingAsset,

@@ -9,6 +9,7 @@ import pytest
 from formats.codecs import baked_sequence, read_sequence
 from formats.datasets.motion import LAYOUTS, sniff_layout
 from formats.errors import AvatarError, FormatError, MissingAsset
+from formats.rotations import axis_angle_to_matrix
 from formats.sequence import Sequence
 from tests.formats import tracked_folders as folders
 from tests.formats import tracked_folders_more as more
@@ -44,28 +45,41 @@ def write_frames(root: Path) -> Path:
     return root / "frames"
 
 
-WRITERS = {"imavatar": folders.write_imavatar, "insta": folders.write_insta, "vhap": more.write_vhap,
+def write_gha(root: Path) -> Path:
+    """Write Gaussian Head Avatar's folder, FLAME's parameters told apart by the tag."""
+    return more.write_gha(root, flame=True)
+
+
+WRITERS = {"point-avatar": more.write_point_avatar, "nersemble": more.write_nersemble,
+           "nersemble-benchmark": more.write_benchmark, "gaussian-head-avatar": write_gha,
+           "imavatar": folders.write_imavatar, "insta": folders.write_insta, "vhap": more.write_vhap,
            "vhap-tracks": write_tracks, "metrical-tracker": write_frames, "baked-sequence": write_baked}
-TRAINED = {"imavatar": 10, "insta": 7, "vhap": 7, "metrical-tracker": 8}
+TRAINED = {"point-avatar": 20, "nersemble": 7, "nersemble-benchmark": 10, "gaussian-head-avatar": 7,
+           "imavatar": 10, "insta": 7, "vhap": 7, "metrical-tracker": 8}
 """How many moments come in the range `train`."""
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_folder_is_told_apart_and_read_without_pictures(name, tmp_path):
     root = WRITERS[name](tmp_path)
-    for pictures in [*root.rglob("*.png"), *root.rglob("*.jpg")]:
-        pictures.unlink()
+    if name != "nersemble":  # whose cameras' names are those of their clips
+        for pictures in [path for ending in ("png", "jpg", "mp4") for path in root.rglob(f"*.{ending}")]:
+            pictures.unlink()
     assert sniff_layout(root) == sniff_layout(root.parent) == name
     sequence = read_sequence(root)
-    moving = name in ("vhap", "vhap-tracks")
-    truth = more.walking()[0] if moving else (folders.motion(50, 100, True) if name in ("imavatar", "baked-sequence")
-                                              else folders.motion(100, 300, False))
+    truths = {"vhap": more.walking()[0], "insta": folders.motion(100, 300, False), "imavatar": folders.motion(50, 100, True),
+              "nersemble-benchmark": more.similar()[0]}
+    same = {"vhap-tracks": "vhap", "nersemble": "vhap", "metrical-tracker": "insta", "point-avatar": "imavatar",
+            "baked-sequence": "imavatar", "gaussian-head-avatar": "nersemble-benchmark"}
+    truth = truths[same.get(name, name)]
     for field in ("expr", "rotation", "neck", "jaw", "eyes", "translation"):
+        if name == "gaussian-head-avatar" and field in ("expr", "neck"):
+            continue  # 50 of them, and no neck
         np.testing.assert_allclose(getattr(sequence, field)[:FRAMES], getattr(truth, field), atol=1e-6, err_msg=field)
     assert sequence.fps == 25 and sequence.basis == ("flame2020" if name == "baked-sequence" else "standin")
     if name in TRAINED:
         trained = TRAINED[name]
-        assert dict(sequence.ranges) == {"train": (0, trained), "test": (trained, len(sequence))}
+        assert sequence.ranges["train"] == (0, trained) and sequence.ranges["test"] == (trained, len(sequence))
     # The user's word goes before the files'.
     assert (read_sequence(root, "flame2019", 60).basis, read_sequence(root, fps=60).fps) == ("flame2019", 60)
 
@@ -96,9 +110,29 @@ def test_one_video_of_imavatars_has_no_ranges(tmp_path):
     assert len(read_sequence(root / "anna_test")) == FRAMES and not read_sequence(root / "anna_test").ranges
 
 
+def test_a_heads_similarity_goes_into_the_cameras(tmp_path):
+    _, angles, translation, points = more.similar()
+    sequence = read_sequence(more.write_benchmark(tmp_path))
+    assert {"EXP-2-eyes", "FREE"} < set(sequence.ranges)
+    for i in (0, 7):
+        world = more.in_world(points[i], i, more.SCALE, angles, more.SCALE * translation)
+        np.testing.assert_allclose(more.pixels(points[i], sequence.cameras["world_to_camera"][i]),
+                                   more.pixels(world, more.scaled_view(0, more.SCALE)), atol=1e-3)
+
+
+def test_bfm_moves_as_imported_avatars_do(tmp_path):
+    _, angles, translation, _ = more.similar()
+    sequence = read_sequence(more.write_gha(tmp_path))
+    assert sequence.basis == "bfm09-64" and sequence.expr.shape == (FRAMES, 64)
+    np.testing.assert_allclose(axis_angle_to_matrix(sequence.rotation[4]), more.euler(angles[4]), atol=1e-6)
+    # In the file's metres: its scale is in the imported avatar.
+    np.testing.assert_allclose(sequence.translation, more.BFM_SCALE * translation, atol=1e-6)
+    np.testing.assert_allclose(sequence.cameras["world_to_camera"][4], more.scaled_view(1, more.BFM_SCALE), atol=1e-6)
+
+
 @pytest.mark.parametrize("make, error, message", [
     (lambda p: p / "nobody", MissingAsset, "no such file"),
-    (lambda p: p, FormatError, "no folder of motion; known are imavatar, insta.*found nothing"),
+    (lambda p: p, FormatError, "no folder of motion; known are imavatar, point-avatar.*found nothing"),
     (lambda p: [shutil.copytree(write_frames(p), p / "more")] and p, FormatError, "several folders of motion: frames, more"),
 ])
 def test_what_is_no_folder_of_motion(make, error, message, tmp_path):

@@ -322,3 +322,80 @@ def write_gha(root: Path, flame: bool = False) -> Path:
     if flame:
         tag(root)
     return subject
+
+
+# --- Recordings and PointAvatar's own layout --------------------------------------------------------------------------
+
+NERSEMBLE_SERIALS = ("222200037", "222200044", "222200046")
+
+
+def write_tracks(sequence: Sequence, path: Path, ids: list[str]) -> None:
+    """Write what VHAP's tracker saves."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, expr=sequence.expr, rotation=sequence.rotation, translation=sequence.translation, neck_pose=sequence.neck,
+             jaw_pose=sequence.jaw, eyes_pose=sequence.eyes, shape=sequence.shape, timestep_id=np.array(ids),
+             n_processed_frames=np.array(len(ids)), tex=np.zeros(100), static_offset=np.zeros((1, 5143, 3)))
+
+
+def write_nersemble(root: Path, names: tuple[str, ...] = ("EXP-2-eyes",), beside: bool = False) -> Path:
+    """Write `root`/017 as version 2 delivers it, tracked by VHAP, and return that folder. Pictures are a quarter of K's size."""
+    subject = root / "017"
+    truth, marks = walking()
+    (subject / "calibration").mkdir(parents=True)
+    (subject / "calibration" / "camera_params.json").write_text(json.dumps({
+        "world_2_cam": {serial: view(i).tolist() for i, serial in enumerate(NERSEMBLE_SERIALS)},
+        "intrinsics": k_matrix(4 * SIZE).tolist(), "width": 4 * SIZE, "height": 4 * SIZE}))
+    (subject / "sequences" / "BACKGROUND").mkdir(parents=True)
+    for serial in NERSEMBLE_SERIALS:
+        Image.new("RGB", (SIZE, SIZE)).save(subject / "sequences" / "BACKGROUND" / f"image_{serial}.jpg")
+    for name in names:
+        folder = subject / "sequences" / name
+        for i, serial in enumerate(NERSEMBLE_SERIALS):
+            write_clip([rgba(k) for k in range(FRAMES)], folder / "images" / f"cam_{serial}.mp4")
+            write_clip([rgba(k).getchannel("A") for k in range(FRAMES)], folder / "alpha_maps" / f"cam_{serial}.mp4")
+            points = np.concatenate([pixels(marks, view(i)) / SIZE, np.ones((FRAMES, 68, 1))], axis=2)
+            points[:, 4] = -1  # missing
+            (folder / "landmark2d" / "STAR").mkdir(parents=True, exist_ok=True)
+            np.savez(folder / "landmark2d" / "STAR" / f"cam_{serial}.npz", face_landmark_2d=points,
+                     bounding_box=np.zeros((FRAMES, 5)))
+        place = root / f"017_{name}_tracked" if beside else folder
+        for epoch in (2, 10):
+            # Only the larger one is right.
+            write_tracks(truth if epoch == 10 else Sequence("standin", 25.0, truth.expr * 0, shape=truth.shape),
+                         place / "2024-01-01_00-00-00" / f"tracked_flame_params_{epoch}.npz", [f"{k:05d}" for k in range(FRAMES)])
+    tag(root)
+    return subject
+
+
+def write_nersemble_pictures(root: Path) -> Path:
+    """Write version 1 as VHAP's preprocessing leaves it: pictures of every third moment, `root`/data."""
+    truth, _ = walking()
+    place = root / "data"
+    (place / "camera_params" / "017").mkdir(parents=True)
+    (place / "camera_params" / "017" / "camera_params.json").write_text(json.dumps({
+        "world_2_cam": {serial: view(i).tolist() for i, serial in enumerate(NERSEMBLE_SERIALS)},
+        "intrinsics": (np.diag([2200 / SIZE, 3208 / SIZE, 1]) @ k_matrix()).tolist()}))
+    folder = place / "017" / "EXP-2-eyes"
+    for name in ("images_4", "alpha_maps"):
+        (folder / name).mkdir(parents=True)
+        for serial in NERSEMBLE_SERIALS:
+            for k in range(FRAMES):
+                picture = rgba(k) if name == "images_4" else rgba(k).getchannel("A")
+                picture.convert("RGB").save(folder / name / f"cam_{serial}_{3 * k:06d}.jpg")
+    write_tracks(truth, folder / "tracked_flame_params_30.npz", [f"{3 * k:06d}" for k in range(FRAMES)])
+    tag(place)
+    return place
+
+
+def write_point_avatar(root: Path) -> Path:
+    """Write `root`/anna/anna with three videos, as the sheet's section 1 has them, and return that folder."""
+    import shutil
+
+    from tests.formats.tracked_folders import write_imavatar
+
+    first = write_imavatar(root / "made", masks=True)
+    for name, split in (("MVI_1810", "train"), ("MVI_1812", "test"), ("MVI_1814", "train")):
+        shutil.copytree(first / f"anna_{split}", root / "data" / "anna" / "anna" / name)
+    shutil.rmtree(root / "made")
+    tag(root / "data" / "anna")
+    return root / "data" / "anna" / "anna"
