@@ -96,7 +96,7 @@ def located(path: Path) -> Path:
             return folder
     if (path / "mesh_data.pkl").is_file():
         return path / "mesh_data.pkl"
-    for pattern in ("finetune_mesh_data/iter_*/mesh_data.pkl", "mesh_export/iter_*/*/*/mesh_data.pkl"):
+    for pattern in ("finetune_mesh_data/iter_*/mesh_data.pkl", "mesh_export/iter_*/**/mesh_data.pkl"):
         found = sorted(path.glob(pattern), key=lambda file: (_iteration(file.relative_to(path).parts[1]), str(file)))
         if found:
             LOG.info("%s: takes %s, the newest of %d", path, found[-1].relative_to(path), len(found))

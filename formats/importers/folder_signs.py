@@ -113,7 +113,7 @@ def _gha_head(path: Path) -> Path | None:
 _PLACES: tuple[Callable[[Path], Path | None], ...] = (
     _globbed("checkpoints_fullhead/*.pth", "checkpoints/*_ep*.pth"),  # FATE
     _splats, _gha_head,
-    _globbed("finetune_mesh_data/iter_*/mesh_data.pkl", "mesh_export/iter_*/*/*/mesh_data.pkl", "mesh_data.pkl"),  # BakedAvatar
+    _globbed("finetune_mesh_data/iter_*/mesh_data.pkl", "mesh_export/iter_*/**/mesh_data.pkl", "mesh_data.pkl"),  # BakedAvatar
     _globbed("log/ckpt/chkpnt*.pth", "ckpt/chkpnt*.pth", "chkpnt*.pth"),  # FlashAvatar
     _globbed("train/checkpoints/ModelParameters/*.pth", "checkpoints/ModelParameters/*.pth", "ModelParameters/*.pth"),  # Mono
     _globbed("gs_attrs_uv_*.npz"),  # OSGAP

@@ -305,7 +305,8 @@ def head_field(state: Mapping[str, np.ndarray], where: str, scalars: Scalars) ->
         raise FormatError(f"{where}: 'xyz' or 'landmarks_3d_neutral' is empty; training has failed")
     # The fork's file holds more, which its own versions read loosely and nothing is drawn with.
     used = ("xyz", "feature", "scales", "rotation", "opacity", "landmarks_3d_neutral")
-    check_finite({key: value for key, value in state.items() if key in used or "_mlp." in key}, where)
+    # A feature of the first stage that is exactly 1 is stored as infinity, whose tanh is 1 again.
+    check_finite({key: value for key, value in state.items() if key in used or "_mlp." in key}, where, ("feature",))
     exp, pose = (Branch(perceptron(state, f"{name}_color_mlp", where), perceptron(state, f"{name}_deform_mlp", where, "tanh"),
                         perceptron(state, f"{name}_attributes_mlp", where)) for name in ("exp", "pose"))
     feature = state["feature"]

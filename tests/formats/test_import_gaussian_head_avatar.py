@@ -360,6 +360,34 @@ def test_without_companions_there_is_a_coarse_picture_a_hidden_triangle_and_no_c
     assert read(alone, None, {"supres": picky}, scale=0.15).decoder is None and "takes 26 channels" in caplog.text
 
 
+def test_infinite_features_and_entries_that_nothing_is_drawn_with_are_read(original: Original, avatar: Avatar,
+                                                                          tmp_path: Path) -> None:
+    state = torch.load(original.path, map_location="cpu", weights_only=True)
+    feature = state["feature"].clone()
+    feature[5, 7] = 20.0  # tanh makes 1 of either
+    told = changed(original.path, tmp_path, "gaussianhead_latest_1", feature=feature)
+    feature[5, 7] = torch.inf
+    odd = changed(original.path, tmp_path, "gaussianhead_latest_2", feature=feature, seg_label=torch.full((800, 3), torch.nan))
+    one, other = (posed_layer(read(path, None, original.sides), original.sequence, 1) for path in (told, odd))
+    np.testing.assert_array_equal(one.cloud.sh, other.cloud.sh)
+    np.testing.assert_array_equal(one.cloud.means, other.cloud.means)
+
+
+def test_names_with_an_extension_and_wrapped_dictionaries_read_the_same(original: Original, avatar: Avatar,
+                                                                       tmp_path: Path) -> None:
+    for kind in ("gaussianhead", "supres", "meshhead"):
+        state = torch.load(original.path.with_name(f"{kind}_latest"), map_location="cpu", weights_only=True)
+        torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / f"{kind}_latest.pth")
+    again = read(tmp_path, None, original.sides)
+    assert_same(dataclasses.replace(again, meta=avatar.meta), avatar)
+
+
+def test_scalars_that_are_in_no_checkpoint_are_told(alone: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        read(alone, scale=0.15, far=0.3)
+    assert "dist_threshold_far 0.3" in caplog.text and "--side yaml=" in caplog.text
+
+
 def test_what_is_no_such_avatar_is_refused(original: Original, avatar: Avatar, tmp_path: Path) -> None:
     def refused(error: type[AvatarError], text: str, path: Path = original.path, sides: dict[str, Path] | None = None,
                 head: Any = None, **options: Any) -> None:
