@@ -16,6 +16,7 @@ from exporter.onnx_uses import INPUTS, OUTPUTS, Use, feeds_of, network_of, shape
 from formats import networks
 from formats.avatar import Avatar, LinearDynamics, MeshLayer, Network, SplatLayer
 from formats.codecs.json_file import dump_line, write_json
+from formats.deform import linear_deltas
 from formats.errors import FormatError, UnsupportedFeature
 from formats.files import replacing_folder
 from formats.onnx_graph import OPSET, OnnxGraph
@@ -130,8 +131,8 @@ def _graph(avatar: Avatar, use: Use, name: str, options: Options) -> Graph:
     model = onnx_plain.plain(network.onnx, shapes, where, pictures=use.role == "decoder")
     onnx_plain.subtract(model, use.mean)
     feeds = feeds_of(avatar, use, shapes)
-    truth = [networks.evaluate(network, {n: v - np.float32(use.mean.get(n, 0)) for n, v in feed.items()}) for feed in feeds]
-    return _checked(Graph(name, use.role, use.layers, network.space, model, use.mean, {}), feeds, truth, options, where)
+    trial = feeds, truth_of(avatar, use, feeds)
+    return _checked(Graph(name, use.role, use.layers, network.space, model, use.mean, {}), trial, options, where)
 
 
 def _tables(layer: str, dynamics: LinearDynamics, name: str, options: Options) -> Graph:
@@ -143,16 +144,27 @@ def _tables(layer: str, dynamics: LinearDynamics, name: str, options: Options) -
         made.output(f"delta_{channel}", made("Reshape", made("MatMul", c, flat), np.array([len(table), table.shape[2]])))
     where = f"linear dynamics of layer '{layer}'"
     model = onnx_plain.plain(made.network(dynamics.space).onnx, {"coefficients": (1, rank)}, where)
-    rng = np.random.default_rng(0)
-    feeds = [{"coefficients": rng.normal(size=(1, rank)).astype(np.float32)} for _ in range(2)]
-    truth = [{f"delta_{channel}": np.einsum("nkc,k->nc", table, feed["coefficients"][0], dtype=np.float64)
-              for channel, table in dynamics.tables.items()} for feed in feeds]
-    return _checked(Graph(name, "tables", (layer,), dynamics.space, model, {}, {}), feeds, truth, options, where)
+    return _checked(Graph(name, "tables", (layer,), dynamics.space, model, {}, {}), table_trial(dynamics), options, where)
 
 
 # --- Checking ---------------------------------------------------------------------------------------------------------
 
-Arrays = Mapping[str, np.ndarray]
+Trial = tuple[list[dict[str, np.ndarray]], list[dict[str, np.ndarray]]]
+"""Inputs by name, and what should come out of each."""
+
+
+def truth_of(avatar: Avatar, use: Use, feeds: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+    """Return what the avatar's own graph makes of each feed, whose means are still in it."""
+    return [networks.evaluate(network_of(avatar, use), {name: value - np.float32(use.mean.get(name, 0))
+                                                        for name, value in feed.items()}) for feed in feeds]
+
+
+def table_trial(dynamics: LinearDynamics, seed: int = 0) -> Trial:
+    """Return made-up coefficients for the tables of linear dynamics, and the deltas in float64."""
+    rng, rank = np.random.default_rng(seed), next(iter(dynamics.tables.values())).shape[1]
+    feeds = [{"coefficients": rng.normal(size=(1, rank)).astype(np.float32)} for _ in range(2)]
+    return feeds, [{f"delta_{name}": value for name, value in
+                    linear_deltas(dynamics, feed["coefficients"][0].astype(np.float64)).items()} for feed in feeds]
 
 
 def run(model: bytes, feeds: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
@@ -162,8 +174,8 @@ def run(model: bytes, feeds: list[dict[str, np.ndarray]]) -> list[dict[str, np.n
     return [networks.evaluate(network, feed) for feed in feeds]
 
 
-def errors(found: list[dict[str, np.ndarray]], truth: list[Any]) -> dict[str, dict[str, float]]:
-    """Return the `largest` difference of each output, and `relative` to the larger of its largest number and nothing."""
+def errors(found: list[dict[str, np.ndarray]], truth: list[dict[str, np.ndarray]]) -> dict[str, dict[str, float]]:
+    """Return the `largest` difference of each output, and `relative` to its largest number, `magnitude`."""
     table = {}
     for name in truth[0]:
         wanted = [np.asarray(each[name], np.float64) for each in truth]
@@ -173,7 +185,8 @@ def errors(found: list[dict[str, np.ndarray]], truth: list[Any]) -> dict[str, di
     return table
 
 
-def _checked(graph: Graph, feeds: list[dict[str, np.ndarray]], truth: list[Any], options: Options, where: str) -> Graph:
+def _checked(graph: Graph, trial: Trial, options: Options, where: str) -> Graph:
+    feeds, truth = trial
     found = errors(run(graph.model.SerializeToString(deterministic=True), feeds), truth)
     for name, error in found.items():
         if not error["largest"] <= EXACT * max(1.0, error["magnitude"]):
@@ -182,12 +195,13 @@ def _checked(graph: Graph, feeds: list[dict[str, np.ndarray]], truth: list[Any],
     exact = {name: error["largest"] for name, error in found.items()}
     if not options.float16:
         return Graph(**{**vars(graph), "error": exact})
-    half, kind, table = _half(graph.model, feeds, truth)
+    half, kind, table = _half(graph.model, trial)
     return Graph(**{**vars(graph), "error": exact, "half": half, "half_kind": kind, "half_error": table})
 
 
-def _half(model: Any, feeds: list[dict[str, np.ndarray]], truth: list[Any]) -> tuple[Any, str, dict[str, dict[str, float]]]:
+def _half(model: Any, trial: Trial) -> tuple[Any, str, dict[str, dict[str, float]]]:
     """Return the float16 variant, of which kind it is, and its errors."""
+    feeds, truth = trial
     if onnx_float16.fits(model):
         half = onnx_float16.float16_arithmetic(model)
         table = errors(run(half.SerializeToString(deterministic=True), feeds), truth)
