@@ -523,7 +523,8 @@ def test_nersemble_files(written: Callable[[str], Path]) -> None:
         "capture.json", "head.safetensors", "023/calibration/camera_params.json", "023/calibration/color_calibration.json",
         *(f"{place}/BACKGROUND/image_{serial}.jpg" for serial in SERIALS),
         *(f"{place}/{name}/tracked_flame_params_30.npz" for name in ("EMO-4-disgust+happy", "FREE")),
-        *(f"{place}/{name}/images/cam_{serial}.mp4" for name in ("EMO-4-disgust+happy", "FREE") for serial in SERIALS)}
+        *(f"{place}/{name}/{file}" for name in ("EMO-4-disgust+happy", "FREE") for serial in SERIALS for file in (
+            f"images/cam_{serial}.mp4", f"alpha_maps/cam_{serial}.mp4", f"landmark2d/face-alignment/cam_{serial}.npz"))}
 
 
 def test_nersemble_motion_lands_where_the_film_saw_the_head(written: Callable[[str], Path]) -> None:
@@ -543,7 +544,9 @@ def test_nersemble_motion_lands_where_the_film_saw_the_head(written: Callable[[s
             "timestep_id": (moments,), "n_processed_frames": (), "image_size": (2,)}
         assert values["timestep_id"].tolist() == [f"{t:05d}" for t in range(moments)] and values["n_processed_frames"] == moments
         assert values["image_size"].tolist() == [HEIGHT, WIDTH] and not values["static_offset"].any()
-        clips = [clip(root / "sequences" / name / f"images/cam_{serial}.mp4") for serial in SERIALS]
+        clips, mattes = ([clip(root / "sequences" / name / f"{what}/cam_{serial}.mp4") for serial in SERIALS]
+                         for what in ("images", "alpha_maps"))
+        marks = [arrays(root / "sequences" / name / f"landmark2d/face-alignment/cam_{serial}.npz") for serial in SERIALS]
         assert all(pictures.shape == (moments, HEIGHT, WIDTH, 3) for pictures in clips)
         for row in range(len(take.sequence)):
             t, c = divmod(row, 3)
@@ -553,7 +556,11 @@ def test_nersemble_motion_lands_where_the_film_saw_the_head(written: Callable[[s
             matrix = np.array(calibration["world_2_cam"][SERIALS[c]])
             view = (head @ matrix[:3, :3].T + matrix[:3, 3]) @ np.array(calibration["intrinsics"]).T
             assert np.abs(view[:, :2] / view[:, 2:] - seen(shot.vertices.astype(np.float64), take, row)).max() < PIXEL
-            assert np.abs(clips[c][t] - shot.rgb).mean() < 40
+            points, box = marks[c]["face_landmark_2d"][t], marks[c]["bounding_box"][t]
+            assert points.shape == (68, 3) and np.abs(points[:, :2] * [WIDTH, HEIGHT] - shot.landmarks).max() < PIXEL
+            assert (points[:, 2] == 1).all() and np.array_equal(box[:2], points[:, :2].min(axis=0))
+            assert np.array_equal(box[2:4], points[:, :2].max(axis=0))
+            assert np.abs(mattes[c][t][..., 0] - shot.matte.astype(int))[3::8, 3::8].mean() < 8
             # Colour is stored at half the size; grey is sharp.
             assert np.abs((clips[c][t] - shot.rgb.astype(int))[3::8, 3::8].mean(axis=-1)).mean() < 8
 
