@@ -40,7 +40,7 @@ MONO_SCALE = 0.25
 
 
 def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | None = None, *,
-         as_original: bool = False, albedo_size: int = 512) -> Avatar:
+         as_original: bool = False, albedo_size: int = 512, edition: str = "") -> Avatar:
     """Return the avatar in a file of FATE, or in its workspace (the full head, else the newest checkpoint).
 
     Args:
@@ -52,6 +52,8 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
             found beside them and in the folders above.
         as_original: Changes nothing for FATE's own avatars, which are always posed as FATE does; handed to the others.
         albedo_size: With a dump, texels across of the texture that is gathered from the avatar; 0 for none.
+        edition: Of the FLAME it was trained with, if not the released code's (2020; 2023 on the NeRSemble benchmark): no file
+            says so.
 
     Raises:
         MissingAsset: A file is not there.
@@ -69,11 +71,11 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     with torch_file.open(path) as file:
         root = file.root
     if fate_maps.is_dump(root):
-        return _dump(path, root, head, sides, as_original, albedo_size)
+        return _dump(path, root, head, sides, as_original, albedo_size, edition)
     if "baked" in sides:
         raise UnsupportedFeature(f"{path}: is no texture dump; --side baked= is for those")
     opened = _opened(path, root)
-    context = _context(opened, head, sides, as_original)
+    context = _context(opened, head, sides, as_original, edition)
     if opened.kind != "fate":
         return importlib.import_module(f"formats.importers.{MODULES[opened.kind]}").from_fate(opened.model, context)
     return fate_splats.from_fate(opened.model, context)
@@ -118,7 +120,8 @@ def _opened(path: Path, root: Any = None) -> _Checkpoint:
     return _Checkpoint(path, kind, torch_file.arrays(model, f"{where}: model"), tracked)
 
 
-def _context(opened: _Checkpoint, head: HeadModel | None, sides: Mapping[str, Path], as_original: bool) -> FateContext:
+def _context(opened: _Checkpoint, head: HeadModel | None, sides: Mapping[str, Path], as_original: bool,
+             edition: str) -> FateContext:
     """Return what goes with a checkpoint: head, identity, clip."""
     path, where, model = opened.path, str(opened.path), opened.model
     identity = _identity(path, sides)
@@ -138,8 +141,8 @@ def _context(opened: _Checkpoint, head: HeadModel | None, sides: Mapping[str, Pa
     elif "tracking" in sides:
         raise UnsupportedFeature(f"{where}: holds the person's identity; --side tracking= is for NeRSemble's benchmark")
     plain = flame_head(model, scale=MONO_SCALE if opened.kind == "mono-gaussian-avatar" else 1.0, where=where, n_exp=n_exp,
-                       identity=None if tracking is None else tracking.shape)
-    plain = dressed(plain, head, where)
+                       identity=None if tracking is None else tracking.shape, edition=edition)
+    plain = dressed(plain, head, where, "" if head is None else f"; if that is this one, say so: --set edition={head.edition}")
     if tracking is not None:
         drawn = fate_splats.personal_head(model, FateContext(where, path.name, "", opened.kind, plain, n_exp, None, None,
                                                              tracking.shape)) if opened.kind == "fate" else plain
@@ -185,7 +188,7 @@ def _same_head(one: _Checkpoint, other: _Checkpoint) -> bool:
 
 
 def _dump(path: Path, root: Mapping[str, Any], head: HeadModel | None, sides: Mapping[str, Path], as_original: bool,
-          albedo_size: int) -> Avatar:
+          albedo_size: int, edition: str) -> Avatar:
     source = sides.get("checkpoint") or fate_workspace.before_bake(path)
     if source is None:
         raise MissingAsset(f"{path}: a texture dump needs the checkpoint it was baked from (its head, and the sizes that "
@@ -195,7 +198,8 @@ def _dump(path: Path, root: Mapping[str, Any], head: HeadModel | None, sides: Ma
     if opened.kind != "fate":
         raise CheckpointMismatch(f"{source}: is of {opened.kind}; only FATE's own avatars are baked")
     raw = fate_maps.raw_maps(root, str(path))
-    context = _context(opened, head, {k: v for k, v in sides.items() if k != "checkpoint"}, as_original)
+    context = _context(opened, head, {k: v for k, v in sides.items() if k != "checkpoint"}, as_original,
+                       edition)
     baked = None
     places = sides.get("baked") or fate_workspace.baked_with(path)
     if places is not None:

@@ -92,7 +92,7 @@ def expression_count(model: Mapping[str, np.ndarray], where: str, stated: int | 
 
 
 def flame_head(model: Mapping[str, np.ndarray], prefix: str = "flame.", scale: float = 1.0, *, where: str = "checkpoint",
-               n_exp: int | None = None, identity: np.ndarray | None = None) -> HeadModel:
+               n_exp: int | None = None, identity: np.ndarray | None = None, edition: str = "") -> HeadModel:
     """Return the head of the buffers `prefix`..., in metres, with its expressions alone: the last `n_exp` columns.
 
     Its `v_template` has the identity; on the NeRSemble benchmark only once `identity` is given. Faces are FLAME's own
@@ -105,6 +105,7 @@ def flame_head(model: Mapping[str, np.ndarray], prefix: str = "flame.", scale: f
         where: Names the file in messages.
         n_exp: How many columns are expressions; by the width where None.
         identity: Coefficients to put in, up to as many as identity columns.
+        edition: Which FLAME it is; where empty, the released code's: 2023 on the benchmark, else 2020.
 
     Raises:
         FormatError: A buffer is missing, or not what it should be.
@@ -130,7 +131,7 @@ def flame_head(model: Mapping[str, np.ndarray], prefix: str = "flame.", scale: f
         parents[0] = -1
     # Factors of 1 and 1/4 are exact.
     return HeadModel(
-        edition="flame2023" if is_nersemble(model, prefix) else "flame2020", v_template=scale * template,
+        edition=edition or ("flame2023" if is_nersemble(model, prefix) else "flame2020"), v_template=scale * template,
         faces=array_of(model, f"{prefix}faces_tensor", (None, 3), where), exprdirs=scale * shapedirs[:, :, n_shape:],
         lbs_weights=array_of(model, f"{prefix}lbs_weights", (vertices, joints), where), parents=parents,
         J_regressor=array_of(model, f"{prefix}J_regressor", (joints, vertices), where), posedirs=scale * posedirs,
@@ -149,9 +150,15 @@ def _landmarks(model: Mapping[str, np.ndarray], prefix: str, where: str) -> dict
             for name, key in LANDMARKS.items()}
 
 
-def dressed(plain: HeadModel, given: HeadModel | None, where: str) -> HeadModel:
+def dressed(plain: HeadModel, given: HeadModel | None, where: str, hint: str = "") -> HeadModel:
     """Return `plain`, the head of a checkpoint, with what the file of its own FLAME knows besides: regions, the map from
     ARKit's shapes, and the content hash that sequences name. None of these changes how it moves.
+
+    Args:
+        plain: The checkpoint's.
+        given: The file's; None for none.
+        where: Names the checkpoint in messages.
+        hint: Ends the message about another edition.
 
     Raises:
         CheckpointMismatch: `given` is another edition, of other sizes, or its tables are not those of the checkpoint.
@@ -160,7 +167,7 @@ def dressed(plain: HeadModel, given: HeadModel | None, where: str) -> HeadModel:
         return plain
     if given.edition != plain.edition:
         raise CheckpointMismatch(f"{where}: holds a '{plain.edition}' head, --head is '{given.edition}'; give the head it was "
-                                 "trained with, or none: the checkpoint holds all it needs")
+                                 f"trained with, or none: the checkpoint holds all it needs{hint}")
     count = len(plain.expr_names)
     if len(given.v_template) != len(plain.v_template) or len(given.expr_names) < count:
         raise CheckpointMismatch(f"{where}: holds a head of {len(plain.v_template)} vertices and {count} expressions, --head has "

@@ -123,8 +123,13 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     return Avatar(head=model, layers=tuple(layers), networks=networks, vertex_rgb=vertex_rgb,
                   sequence=_clip(tracked, hair_tracked, fps), decoder=None if decoder is None else "supres",
                   decoder_scale=1 if decoder is None else ENLARGES,
-                  meta=Meta(name=Path(path).resolve().name or "avatar", system="gaussian-head-avatar", source=first.name,
+                  meta=Meta(name=_name(Path(path).resolve()), system="gaussian-head-avatar", source=first.name,
                             paper=PAPER, license_notices=notices))
+
+
+def _name(path: Path) -> str:
+    """Return the run's name: its folder's, where the file is called as all of them are."""
+    return (path.parent.name if gha_files.NAME.fullmatch(path.name) else path.name) or "avatar"
 
 
 # --- Which files ------------------------------------------------------------------------------------------------------

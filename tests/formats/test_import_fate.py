@@ -273,7 +273,14 @@ def test_heads_of_another_edition_or_with_other_tables_are_refused(made: Made) -
             fate.read(original.path, head)
         return str(caught.value)
 
-    assert "'flame2023'" in refused(dataclasses.replace(plain, edition="flame2023"))
+    other = dataclasses.replace(plain, edition="flame2023")
+    assert "'flame2023'" in refused(other) and "--set edition=flame2023" in refused(other)
+    tables = torch.load(original.path, map_location="cpu", weights_only=True)["model"]["flame.shapedirs"].numpy()[:, :, 300:]
+    other = dataclasses.replace(other, exprdirs=tables)
+    avatar = fate.read(original.path, other, edition="flame2023")  # somebody gave FATE that one as its generic_model.pkl
+    assert avatar.head.edition == "flame2023" and any("flame2023" in notice for notice in avatar.meta.license_notices)
+    with pytest.raises(FormatError, match="unknown 'flame2024'"):
+        fate.read(original.path, edition="flame2024")
     assert "mm" in refused(dataclasses.replace(plain, exprdirs=plain.exprdirs[:, ::-1].copy()))
     assert "expressions" in refused(dataclasses.replace(plain, exprdirs=plain.exprdirs[:, :, :20], expr_names=()))
 

@@ -112,7 +112,7 @@ def test_the_clip_is_the_tracked_frames(original: Original, avatar: Avatar, alon
     assert moved is not None
     added = np.concatenate([moved.rotation - avatar.sequence.rotation, moved.translation - avatar.sequence.translation], 1)
     np.testing.assert_allclose(added, original.extras["delta_poses"], atol=1e-6)
-    assert (avatar.meta.system, avatar.meta.source) == ("gaussian-head-avatar", "gaussianhead_latest")
+    assert (avatar.meta.name, avatar.meta.system, avatar.meta.source) == ("037", "gaussian-head-avatar", "gaussianhead_latest")
     assert "non-commercial" in avatar.meta.license_notices[0] and "approximation" in avatar.meta.license_notices[1]
 
 
