@@ -66,8 +66,8 @@ def frames_of(avatar: Avatar, options: StillOptions, target: str) -> list[int]:
     else:
         raise FormatError(f"{target}: --frames {text!r}; expected all, FIRST:END, FIRST:END:STEP, or whole numbers with commas")
     if not frames or max(frames) >= count or len(set(frames)) != len(frames):
-        raise FormatError(f"{target}: --frames {text}: {len(frames)} frames, the last is {max(frames, default=None)}, but the avatar "
-                          f"has {_held(avatar)}, each once; give --sequence with enough frames")
+        raise FormatError(f"{target}: --frames {text}: {len(frames)} frames, the last is {max(frames, default=None)}, but the "
+                          f"avatar has {_held(avatar)}, each once; give --sequence with enough frames")
     return frames
 
 
