@@ -63,8 +63,11 @@ def read(path: str | os.PathLike[str]) -> Tracking:
             raise FormatError(f"{where}: '{name}': not finite")
         return value.astype(np.float64)
 
-    shape = np.asarray(held["shape"], np.float64).reshape(-1)
-    scale = float(np.asarray(held.get("scale", 1.0), np.float64).reshape(-1)[0])
+    for name, value in (("shape", held["shape"]), ("scale", held.get("scale", np.ones(1)))):
+        if value.dtype.kind not in "fiu" or not value.size:
+            raise FormatError(f"{where}: '{name}': expected numbers, got {value.dtype} {list(value.shape)}")
+    shape = held["shape"].astype(np.float64).reshape(-1)
+    scale = float(held.get("scale", np.ones(1)).astype(np.float64).reshape(-1)[0])
     if not np.isfinite(shape).all() or not 0 < scale < 1e6:
         raise FormatError(f"{where}: 'shape' is not finite, or 'scale' {scale} is no scale")
     rotation = table("rotation_matrices", 3, 3) if "rotation_matrices" in held else euler(table("rotation", 3))

@@ -415,8 +415,6 @@ def test_damaged_bytes_are_noticed(tmp_path: Path) -> None:
 
 
 def test_the_table_of_importers(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedFeature, match="later version"):
-        importers.read("fate", tmp_path)
     with pytest.raises(UnsupportedFeature, match="no system 'dall-e'"):
         importers.read("dall-e", tmp_path)
     path = made.write_zip(tmp_path / "a.zip", made.arkit_files())
