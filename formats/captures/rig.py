@@ -39,6 +39,8 @@ class Rig:
     stands: tuple[Stand, ...] = STANDS
     train: tuple[str, ...] = tuple(stand.serial for stand in STANDS)
     """Serial numbers of the cameras that film the training take; all film the test take."""
+    unseen: tuple[str, ...] = (STANDS[0].serial, STANDS[-1].serial)
+    """Serial numbers of the cameras that are for testing: those at the unseen angles, where the layout does not say."""
     held_out: float = HELD_OUT
 
     def held(self, frames: int) -> int:
@@ -47,12 +49,13 @@ class Rig:
 
 
 RIGS = {
-    # VHAP's export takes the first 70 % of the time, rounded up, for training.
-    "vhap": Rig(held_out=0.3),
+    # VHAP's export takes the first 70 % of the time, rounded up, for training, and keeps one camera back, here the last.
+    "vhap": Rig(unseen=(STANDS[-1].serial,), held_out=0.3),
     "nersemble": Rig(),
     # Every camera has a lens of its own there, and only the front one's pictures are given out.
     "nersemble-benchmark": Rig(tuple(dataclasses.replace(stand, zoom=zoom)
-                                     for stand, zoom in zip(STANDS, (0.97, 1.0, 1.03, 0.95), strict=True)), (FRONT,)),
+                                     for stand, zoom in zip(STANDS, (0.97, 1.0, 1.03, 0.95), strict=True)), (FRONT,),
+                               tuple(stand.serial for stand in STANDS if stand.serial != FRONT)),
     "gaussian-head-avatar": Rig(),
 }
 """Layouts with more than one camera."""

@@ -71,7 +71,7 @@ def film(frames: int, size: int, seed: int, layout: str) -> Film:
         Take(split, tracked.found.take(np.arange(first, end)), tuple(action.labels[t] for t in moments[first:end]),
              partial(_shot_after, stage, first), cameras[split])
         for split, first, end in (("train", 0, cut), ("test", cut, len(moments))))
-    return Film(f"standin{seed}", seed, head, takes, FPS)
+    return Film(f"standin{seed}", seed, head, takes, FPS, rig.unseen if rig else ())
 
 
 @dataclass(frozen=True, eq=False)

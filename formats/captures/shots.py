@@ -75,3 +75,5 @@ class Film:
     takes: tuple[Take, ...]
     """`train`, then `test`."""
     fps: float
+    held_out_cameras: tuple[str, ...] = ()
+    """Serial numbers of a rig's cameras that nobody should train on."""

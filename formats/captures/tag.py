@@ -13,7 +13,8 @@ def write_tag(film: Film, layout: str, folder: Path) -> None:
     """Write `capture.json` and `head.safetensors` into `folder`.
 
     The tag says which edition the coefficients are in, so that nobody takes them for FLAME's, and for each moment of the
-    test take why it is held out. Of a rig it also lists the cameras of each take; all of them see each moment.
+    test take why it is held out. Of a rig it also lists the cameras of each take, all of which see each of its moments, and
+    those that are for testing only.
     """
     rigs = {take.split: list(take.cameras) for take in film.takes if take.cameras}
     head_file.write(film.head, folder / HEAD)
@@ -27,5 +28,5 @@ def write_tag(film: Film, layout: str, folder: Path) -> None:
         "fps": film.fps,
         "frames": {take.split: len(take.sequence) // take.views for take in film.takes},
         "held_out": [label for take in film.takes if take.split == "test" for label in take.labels[::take.views]],
-        **({"cameras": rigs} if rigs else {}),
+        **({"cameras": rigs, "held_out_cameras": list(film.held_out_cameras)} if rigs else {}),
     }, folder / TAG)

@@ -1,5 +1,6 @@
 """The film of the stand-in: who, what happens, what a tracker finds, and how it is drawn."""
 
+import dataclasses
 import functools
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,9 +10,11 @@ import pytest
 from formats.camera import Camera
 from formats.captures.action import FPS, NEVER, UNSEEN, Action, act
 from formats.captures.landmarks import contour_row, landmarks
+from formats.captures.rig import RIGS
 from formats.captures.scene import film
 from formats.captures.shots import LABELS, Film, Shot
 from formats.captures.subject import body, settled, subject
+from formats.captures.tracking import PIVOT
 from formats.conventions import ARKIT_52
 from formats.deform import PosedSplats, deform_head, deform_splats
 from formats.errors import UnsupportedFeature
@@ -20,6 +23,7 @@ from formats.sequence import Sequence
 
 SIZE = 64
 LAYOUTS = ("imavatar", "insta")
+RIGID = "gaussian-head-avatar"
 EYES = range(36, 48)
 """Landmarks on the lids, which a layout without lids cannot place in a blink."""
 
@@ -296,6 +300,81 @@ def test_skin_shines_differently_from_another_side() -> None:
     assert np.abs(sh[:, 1:]).max() > 0.02
     lips = np.abs(sh[:, 1:]).sum(axis=(1, 2))
     assert (lips > 0.01).mean() > 0.3
+
+
+# --- Rigs of cameras --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", RIGS)
+def test_every_camera_of_a_rig_sees_every_moment(layout: str) -> None:
+    made = filmed(layout)
+    for take in made.takes:
+        moments, views = len(take.moments), len(take.cameras)
+        assert len(take.sequence) == len(take.labels) == moments * views and take.views == views
+        for name in ("expr", "jaw", "eyes", "rotation", "neck", "translation"):
+            rows = getattr(take.sequence, name).reshape(moments, views, -1)
+            assert (rows == rows[:, :1]).all() and np.ptp(rows[:, 0], axis=0).any() == (name != "neck" or layout != RIGID)
+        cameras = take.sequence.cameras["world_to_camera"].reshape(moments, views, 4, 4)
+        assert (cameras == cameras[:1]).all()
+        assert list(take.cameras) == sorted(take.cameras) and not take.sequence.eyelids.any()
+    assert len(made.takes[0].moments) == (17 if layout == "vhap" else 21) and len(made.takes[1].moments) == 24 - len(
+        made.takes[0].moments)
+    assert set(made.held_out_cameras) < set(made.takes[1].cameras) and "angle" not in made.takes[1].labels
+
+
+def test_only_the_front_camera_films_the_benchmarks_training() -> None:
+    train, test = filmed("nersemble-benchmark").takes
+    assert train.cameras == ("222200037",) and len(test.cameras) == 4
+    assert len({float(k) for k in test.sequence.cameras["K"][:4, 0, 0]}) == 4
+    assert not np.allclose(train.sequence.cameras["world_to_camera"][0], test.sequence.cameras["world_to_camera"][0])
+
+
+def test_a_rigs_mean_orientation_is_the_worlds() -> None:
+    cameras = filmed("vhap").takes[0].sequence.cameras["world_to_camera"][:4].astype(np.float64)
+    outward = np.linalg.inv(cameras)[:, :3, :3] @ np.diag([1.0, -1, -1])
+    u, _, v = np.linalg.svd(outward.mean(axis=0))
+    assert np.abs(u @ v - np.eye(3)).max() < 1e-6
+    angles = np.degrees(np.arccos(np.clip([np.trace(m) / 2 - 0.5 for m in outward], -1, 1)))
+    assert angles.max() > 25 and angles.min() > 1e-3
+
+
+@pytest.mark.parametrize("layout", RIGS)
+def test_a_rigs_pictures_show_the_tracked_head(layout: str) -> None:
+    take = filmed(layout, 1).takes[1]
+    head = settled(filmed(layout, 1).head.personalise(take.sequence.shape))
+    shots = [take.shoot(row) for row in range(4)]
+    for row, moment in enumerate(shots):
+        camera, frame = camera_of(take.sequence, row), take.sequence.take([row])
+        posed = deform_head(head, frame)
+        np.testing.assert_allclose(posed.vertices, moment.vertices, atol=1e-7)
+        turn = posed.joint_transforms[head.joint_roles["neck"]][:3, :3]
+        off = np.abs(landmarks(head, posed.vertices, turn, camera) - moment.landmarks)
+        assert np.delete(off, EYES, axis=0).mean() < 0.12 and ((moment.landmarks > 2) & (moment.landmarks < SIZE - 2)).all()
+        assert 0.15 < (moment.matte > 127).mean() < 0.8
+        # Everything that a landmark marks is covered.
+        x, y = moment.landmarks[17:].astype(int).T
+        assert (moment.matte[y, x] > 127).mean() > 0.95
+    assert all(np.array_equal(shots[0].vertices, other.vertices) for other in shots[1:])
+    assert not np.array_equal(shots[0].rgb, shots[1].rgb)
+
+
+def test_a_head_of_one_piece_turns_about_the_nape() -> None:
+    sequence = filmed(RIGID).takes[0].moments
+    head = settled(filmed(RIGID).head.personalise(sequence.shape))
+    assert not sequence.neck.any() and np.abs(sequence.rotation).max() > 0.3
+    for t in range(0, len(sequence), 4):
+        frame = sequence.take([t])
+        posed, rest = deform_head(head, frame).vertices, deform_head(head, still(frame)).vertices
+        u, _, v = np.linalg.svd((posed - posed.mean(axis=0)).T @ (rest - rest.mean(axis=0)))
+        place = posed.mean(axis=0) - u @ v @ rest.mean(axis=0)
+        assert np.abs(rest @ (u @ v).T + place - posed).max() < 1e-6
+        # It wanders, by a centimetre at most; so it does nowhere else.
+        assert np.linalg.norm(u @ v @ PIVOT + place - PIVOT) < 0.0125
+
+
+def still(frame: Sequence) -> Sequence:
+    """Return a frame with its head where it rests."""
+    return dataclasses.replace(frame, rotation=np.zeros((1, 3)), translation=np.zeros((1, 3)))
 
 
 # --- What it refuses --------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def film(layout: str) -> Film:
             "size": np.tile([WIDTH, HEIGHT], (len(rows), 1))})
         labels = tuple(f"label {t}" for t in rows)
         takes.append(Take(split, found, labels, functools.partial(_shot, person, found, 100 * first), serials))
-    return Film("someone", 5, head, tuple(takes), 25.0)
+    return Film("someone", 5, head, tuple(takes), 25.0, SERIALS[1:] if plan.rig else ())
 
 
 def _shot(person: HeadModel, found: Sequence, seed: int, index: int) -> Shot:
@@ -208,7 +208,8 @@ def test_every_layout_of_this_file_is_offered() -> None:
 def test_the_tag_says_what_readers_must_not_guess(written: Callable[[str], Path], layout: str) -> None:
     plan, made = PLANS[layout], film(layout)
     tag = json.loads((written(layout) / "capture.json").read_text())
-    cameras = {"cameras": {"train": list(plan.train_cameras), "test": list(SERIALS)}} if plan.rig else {}
+    cameras = {"cameras": {"train": list(plan.train_cameras), "test": list(SERIALS)},
+               "held_out_cameras": list(SERIALS[1:])} if plan.rig else {}
     assert tag == {
         "written_by": "flameport", "layout": layout, "edition": "standin", "head": made.head.content_hash,
         "subject": "someone", "seed": 5, "fps": 25.0, "frames": {"train": plan.train, "test": plan.test},
