@@ -554,7 +554,10 @@ class Inspect:
         if self.json:
             _print_json(found)
         else:
-            _table(f"{self.path.name}: {found['kind']}", [(k, _short(v)) for k, v in found.items() if k != "kind"])
+            rows = [(k, _short(v)) for k, v in found.items() if k not in ("kind", "import")]
+            _table(f"{self.path.name}: {found['kind']}", rows)
+            if "import" in found:
+                _say(f"next:  {found['import']}")  # in one line, to be copied
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,7 +90,7 @@ def located(path: Path) -> Path:
         MissingAsset: There is none.
     """
     if not path.is_dir():
-        return path
+        return path.parent if path.name == "metadata.json" else path
     for folder in (path, path / "mesh_data"):
         if (folder / "metadata.json").is_file():
             return folder

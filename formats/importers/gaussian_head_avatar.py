@@ -87,7 +87,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     head_file, hair_file = _checkpoints(Path(path), given.get("hair"), hair_as != "none")
     first = head_file or hair_file
     assert first is not None
-    tracked, hair_tracked = _tracked(given, first)
+    tracked, hair_tracked = _tracked(given, first, hair_file is not None)
     if head_file is None:  # hair alone rides its own, the FLAME pose
         tracked = None
     scalars = _scalars(given, Scalars(near, far, deform_scale, attributes_scale))
@@ -163,10 +163,10 @@ def _checkpoints(path: Path, hair: Path | None, with_hair: bool) -> tuple[Path |
     raise FormatError(f"{path}: expected a gaussianhead_* checkpoint; this is {what}")
 
 
-def _tracked(given: Mapping[str, Path], checkpoint: Path) -> tuple[Tracked | None, Tracked | None]:
-    """Return the frames tracked with BFM, and those tracked with FLAME."""
+def _tracked(given: Mapping[str, Path], checkpoint: Path, hair_is_there: bool) -> tuple[Tracked | None, Tracked | None]:
+    """Return the frames tracked with BFM, and those tracked with FLAME, which hair alone follows."""
     folder = gha_files.find_params(given, "params", checkpoint, "params")
-    flame = gha_files.find_params(given, "flame_params", checkpoint, "FLAME_params")
+    flame = gha_files.find_params(given, "flame_params", checkpoint, "FLAME_params") if hair_is_there else None
     tracked = None if folder is None else gha_files.read_params(folder, EXPRESSIONS)
     # 50 expressions, the jaw's 3 and the eyes' 6 numbers.
     hair = None if flame is None else gha_files.read_params(flame, 59)

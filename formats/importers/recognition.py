@@ -72,10 +72,10 @@ class Finding:
 
 
 def unwrapped(tree: Any) -> Any:
-    """Return a state dict without the `module.` that torch's DataParallel puts before every key; else `tree` itself."""
-    prefix = "module."
-    if isinstance(tree, Mapping) and tree and all(isinstance(key, str) and key.startswith(prefix) for key in tree):
-        return {key[len(prefix):]: value for key, value in tree.items()}
+    """Return a state dict without what torch's DataParallel or compile puts before every key; else `tree` itself."""
+    for prefix in ("module.", "_orig_mod."):
+        if isinstance(tree, Mapping) and tree and all(isinstance(key, str) and key.startswith(prefix) for key in tree):
+            tree = {key[len(prefix):]: value for key, value in tree.items()}
     return tree
 
 

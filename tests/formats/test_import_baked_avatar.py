@@ -195,6 +195,7 @@ def test_a_run_gives_its_newest_fine_tuned_avatar(original: Original, tmp_path: 
     shutil.rmtree(run / "finetune_mesh_data")
     assert baked_avatar.located(run) == run / "mesh_export/iter_40000/marching_cube/a/mesh_data.pkl"
     assert baked_avatar.located(original.extras["web"].parent) == original.extras["web"]
+    assert baked_avatar.located(original.extras["web"] / "metadata.json") == original.extras["web"]
     assert baked_avatar.located(original.path.parent) == original.path
     with pytest.raises(MissingAsset, match="finetune_mesh_data/iter_N/"):
         baked_avatar.read(tmp_path)

@@ -3,6 +3,7 @@
 import importlib
 import json
 import pickle
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +321,9 @@ def test_the_command_prints_it(tmp_path, capsys):
     flameport.main(["inspect", str(fate(tmp_path / "x.pth")), "--json"])
     found = json.loads(capsys.readouterr().out)
     assert found["kind"] == "fate checkpoint" and found["import"].startswith("flameport import fate ")
+    deep = tmp_path / ("a folder" + "x" * 90)
+    deep.mkdir()
+    flameport.main(["inspect", str(fate(deep / "x.pth"))])
+    said = capsys.readouterr()
+    line = next(line for line in (said.out + said.err).splitlines() if line.startswith("next:  flameport import"))
+    assert shlex.split(line)[1:5] == ["flameport", "import", "fate", str(deep / "x.pth")], "the whole line, not wrapped"
