@@ -10,6 +10,7 @@ import functools
 import json
 import pickle
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ from formats.captures import (
 )
 from formats.captures.shots import LABELS, Film, Shot, Take
 from formats.deform import deform_head
-from formats.errors import UnsupportedFeature
+from formats.errors import MissingAsset, UnsupportedFeature
 from formats.head_model import HeadModel
 from formats.rotations import axis_angle_to_matrix
 from formats.sequence import Sequence
@@ -251,6 +252,35 @@ def test_nothing_is_lost_silently(tmp_path: Path, layout: str, name: str) -> Non
         take.sequence, **{name: np.full((len(take.sequence), 2 if name == "eyelids" else 3), 0.1)})) for take in made.takes)
     with pytest.raises(UnsupportedFeature, match=name):
         PLANS[layout].write(dataclasses.replace(made, takes=takes), tmp_path / "anna", silent)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layout", PLANS)
+def test_expressions_beyond_the_layouts_are_refused(tmp_path: Path, layout: str) -> None:
+    made = film(layout)
+    takes = tuple(dataclasses.replace(take, sequence=dataclasses.replace(
+        take.sequence, expr=np.ones((len(take.sequence), PLANS[layout].expressions + 1)))) for take in made.takes)
+    with pytest.raises(UnsupportedFeature, match=f"the layout stores {PLANS[layout].expressions}"):
+        PLANS[layout].write(dataclasses.replace(made, takes=takes), tmp_path / "anna", silent)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layout", PLANS)
+def test_skewed_pixels_are_refused(tmp_path: Path, layout: str) -> None:
+    made = film(layout)
+    takes = tuple(dataclasses.replace(take, sequence=dataclasses.replace(take.sequence, cameras={
+        **take.sequence.cameras, "K": take.sequence.cameras["K"] + np.float32([[0, 1, 0], [0, 0, 0], [0, 0, 0]])}))
+        for take in made.takes)
+    with pytest.raises(UnsupportedFeature, match="skew"):
+        PLANS[layout].write(dataclasses.replace(made, takes=takes), tmp_path / "anna", silent)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layout", ["nersemble", "nersemble-benchmark"])
+def test_clips_without_an_encoder_say_what_to_install(tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingAsset, match="flameport\\[export\\]"):
+        PLANS[layout].write(film(layout), tmp_path / "anna", silent)
     assert not list(tmp_path.iterdir())
 
 
