@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/posing: small avatars as GLB, one clip, and what `formats.deform` makes of them at ten moments.
+"""Writes tests/golden: `posing`, small avatars as GLB, one clip, and what `formats.deform` makes of them at ten moments; and
+`texels`, arrays and the bytes that packers make of them.
 
-Every implementation of posing (TypeScript, the browser's shaders, C#) is compared with these files. Regenerating them
-is a reviewed act: say in the commit why they changed. `tests/test_golden.py` regenerates them in memory and compares.
+Every implementation of posing (TypeScript, the browser's shaders, C#) and of packing is compared with these files. Regenerating
+them is a reviewed act: say in the commit why they changed. `tests/test_golden.py` and `tests/formats/test_packed_texels.py`
+regenerate them in memory and compare.
 """
 
 import argparse
+import base64
 import dataclasses
 import json
 import sys
@@ -22,7 +25,7 @@ if str(ROOT) not in sys.path:
 from exporter.targets import glb  # noqa: E402
 from formats.avatar import Avatar, LinearDynamics, SplatLayer  # noqa: E402
 from formats.camera import Camera  # noqa: E402
-from formats.codecs import sequence_json  # noqa: E402
+from formats.codecs import packed_texels, sequence_json  # noqa: E402
 from formats.deform import PosedSplats, deform  # noqa: E402
 from formats.files import replacing, write_bytes  # noqa: E402
 from formats.head_model import HeadModel  # noqa: E402
@@ -32,6 +35,7 @@ from formats.spherical_harmonics import evaluate_sh  # noqa: E402
 from tests.builders import tiny_avatar, tiny_camera, tiny_head, tiny_sequence  # noqa: E402
 
 FOLDER = ROOT / "tests" / "golden" / "posing"
+TEXELS = ROOT / "tests" / "golden" / "texels"
 MOMENTS = (0, 0.5, 1, 1.25, 2, 2.75, 3, 3.4, 4.6, 5)
 """Fractional frame indices of the clip."""
 FRAMES = 6
@@ -131,13 +135,69 @@ def write(folder: Path) -> None:
             sequence_json.write(clip_of(avatar), temporary)
 
 
+# --- Packed texels ----------------------------------------------------------------------------------------------------
+
+
+def _texel_head() -> HeadModel:
+    # Joints at rest are stored and not regressed, so that no sum's order shows in the bytes.
+    return tiny_head(correctives=False, uvs=False, extra_joints=2)
+
+
+TEXEL_CASES: dict[str, Callable[[], Avatar]] = {
+    "faces-dynamics": lambda: tiny_avatar("linear", n=7, degree=2, head=_texel_head()),
+    "corner": lambda: tiny_avatar("corner", n=5, degree=0, head=_texel_head()),
+    "own-skin": lambda: tiny_avatar("own-skin-turning", n=7, degree=0, head=_texel_head()),
+    "vertices": lambda: tiny_avatar("vertex-index", degree=0, head=_texel_head()),
+}
+"""Avatars whose tables between them have every kind of texel."""
+
+
+def golden_texels(avatar: Avatar) -> dict[str, Any]:
+    """Return what a case's JSON holds: the arrays that go into a packer, and what comes out, for every variant."""
+    head = avatar.head
+    (layer,) = avatar.layers
+    assert isinstance(layer, SplatLayer)
+    rest, motion = head.rest_joints()
+    arrays = {"v_template": head.v_template, "faces": head.faces, "exprdirs": head.exprdirs, "posedirs": head.posedirs,
+              "eyeliddirs": head.eyeliddirs, "lbs_weights": head.lbs_weights, "joint_rest": rest.astype(np.float32),
+              "joint_dirs": motion.astype(np.float32) if motion.any() else None}
+    splats: dict[str, Any] = {name: getattr(layer.cloud, name) for name in ("means", "quats", "scales", "opacities", "sh")}
+    splats |= {name: getattr(layer.binding, name, None) for name in (
+        "face_index", "barycentric", "vertex_index", "exprdirs", "posedirs", "eyeliddirs", "lbs_weights", "canonical_vertices")}
+    if isinstance(layer.dynamics, LinearDynamics):
+        splats |= {f"dynamics_{name}": table for name, table in layer.dynamics.tables.items()}
+    made = {variant: packed_texels.pack(avatar, variant) for variant in packed_texels.VARIANTS}
+    return {"head": _arrays(arrays), "layer": _arrays(splats), "variants": {
+        variant: {"descriptor": packed.descriptor, "tables": {
+            entry["name"]: _base64(packed.table(entry["name"]).astype("<u4")) for entry in packed.descriptor["tables"]}}
+        for variant, packed in made.items()}}
+
+
+def _arrays(values: dict[str, np.ndarray | None]) -> dict[str, Any]:
+    return {name: {"shape": list(v.shape), "type": v.dtype.name, "base64": _base64(v.astype(v.dtype.newbyteorder("<")))}
+            for name, v in values.items() if v is not None}
+
+
+def _base64(value: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
+
+
+def write_texels(folder: Path) -> None:
+    """Write every case of packed texels to `folder`."""
+    for name, make in TEXEL_CASES.items():
+        text = json.dumps(golden_texels(make()), indent=1)
+        write_bytes(folder / f"{name}.json", (text + "\n").encode())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    folder = parser.parse_args().out
-    write(folder)
-    files = sorted(folder.iterdir())
-    print(f"{folder}: {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.2f} MB")
+    parser.add_argument("--out", type=Path, default=FOLDER.parent)
+    out = parser.parse_args().out
+    write(out / "posing")
+    write_texels(out / "texels")
+    for folder in (out / "posing", out / "texels"):
+        files = sorted(folder.iterdir())
+        print(f"{folder}: {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
