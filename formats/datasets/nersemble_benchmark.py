@@ -4,6 +4,7 @@
          sequences/<sequence>/images/cam_<serial>.mp4     background removed already
                               alpha_maps/cam_<serial>.mp4 mattes, first channel
                               tracking/flame2023_tracking_v2.npz
+    ground_truth/<id>/<sequence>/cam_<serial>.mp4         beside mono_flame_avatar: in our captures only, with ground_truth_alpha
 
 A head is placed by a similarity about the model's origin, v_world = scale * R * v + translation, R = Rx Ry Rz of the Euler
 angles. Camera 222200037 of all sequences but the four test ones is the train split; what there are of pictures by the hold-out
@@ -35,6 +36,8 @@ TEST_SEQUENCES = ("FREE", "EMO-1-shout+laugh", "SEN-09-frown_events_bad", "SEN-1
 TRACKING = ("flame2023_tracking_v2.npz", "flame2023_tracking.npz")
 """The newer one first."""
 PATTERNS = (".", "*", "mono_flame_avatar/*", "*/mono_flame_avatar/*")
+KEPT = {"images": "ground_truth", "alpha_maps": "ground_truth_alpha"}
+"""Folders beside `mono_flame_avatar` with clips of the test sequences, named as submissions are: <id>/<sequence>/cam_..."""
 WIDTHS = {"rotation": 3, "translation": 3, "jaw": 3, "neck": 3, "eyes": 6}
 SIZE = 512
 """Pixels of the pictures, where none is there to look at."""
@@ -141,7 +144,11 @@ def _sequences(subject: Path) -> list[Path]:
 
 
 def _clip(sequence: Path, kind: str, serial: str) -> Path:
-    return sequence / kind / f"cam_{serial}.mp4"
+    """Return where a clip is; of what the benchmark keeps, in our captures, beside `mono_flame_avatar`."""
+    own = sequence / kind / f"cam_{serial}.mp4"
+    subject = sequence.parents[1]
+    kept = subject.parents[1] / KEPT[kind] / subject.name / sequence.name / own.name
+    return kept if kept.is_file() and not own.is_file() else own
 
 
 def _frames(subject: Path, sequence: Path, serials: list[str], cameras: dict[str, tuple[np.ndarray, np.ndarray]], split: str,
