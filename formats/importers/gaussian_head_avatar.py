@@ -59,7 +59,8 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         sides: `supres`, `mesh`, `hair`: checkpoint files, else those beside `path`. `params`, `flame_params`: folders of
             `<frame>/params.npz`, else `params` and `FLAME_params` beside; hair alone is driven by the latter's pose.
             `delta_poses`: added to the clip's poses row by row, only when given (rows follow the training's order of frames,
-            which the original left to the file system). `yaml` or `config`: the training's, for the four scalars below.
+            which the original left to the file system). `yaml` or `config`: the training's, for the four scalars below, else
+            one beside, or the one in the original's `config/` whose recorder is called like the checkpoint's folder.
         as_original: Nothing differs.
         near: The training's `dist_threshold_near`, square canonical units.
         far: Its `dist_threshold_far`.
@@ -90,7 +91,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     tracked, hair_tracked = _tracked(given, first, hair_file is not None)
     if head_file is None:  # hair alone rides its own, the FLAME pose
         tracked = None
-    scalars = _scalars(given, Scalars(near, far, deform_scale, attributes_scale))
+    scalars = _scalars(given, Scalars(near, far, deform_scale, attributes_scale), first)
     if tracked is None and head_file is not None and not scale > 0:
         raise MissingAsset(f"{first}: does not say its size; give --side params=FOLDER with the tracked <frame>/params.npz "
                            "(looked for beside the checkpoint), or metres per unit by --set scale= (0.15 is usual)")
@@ -182,18 +183,20 @@ def _tracked(given: Mapping[str, Path], checkpoint: Path, hair_is_there: bool) -
     return tracked, hair
 
 
-def _scalars(given: Mapping[str, Path], options: Scalars) -> Scalars:
+def _scalars(given: Mapping[str, Path], options: Scalars, checkpoint: Path) -> Scalars:
     """Return the yaml's scalars, but for options that are not at their defaults; without a yaml, the options."""
-    file = given.get("config") or given.get("yaml")
+    file = given.get("config") or given.get("yaml") or gha_files.find_yaml(checkpoint)
     usual = Scalars()
     if file is None:
-        LOG.info("no yaml of the training given: dist_threshold_near %g, dist_threshold_far %g, deform_scale %g and "
+        LOG.info("no yaml of the training is there: dist_threshold_near %g, dist_threshold_far %g, deform_scale %g and "
                  "attributes_scale %g are taken; --side yaml=FILE says others", options.near, options.far, options.deform_scale,
                  options.attributes_scale)
     else:
         read_ = gha_files.read_scalars(file)
         options = Scalars(**{name: getattr(options if getattr(options, name) != getattr(usual, name) else read_, name)
                              for name in ("near", "far", "deform_scale", "attributes_scale")})
+        LOG.info("%s: dist_threshold_near %g, dist_threshold_far %g, deform_scale %g, attributes_scale %g", file, options.near,
+                 options.far, options.deform_scale, options.attributes_scale)
     if not 0 <= options.near < options.far:
         raise UnsupportedFeature(f"near {options.near} and far {options.far}: expected 0 <= near < far, squared distances")
     return options

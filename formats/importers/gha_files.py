@@ -6,6 +6,7 @@ writes `<kind>_latest_<seed>` and `<kind>_iter_<n>`.
 
 import dataclasses
 import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ CODE_DEFAULTS = Scalars(near=0.1, far=0.2, deform_scale=0.3, attributes_scale=0.
 YAML_KEYS = {"dist_threshold_near": "near", "dist_threshold_far": "far", "deform_scale": "deform_scale",
              "attributes_scale": "attributes_scale"}
 SECTION = "gaussianheadmodule"
+YAML_LIMIT = 1 << 20
 
 
 # --- Checkpoints ------------------------------------------------------------------------------------------------------
@@ -176,6 +178,22 @@ def corrected(tracked: Tracked, deltas: np.ndarray, where: Path) -> Tracked:
 # --- The training's yaml ----------------------------------------------------------------------------------------------
 
 
+def find_yaml(checkpoint: Path) -> Path | None:
+    """Return the yaml of the Gaussian stage that belongs to a checkpoint: the only one beside it, else the only one in the
+    original's `config/`, two folders up, whose recorder is called like the checkpoint's folder. None where there is none."""
+    folder = checkpoint.resolve().parent
+    recorder = re.compile(rb"(?m)^\s+name\s*:\s*['\"]?" + re.escape(os.fsencode(folder.name)) + rb"['\"]?\s*(#.*)?$")
+    for place, sign in ((folder, None), (folder.parent.parent / "config", recorder)):
+        found = []
+        for path in sorted(place.glob("*.y*ml")):
+            text = path.read_bytes()[:YAML_LIMIT] if path.is_file() else b""
+            if re.search(rf"(?m)^{SECTION}\s*:".encode(), text) and (sign is None or sign.search(text)):
+                found.append(path)
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
 def read_scalars(path: Path) -> Scalars:
     """Return the scalars of section `gaussianheadmodule` in a training's yaml; keys it lacks are the original code's.
 
@@ -185,7 +203,7 @@ def read_scalars(path: Path) -> Scalars:
         FormatError: There is no such section, or a value is no number.
     """
     try:
-        lines = read_bytes(path, 1 << 20).decode("utf-8").splitlines()
+        lines = read_bytes(path, YAML_LIMIT).decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: is no text; expected the training's yaml") from error
     values: dict[str, float] = {}

@@ -255,6 +255,7 @@ def _gha(root: Any, path: Path) -> Finding | None:
         needs = (*(Need(side, what, gha_files.beside(path, kind), required=False) for side, kind, what in (
             ("supres", "supres", "the super-resolution network"), ("mesh", "meshhead", "stage 1, for a mesh"),
             ("hair", "gaussianhair", "the fork's strands"))),
+            Need("yaml", "the training's yaml: four numbers of the deformation", gha_files.find_yaml(path), required=False),
             Need("params", "the folder of tracked <frame>/params.npz: size and clip (without a clip: --set scale=0.15)",
                  gha_files.find_params({}, "params", path, "params")),
             *((Need("flame_params", "the folder of FLAME_params' <frame>/params.npz: where the hair sits (without the hair: "

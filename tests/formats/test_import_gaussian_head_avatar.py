@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -386,6 +387,26 @@ def test_scalars_that_are_in_no_checkpoint_are_told(alone: Path, caplog: pytest.
     with caplog.at_level(logging.INFO):
         read(alone, scale=0.15, far=0.3)
     assert "dist_threshold_far 0.3" in caplog.text and "--side yaml=" in caplog.text
+
+
+def test_the_trainings_yaml_is_found(original: Original, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "checkpoints" / "gaussianhead_N031" / "gaussianhead_latest"
+    for place, text, found in (
+            ("config/train_gaussianhead_N031.yaml", "recorder:\n  name: 'gaussianhead_N031'\n", True),
+            ("config/train_gaussianhead_N031.yaml", "recorder:\n  name: 'gaussianhead_N037'\n", False),
+            ("checkpoints/gaussianhead_N031/mine.yaml", "", True), ("config/other.yml", "", False)):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(original.path.read_bytes())
+        yaml = tmp_path / place
+        yaml.parent.mkdir(exist_ok=True)
+        yaml.write_text(f"{text}gaussianheadmodule:\n  dist_threshold_far: 0.3\n  deform_scale: 0.2\n")
+        with caplog.at_level(logging.INFO):
+            caplog.clear()
+            read(path, scale=0.15)
+        assert ("dist_threshold_far 0.3, deform_scale 0.2, attributes_scale 0.05" in caplog.text) == found
+        assert ("no yaml" in caplog.text) != found
+        shutil.rmtree(tmp_path / "checkpoints")
+        shutil.rmtree(tmp_path / "config", ignore_errors=True)
 
 
 def test_what_is_no_such_avatar_is_refused(original: Original, avatar: Avatar, tmp_path: Path) -> None:
