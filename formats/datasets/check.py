@@ -8,6 +8,7 @@ from PIL import Image
 from formats.avatar import check_driver
 from formats.datasets.frames import Frames
 from formats.datasets.reprojection import check_reprojection
+from formats.datasets.silhouette import check_silhouette
 from formats.errors import CheckpointMismatch, FormatError, MissingAsset
 from formats.head_model import HeadModel
 
@@ -37,7 +38,8 @@ def check(frames: Frames, head: HeadModel) -> None:
     for index in range(len(frames)):
         _check_picture(frames, index)
     _check_mattes(frames, where)
-    check_reprojection(frames, head)
+    if not check_reprojection(frames, head).errors:
+        check_silhouette(frames, head)
 
 
 def _check_shape(frames: Frames, head: HeadModel, where: str) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from formats.datasets import check, read
 from formats.datasets.frames import Frames
 from formats.datasets.reprojection import check_reprojection, reprojection
+from formats.datasets.silhouette import check_silhouette
 from formats.errors import AvatarError, FormatError, MissingAsset, UnsupportedFeature
 from formats.rotations import axis_angle_to_matrix
 from tests.formats import tracked_folders as folders
@@ -215,6 +216,20 @@ def test_vhaps_typical_mistakes_are_named(change, cause, own):
     edit(root / "transforms_train.json", lambda v: [change(entry) for entry in v["frames"]])
     with pytest.raises(FormatError, match=cause):
         check_reprojection(seen(read("vhap", root), points), folders.head())
+
+
+@pytest.mark.parametrize("change, cause", [
+    (lambda m: m @ np.diag([1, -1, -1, 1]), r"100 % would with the camera's y and z axes turned"),
+    (lambda m: np.linalg.inv(m), "100 % would with the camera's matrix inverted in OpenGL's axes"),
+    (lambda m: m + np.outer([0.4, 0.4, 0, 0], [0, 0, 0, 1]), "likely causes"),
+])
+def test_without_points_the_head_must_land_on_the_person(change, cause, own):
+    root = own("vhap")
+    assert check_silhouette(read("vhap", root), folders.head()) == 1
+    edit(root / "transforms_train.json", lambda v: [
+        entry.update(transform_matrix=change(np.array(entry["transform_matrix"])).tolist()) for entry in v["frames"]])
+    with pytest.raises(FormatError, match=f"'074' train: only [0-9]+ % of the face's points land on the person.*{cause}"):
+        check.check(read("vhap", root), folders.head())
 
 
 def test_vhaps_union_sets_lead_into_their_siblings_and_no_further(tmp_path):
