@@ -136,7 +136,7 @@ def _sniff_zip(path: Path) -> str:
     """Tell zips apart by their directory, whatever comes first in them."""
     from formats.codecs import npz_file, torch_zip
 
-    with npz_file.open_zip(path) as archive:
+    with npz_file.open_zip(path, npz_file.ARCHIVE_LIMIT) as archive:
         names = [info.filename for info in archive.infolist() if not info.filename.startswith("__MACOSX/")]
     last = {name.rpartition("/")[2] for name in names}
     if "avatar.json" in last:

@@ -17,7 +17,8 @@ from formats.sequence import Sequence
 NAMES = {"rotation": "rotation", "neck": "neck_pose", "jaw": "jaw_pose", "eyes": "eyes_pose",
          "translation": "translation"}
 WIDTHS = {"rotation": 3, "neck": 3, "jaw": 3, "eyes": 6, "translation": 3}
-_HEAVY = ("dynamic_offset", "tex", "tex_extra", "lights", "static_offset")
+_READ = ("expr", *NAMES.values(), "shape", "basis", "edition", "fps")
+_IDENTITY = ("shape", "static_offset")
 
 
 def read(path: str | os.PathLike[str], basis: str | None = None, fps: float | None = None) -> Sequence:
@@ -33,9 +34,11 @@ def read(path: str | os.PathLike[str], basis: str | None = None, fps: float | No
         FormatError: An array is missing, mistyped or of another length; or nobody said which edition it is.
     """
     where = str(path)
-    arrays = npz_file.read(path, _HEAVY)
+    names = npz_file.names(path)
+    # Trackers put more into such files, gigabytes of offsets and Python objects among it, which nobody needs here.
+    arrays = npz_file.read(path, [name for name in names if name not in _READ])
     if "expr" not in arrays:
-        raise FormatError(f"{where}: 'expr' missing; found {', '.join(list(arrays)[:12]) or 'nothing'}. Readable are "
+        raise FormatError(f"{where}: 'expr' missing; found {', '.join(names[:12]) or 'nothing'}. Readable are "
                           f"VHAP's names: expr, {', '.join(NAMES.values())}")
     basis = basis or _text(arrays, "basis", where)
     if not basis:
@@ -58,7 +61,7 @@ def read(path: str | os.PathLike[str], basis: str | None = None, fps: float | No
 
 def read_identity(path: str | os.PathLike[str]) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the person in such a file: `shape` [S] and `static_offset` [V, 3] metres, each None when absent."""
-    arrays = npz_file.read(path, ("dynamic_offset", "tex", "tex_extra", "lights"))
+    arrays = npz_file.read(path, [name for name in npz_file.names(path) if name not in _IDENTITY])
     offset = arrays.get("static_offset")
     if offset is not None:
         offset = offset[0] if offset.ndim == 3 and len(offset) == 1 else offset

@@ -83,7 +83,8 @@ def find_param(path: Path, sides: Mapping[str, Path], folders: Iterable[Path] = 
 def put_person(head: HeadModel, path: Path, fps: float = FPS) -> tuple[HeadModel, Sequence]:
     """Return `head` with the person of a `flame_param.npz` in its template, from which joints are regressed; and the clip.
 
-    `dynamic_offset` moves vertices frame by frame. The systems write zeros there; anything else is left out with a warning.
+    `dynamic_offset` would move vertices frame by frame. The systems write zeros there and draw without it; anything else is
+    left out with a warning.
 
     Args:
         head: FLAME, with or without teeth, without a person.
@@ -122,17 +123,18 @@ def put_person(head: HeadModel, path: Path, fps: float = FPS) -> tuple[HeadModel
 
 
 def _warn_of_motion(path: Path) -> None:
-    """Say how large a `dynamic_offset` is that cannot be carried; it is read alone, 62 KB a frame."""
+    """Say what is not carried or not there: how large a `dynamic_offset` is, 62 KB a frame, and which turns are missing."""
     names = npz_file.names(path)
+    absent = [name for name in flame_npz.NAMES.values() if name not in names]
+    if absent:
+        LOG.warning("%s: %s missing; taken as zero in every frame", path, ", ".join(absent))
     if "dynamic_offset" not in names:
         return
-    offset = npz_file.read(path, [name for name in names if name != "dynamic_offset"])["dynamic_offset"]
-    if offset.dtype.kind not in "fiu" or offset.ndim != 3 or offset.shape[-1] != 3:
-        raise FormatError(f"{path}: 'dynamic_offset': expected [T, V, 3] numbers, got {offset.dtype} {list(offset.shape)}")
-    if not offset.any():
-        return
-    if not np.isfinite(offset).all():
+    dtype, shape, most = npz_file.scan(path, "dynamic_offset")
+    if len(shape) != 3 or shape[-1] != 3:
+        raise FormatError(f"{path}: 'dynamic_offset': expected [T, V, 3] numbers, got {dtype} {list(shape)}")
+    if np.isinf(most):
         raise FormatError(f"{path}: 'dynamic_offset': not finite; the file is damaged")
-    most = float(np.abs(offset).max())
-    LOG.warning("%s: 'dynamic_offset' moves vertices frame by frame, up to %.3g mm along an axis; an avatar cannot carry that, "
-                "it is left out", path, 1000 * most)
+    if most:
+        LOG.warning("%s: 'dynamic_offset' moves vertices frame by frame, up to %.3g mm along an axis; it is left out, as the "
+                    "systems that write such files draw without it", path, 1000 * most)

@@ -135,6 +135,76 @@ def test_offsets_that_move_are_left_out_and_said(copied: Original, caplog: pytes
     assert "dynamic_offset" in caplog.text and "2.5 mm" in caplog.text
 
 
+def test_offsets_are_never_held_and_other_extras_never_read(copied: Original, monkeypatch: pytest.MonkeyPatch) -> None:
+    """62 KB a frame, so gigabytes for long clips; and trackers' own additions may be Python objects."""
+    param = copied.path.with_name("flame_param.npz")
+    change(param, settings=np.array({"lr": 1}, object), T3=np.zeros((3, 1, 3)), dynamic_offset=np.zeros((300, 5143, 3)))
+    taken, whole = [], npz_file.take
+
+    def take(archive: Any, info: Any, where: str) -> bytes:
+        taken.append(info.filename)
+        return whole(archive, info, where)
+
+    monkeypatch.setattr(npz_file, "take", take)
+    assert_posed(gaussian_avatars.read(copied.path, copied.head), copied)
+    assert set(taken) == {f"{name}.npy" for name in (
+        "expr", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "translation", "shape", "static_offset")}
+
+
+def test_scanning_finds_the_largest_and_what_is_not_finite(tmp_path: Path) -> None:
+    values = np.zeros((3, 2_000_000), ">f4")
+    values[1, 77] = -2.5
+    np.savez(tmp_path / "a.npz", values=values, text=np.array("no"))
+    assert npz_file.scan(tmp_path / "a.npz", "values") == (values.dtype, values.shape, 2.5)
+    values[2, -1] = np.nan
+    np.savez_compressed(tmp_path / "b.npz", values=values)
+    assert npz_file.scan(tmp_path / "b.npz", "values")[2] == np.inf
+    with pytest.raises(FormatError, match="'nothing' is missing"):
+        npz_file.scan(tmp_path / "a.npz", "nothing")
+    with pytest.raises(FormatError, match="'text': holds <U2; expected numbers"):
+        npz_file.scan(tmp_path / "a.npz", "text")
+    damaged = (tmp_path / "a.npz").read_bytes().replace(values[1, 77].tobytes(), b"\xc0\x30\0\0")
+    (tmp_path / "a.npz").write_bytes(damaged)
+    with pytest.raises(FormatError, match="'values': is damaged .*copy it again"):
+        npz_file.scan(tmp_path / "a.npz", "values")
+
+
+def test_turns_that_are_not_there_are_said(copied: Original, caplog: pytest.LogCaptureFixture) -> None:
+    change(copied.path.with_name("flame_param.npz"), eyes_pose=None, translation=None)
+    with caplog.at_level(logging.WARNING):
+        avatar = gaussian_avatars.read(copied.path, copied.head)
+    assert "eyes_pose, translation missing; taken as zero" in caplog.text
+    assert avatar.sequence is not None and not avatar.sequence.translation.any()
+
+
+@pytest.mark.parametrize("order", ["ascii", "binary_big_endian", "binary_little_endian"])
+def test_columns_may_be_in_any_order_and_precision(order: str, copied: Original) -> None:
+    """As editors write them again: other columns first, more of them, doubles, whole numbers as such, no normals."""
+    fields = {k: v for k, v in reversed(inria_ply.read_fields(copied.path).items()) if not k.startswith("n")}
+    fields = {"label": np.zeros(len(fields["x"])), **fields}
+    kinds = {name: ("int", "i4") if name == "binding_0" else ("double", "f8") for name in fields}
+    lines = ["ply", f"format {order} 1.0", "comment edited", f"element vertex {len(fields['x'])}",
+             *(f"property {kinds[name][0]} {name}" for name in fields), "end_header", ""]
+    table = np.rec.fromarrays(list(fields.values()), dtype=[
+        (name, (">" if "big" in order else "<") + kinds[name][1]) for name in fields])
+    body = "\n".join(" ".join(map(str, row)) for row in table.tolist()).encode() if order == "ascii" else table.tobytes()
+    copied.path.write_bytes("\n".join(lines).encode() + body)
+    assert_posed(gaussian_avatars.read(copied.path, copied.head), copied)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2])
+def test_fewer_harmonics_are_read_as_they_are(degree: int, copied: Original) -> None:
+    kept = 3 * ((degree + 1) ** 2 - 1)
+    rest = {f"f_rest_{i}": None for i in range(kept, 45)}
+    stored = inria_ply.read_fields(copied.path)
+    per = kept // 3
+    moved = {f"f_rest_{c * per + i}": stored[f"f_rest_{15 * c + i}"] for c in range(3) for i in range(per)}
+    repack(copied.path, **rest, **moved)
+    cloud = gaussian_avatars.read(copied.path, copied.head).layers[0].cloud  # type: ignore[union-attr]
+    assert cloud.sh_degree == degree
+    np.testing.assert_allclose(cloud.sh, copied.posed.sh[0][:, :per + 1], atol=1e-6)  # type: ignore[index]
+
+
 def test_a_file_without_offsets_is_a_person_too(copied: Original) -> None:
     change(copied.path.with_name("flame_param.npz"), static_offset=None, dynamic_offset=None)
     avatar = gaussian_avatars.read(copied.path, copied.head)
