@@ -508,7 +508,7 @@ BEFORE: dict[str, tuple[dict[str, Any], type[AvatarError], str]] = {
     "device": ({"device": "tpu"}, FormatError, "expected cuda or cpu"),
     "data": ({"data": Path("nowhere")}, MissingAsset, "nowhere"),
     "no data": ({"data": None}, FormatError, "--data DIR"),
-    "dataset": ({"dataset": "vhap"}, UnsupportedFeature, "planned"),
+    "dataset": ({"dataset": "nerf"}, UnsupportedFeature, "unknown data set layout"),
     "head": ({"head": "nowhere.safetensors"}, MissingAsset, "nowhere.safetensors"),
     "another head": ({"head": "standin"}, AvatarError, "expected|head|expr"),
     "system": ({"system": "fat"}, UnsupportedFeature, "unknown system"),
