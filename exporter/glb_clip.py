@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
-from exporter.glb_head import GlbHead
+from exporter.glb_head import GlbHead, eyelid_directions
+from exporter.glb_packing import exponent_for
 from formats import deform
 from formats.avatar import DRIVER_FIELDS, Avatar, LinearDynamics, SplatLayer
 from formats.codecs.glb_writer import GlbWriter
@@ -18,6 +19,11 @@ from formats.sequence import Sequence
 
 STILL = 1e-9
 """A joint whose quaternion and place (metres) stay within this of the rest has no channels: rounding, not motion."""
+ROTATION_EXPONENT, TRANSLATION_EXPONENT = -18, -19
+"""Steps of a small file's joints: 2e-6 of a quaternion, 2 micrometres."""
+WEIGHT_ERROR = 2e-6
+"""Metres that one weight's step moves the vertex that goes farthest."""
+WEIGHT_COARSEST = -10
 _MADE_FROM = {"jaw_6d": ("jaw",), "eyes_6d": ("eyes",), "absolute_pose": ("rotation", "translation")}
 """Fields that `formats.avatar.DERIVED_DRIVERS` are made from."""
 _ROLES_OF = {"rotation": ("root",), "neck": ("neck",), "jaw": ("jaw",), "eyes": ("left_eye", "right_eye")}
@@ -87,17 +93,18 @@ def write_clip(glb: GlbWriter, avatar: Avatar, head: GlbHead) -> dict[str, Any]:
     channels: list[dict[str, Any]] = []
     samplers: list[dict[str, Any]] = []
 
-    def channel(node: int, path: str, values: np.ndarray) -> None:
-        samplers.append({"input": times, "output": glb.accessor(np.ascontiguousarray(values)), "interpolation": "LINEAR"})
+    def channel(node: int, path: str, values: np.ndarray, exponent: int | np.ndarray, stride: int | None = None) -> None:
+        output = glb.floats(np.ascontiguousarray(values), exponent, stride=stride)
+        samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
         channels.append({"sampler": len(samplers) - 1, "target": {"node": node, "path": path}})
 
     weights = [baked.expr, *([baked.eyelids] if head.extension["eyelids"] else []), baked.pose_feature]
     table = np.concatenate(weights, axis=1)
     if table.size:
-        channel(head.node, "weights", table.reshape(-1))
+        channel(head.node, "weights", table.reshape(-1), np.tile(_weight_exponents(avatar), len(table)), table.shape[1])
     for j in np.flatnonzero(baked.moves):
-        channel(head.joints[j], "rotation", baked.rotations[:, j])
-        channel(head.joints[j], "translation", baked.translations[:, j])
+        channel(head.joints[j], "rotation", baked.rotations[:, j], ROTATION_EXPONENT)
+        channel(head.joints[j], "translation", baked.translations[:, j], TRANSLATION_EXPONENT)
     clip: dict[str, Any] = {
         "animation": glb.add("animations", {"name": "clip", "channels": channels, "samplers": samplers}),
         "fps": sequence.fps, "frames": len(sequence)}
@@ -107,6 +114,14 @@ def write_clip(glb: GlbWriter, avatar: Avatar, head: GlbHead) -> dict[str, Any]:
     if drivers:
         clip["drivers"] = drivers
     return clip
+
+
+def _weight_exponents(avatar: Avatar) -> Int32[np.ndarray, " W"]:
+    """Return how finely each target's weight is stored in grade `small`: so that no vertex moves by `WEIGHT_ERROR`."""
+    head, lids = avatar.head, eyelid_directions(avatar)
+    tables = [table for table in (head.exprdirs, lids, head.posedirs) if table is not None]
+    reach = np.concatenate([np.linalg.norm(table, axis=1).max(axis=0, initial=0) for table in tables])
+    return np.clip(exponent_for(WEIGHT_ERROR / np.maximum(reach, 1e-6)), -20, WEIGHT_COARSEST)
 
 
 def _drivers(avatar: Avatar, sequence: Sequence) -> dict[str, np.ndarray]:

@@ -2,14 +2,16 @@
 
 import io
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64, UInt16
 from PIL import Image
 
+from exporter.glb_packing import Packing
 from exporter.ops.limit_influences import strongest_influences
 from formats.avatar import Avatar, LinearDynamics, SkinBinding, SplatLayer
+from formats.codecs.glb import WEBP
 from formats.codecs.glb_writer import GlbWriter, smallest_unsigned
 from formats.conventions import srgb_to_linear
 from formats.errors import UnsupportedFeature
@@ -19,6 +21,7 @@ SPARSE_CUT = 1e-8
 """Metres. `plain` leaves out shorter deltas where sparse storage is smaller: float32 rounds a coordinate of a head more."""
 INFLUENCES = 4
 """Joints per vertex; a second joint set is ignored by glTFast and Godot 3."""
+WEBP_QUALITY = 90
 LID_NAMES = ("eyelidLeft", "eyelidRight")
 CORRECTIVE_NAMES = tuple(f"corrective_{role}_{i}{j}" for role in ("neck", "jaw", "left_eye", "right_eye")
                          for i in range(3) for j in range(3))
@@ -73,13 +76,14 @@ def eyelid_directions(avatar: Avatar) -> np.ndarray | None:
     return head.eyeliddirs
 
 
-def write_head(glb: GlbWriter, avatar: Avatar, exact: bool) -> GlbHead:
+def write_head(glb: GlbWriter, avatar: Avatar, exact: bool, packing: Packing | None = None) -> GlbHead:
     """Add the head's mesh, material, skin and nodes to `glb`.
 
     Args:
         glb: Extended in place.
         avatar: Its head, `albedo` map or vertex colours.
         exact: Store every delta; otherwise `SPARSE_CUT` applies.
+        packing: Rounding and order of grade `small`.
 
     Raises:
         UnsupportedFeature: The head has no triangles.
@@ -88,33 +92,41 @@ def write_head(glb: GlbWriter, avatar: Avatar, exact: bool) -> GlbHead:
         raise UnsupportedFeature("glb: the avatar's head has no triangles (its file holds none), and a GLB shows it as a mesh; "
                                  "import the avatar again with --head")
     head, albedo = avatar.head, None if avatar.maps is None else avatar.maps.images.get("albedo")
+    small, packing = packing is not None, packing or Packing()
     count = len(head.v_template)
+    order = np.arange(count) if packing.vertex_order is None else packing.vertex_order
     faces, sources = head.faces.astype(np.int64), np.zeros(0, np.int64)
     attributes: dict[str, int] = {}
     if head.uvs is not None:
         faces, sources, uvs = texture_seams(head)
-        attributes["TEXCOORD_0"] = glb.accessor(uvs, "vertex")
-    repeat = np.concatenate([np.arange(count), sources])
-    attributes["POSITION"] = glb.accessor(head.v_template[repeat], "vertex", bounds=True)
+        stored = np.concatenate([order, np.arange(count, len(uvs))])
+        attributes["TEXCOORD_0"] = glb.floats(uvs[stored], packing.uvs, "vertex")
+    place = np.arange(count + len(sources))
+    place[order] = np.arange(count)
+    faces = place[faces]
+    repeat = np.concatenate([order, sources])
+    attributes["POSITION"] = glb.floats(head.v_template[repeat] * np.float32(packing.scale), packing.template,
+                                        "vertex", bounds=True)
     textured = albedo is not None and head.uvs is not None
     if not textured and avatar.vertex_rgb is not None:
         linear = srgb_to_linear(avatar.vertex_rgb[repeat].astype(np.float64))
-        attributes["COLOR_0"] = glb.accessor(np.clip(linear, 0, 1).astype(np.float32), "vertex")
+        attributes["COLOR_0"] = glb.floats(np.clip(linear, 0, 1).astype(np.float32), packing.colors, "vertex")
     joints, weights = strongest_influences(head.lbs_weights[repeat], INFLUENCES)
     attributes["JOINTS_0"] = glb.accessor(joints.astype("u1" if len(head.parents) <= 256 else "<u2"), "vertex")
-    attributes["WEIGHTS_0"] = glb.accessor(weights.astype(np.float32), "vertex")
+    attributes["WEIGHTS_0"] = (glb.accessor(sixteen_bits(weights), "vertex", normalized=True) if small
+                               else glb.accessor(weights.astype(np.float32), "vertex"))
 
     lids = eyelid_directions(avatar)
     tables = [table for table in (head.exprdirs, lids, head.posedirs) if table is not None and table.shape[2]]
     correctives = 0 if head.posedirs is None else head.posedirs.shape[2]
     names = [*head.expr_names, *(LID_NAMES if lids is not None else ()), *CORRECTIVE_NAMES[:correctives]]
     cut = 0.0 if exact else SPARSE_CUT
-    targets = [{"POSITION": glb.sparse_accessor(np.ascontiguousarray(table[:, :, k])[repeat], cut)}
+    targets = [{"POSITION": glb.target(np.ascontiguousarray(table[:, :, k])[repeat] * np.float32(packing.scale), cut)}
                for table in tables for k in range(table.shape[2])]
     # 65535 itself is kept free: it restarts a primitive.
     index_type = "<u2" if len(repeat) < 65535 else "<u4"
     primitive = {"attributes": attributes, "indices": glb.accessor(faces.ravel().astype(index_type), "index"),
-                 "material": glb.add("materials", _material(glb, albedo if textured else None))}
+                 "material": glb.add("materials", _material(glb, albedo if textured else None, small))}
     mesh: dict[str, Any] = {"name": "head", "primitives": [primitive]}
     if targets:
         primitive["targets"] = targets
@@ -124,17 +136,20 @@ def write_head(glb: GlbWriter, avatar: Avatar, exact: bool) -> GlbHead:
         "edition": head.edition, "contentHash": head.content_hash, "mesh": glb.add("meshes", mesh), "vertexCount": count,
         "expressions": len(head.expr_names), "eyelids": 0 if lids is None else 2, "correctives": correctives,
         "eyelidSpace": head.eyelid_space, "jointRoles": dict(head.joint_roles)}
+    if packing.vertex_order is not None:
+        extension["vertexOrder"] = glb.accessor(order.astype("<u4") if small else smallest_unsigned(order))
     if len(sources):
         extension["seamSources"] = glb.accessor(smallest_unsigned(sources))
-    result = _skeleton(glb, head, extension)
+    result = _skeleton(glb, head, extension, packing)
     if not _four_are_exact(head.lbs_weights):
-        extension["lbsWeights"] = glb.accessor(head.lbs_weights.reshape(-1))
+        extension["lbsWeights"] = glb.floats(head.lbs_weights[order].reshape(-1), packing.weights,
+                                             stride=head.lbs_weights.shape[1])
     if head.arkit_map is not None:
-        extension["arkitMap"] = glb.accessor(head.arkit_map.reshape(-1))
+        extension["arkitMap"] = glb.floats(head.arkit_map.reshape(-1), packing.arkit, stride=1)
     return result
 
 
-def _skeleton(glb: GlbWriter, head: HeadModel, extension: dict[str, Any]) -> GlbHead:
+def _skeleton(glb: GlbWriter, head: HeadModel, extension: dict[str, Any], packing: Packing) -> GlbHead:
     """Add the mesh node, the joints' nodes and the skin; complete `extension`."""
     rest, motion = head.rest_joints()
     rest = rest.astype(np.float32)
@@ -147,6 +162,8 @@ def _skeleton(glb: GlbWriter, head: HeadModel, extension: dict[str, Any]) -> Glb
         if parent >= 0:
             glb.json["nodes"][joints[parent]].setdefault("children", []).append(joints[j])
     inverse = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
+    # A skinned mesh's own transform is ignored, so this is where its unit is turned back into metres.
+    inverse[:, :3, :3] /= np.float32(packing.scale)
     inverse[:, :3, 3] = -rest
     skin = {"name": "skeleton", "joints": joints, "inverseBindMatrices": glb.accessor(inverse)}
     roots = [joints[j] for j, parent in enumerate(head.parents) if parent < 0]
@@ -157,7 +174,7 @@ def _skeleton(glb: GlbWriter, head: HeadModel, extension: dict[str, Any]) -> Glb
     extension |= {"skin": glb.add("skins", skin), "node": node}
     glb.json["nodes"][node]["skin"] = extension["skin"]
     if motion.any() and motion.shape[2]:
-        extension["jointExprdirs"] = glb.accessor(motion.transpose(0, 2, 1).reshape(-1, 3).astype(np.float32))
+        extension["jointExprdirs"] = glb.floats(motion.transpose(0, 2, 1).reshape(-1, 3).astype(np.float32), packing.joints)
     return GlbHead(node, joints, roots, extension)
 
 
@@ -167,21 +184,34 @@ def _four_are_exact(weights: np.ndarray) -> bool:
     return weights.min() >= 0 and dropped.max(initial=0) < 1e-8
 
 
-def _material(glb: GlbWriter, albedo: np.ndarray | None) -> dict[str, Any]:
+def sixteen_bits(weights: Float64[np.ndarray, "V 4"]) -> UInt16[np.ndarray, "V 4"]:
+    """Return skinning weights as fractions of 65535 whose rows sum to exactly that; the strongest takes what is over."""
+    stored = np.round(weights * 65535).astype(np.int64)
+    stored[:, 0] += 65535 - stored.sum(axis=1)
+    return stored.astype("<u2")
+
+
+def _material(glb: GlbWriter, albedo: np.ndarray | None, small: bool) -> dict[str, Any]:
     # Light is painted into the colours, so nothing may light them again. Both sides: a head is open at the neck.
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
     if albedo is not None:
-        sampler = glb.add("samplers", {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071})
-        source = glb.image(albedo_png(albedo), "image/png", "albedo")
-        surface["baseColorTexture"] = {"index": glb.add("textures", {"sampler": sampler, "source": source})}
+        texture: dict[str, Any] = {
+            "sampler": glb.add("samplers", {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071})}
+        if small:
+            source = glb.image(albedo_image(albedo, "WEBP"), "image/webp", "albedo")
+            texture["extensions"] = {WEBP: {"source": source}}
+        else:
+            texture["source"] = glb.image(albedo_image(albedo, "PNG"), "image/png", "albedo")
+        surface["baseColorTexture"] = {"index": glb.add("textures", texture)}
     return {"name": "head", "doubleSided": True, "pbrMetallicRoughness": surface,
             "extensions": {"KHR_materials_unlit": {}}}
 
 
-def albedo_png(albedo: Float32[np.ndarray, "H W C"]) -> bytes:
-    """Return the albedo as an 8-bit sRGB PNG."""
+def albedo_image(albedo: Float32[np.ndarray, "H W C"], kind: Literal["PNG", "WEBP"]) -> bytes:
+    """Return the albedo as an 8-bit sRGB image; a WebP of quality `WEBP_QUALITY`."""
     if albedo.shape[2] not in (3, 4):
         raise UnsupportedFeature(f"glb: the albedo map has {albedo.shape[2]} channels; expected 3, or 4 with alpha")
     stream = io.BytesIO()
-    Image.fromarray(np.round(np.clip(albedo, 0, 1) * 255).astype(np.uint8)).save(stream, "PNG")
+    image = Image.fromarray(np.round(np.clip(albedo, 0, 1) * 255).astype(np.uint8))
+    image.save(stream, kind, **({"quality": WEBP_QUALITY, "method": 4} if kind == "WEBP" else {}))
     return stream.getvalue()

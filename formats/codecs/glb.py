@@ -12,12 +12,13 @@ import binascii
 import math
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from formats.codecs import meshopt
 from formats.codecs.json_file import Fields, parse_json
 from formats.errors import FormatError, UnsupportedFeature
 from formats.files import read_bytes
@@ -33,6 +34,7 @@ TABLE_LIMIT = 1 << 27
 
 COMPONENTS = {5120: np.dtype("i1"), 5121: np.dtype("u1"), 5122: np.dtype("<i2"), 5123: np.dtype("<u2"),
               5125: np.dtype("<u4"), 5126: np.dtype("<f4")}
+MESHOPT, QUANTIZATION, WEBP = "EXT_meshopt_compression", "KHR_mesh_quantization", "EXT_texture_webp"
 TYPES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 
 
@@ -44,6 +46,8 @@ class GlbDocument:
     binary: bytes
     where: str = "GLB"
     """Names the file in messages."""
+    _decoded: dict[int, bytes] = field(default_factory=dict, repr=False)
+    """Views that were compressed."""
 
     def item(self, kind: str, index: Any) -> Fields:
         """Return entry `index` of the top-level list `kind` ("accessors", "meshes", ...), for reading field by field.
@@ -144,10 +148,22 @@ class GlbDocument:
 
     def _view(self, index: Any) -> tuple[memoryview, int]:
         view = self.item("bufferViews", index)
-        compressed = [name for name in view.fields("extensions").values if "meshopt" in name.lower()]
+        extensions = view.fields("extensions")
+        length, stride = view.integer("byteLength", low=1), view.integer("byteStride", 0, high=252)
+        if extensions.has(MESHOPT):
+            if index not in self._decoded:
+                self._decoded[index] = self._expand(extensions.fields(MESHOPT))
+            decoded = memoryview(self._decoded[index])
+            if len(decoded) != length:
+                raise FormatError(f"{view.where}: 'byteLength': {length} bytes, {MESHOPT} gives {len(decoded)}")
+            return decoded, stride
+        compressed = [name for name in extensions.values if "meshopt" in name.lower()]
         if compressed:
             raise UnsupportedFeature(f"{view.where}: compressed by {compressed[0]}, which this version does not read; "
                                      "export the GLB without compression")
+        return self._bytes(view), stride
+
+    def _bytes(self, view: Fields) -> memoryview:
         if view.integer("buffer") != 0:
             raise UnsupportedFeature(f"{view.where}: in another buffer than the GLB's own; pack the file as one GLB")
         self._check_buffer()
@@ -155,7 +171,20 @@ class GlbDocument:
         if offset + length > len(self.binary):
             raise FormatError(f"{view.where}: bytes {offset}..{offset + length}, the binary chunk has "
                               f"{len(self.binary)}")
-        return memoryview(self.binary)[offset:offset + length], view.integer("byteStride", 0, high=252)
+        return memoryview(self.binary)[offset:offset + length]
+
+    def _expand(self, how: Fields) -> bytes:
+        """Return the bytes of a view that `EXT_meshopt_compression` compressed."""
+        packed, stride = bytes(self._bytes(how)), how.integer("byteStride", low=1, high=256)
+        count, mode = how.integer("count", low=1), how.text("mode")
+        filter_ = how.text("filter", "NONE")
+        if mode == "INDICES" and filter_ == "NONE" and stride in (2, 4):
+            return meshopt.decode_indices(packed, count, how.where).astype(f"<u{stride}").tobytes()
+        if mode != "ATTRIBUTES" or filter_ not in ("NONE", "EXPONENTIAL"):
+            raise UnsupportedFeature(f"{how.where}: {mode} with filter {filter_} is not read; flameport writes ATTRIBUTES "
+                                     "with NONE or EXPONENTIAL, and INDICES; export the GLB again with --grade small or plain")
+        rows = meshopt.decode_rows(packed, count, stride, how.where).reshape(-1)
+        return (rows if filter_ == "NONE" else meshopt.from_exponential(rows.view("<u4"))).tobytes()
 
     def _check_buffer(self) -> None:
         if self.item("buffers", 0).has("uri"):

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 from PIL import Image
 
 from formats.avatar import Avatar, Meta
 from formats.codecs import glb_layers
-from formats.codecs.glb import TABLE_LIMIT, GlbDocument, check_size, read_document
+from formats.codecs.glb import MESHOPT, QUANTIZATION, TABLE_LIMIT, WEBP, GlbDocument, check_size, read_document
 from formats.codecs.glb_layers import EXTENSION
 from formats.codecs.json_file import Fields
 from formats.conventions import linear_to_srgb, xyzw_to_wxyz
@@ -25,6 +26,8 @@ from formats.uv_maps import UVMaps
 
 LOG = logging.getLogger(__name__)
 MAJOR = 1
+KNOWN = (EXTENSION, glb_layers.SPLATS, "KHR_materials_unlit", MESHOPT, QUANTIZATION, WEBP)
+"""Extensions a file may require and we read."""
 PIXEL_LIMIT = 1 << 28
 """Pixels of an albedo image; 16384 x 16384."""
 
@@ -39,6 +42,8 @@ class _Head:
     joints: list[int]
     """Nodes."""
     node: int
+    place: np.ndarray
+    """Where each of the head's vertices is stored."""
 
 
 def read(path: str | os.PathLike[str]) -> Avatar:
@@ -74,7 +79,7 @@ def _avatar(document: GlbDocument) -> Avatar:
         raise UnsupportedFeature(f"{document.where}: {EXTENSION} {version}, this version reads {MAJOR}.x; update "
                                  "flameport, or export the avatar again with this version")
     root.choice("grade", ("plain", "full", "small"))
-    document.check_required()
+    document.check_required(KNOWN)
     head = _read_head(document, root.fields("head"))
     rest = deform_head(head.model, rest_sequence(head.model))
     layers = tuple(glb_layers.read_layer(document, Fields(entry, f"{root.where}: layers[{i}]"), head.model, rest)
@@ -83,7 +88,11 @@ def _avatar(document: GlbDocument) -> Avatar:
     attributes = head.primitive.fields("attributes")
     colors = None
     if attributes.has("COLOR_0"):
-        linear = document.accessor(attributes.integer("COLOR_0"))[:len(head.model.v_template), :3]
+        linear = document.table(attributes.integer("COLOR_0"), (None, None), attributes.where)
+        linear = linear[:len(head.model.v_template), :3]
+        if len(linear) < len(head.place):
+            raise FormatError(f"{attributes.where}: 'COLOR_0' has {len(linear)} rows for {len(head.place)} vertices")
+        linear = linear[head.place]
         colors = linear_to_srgb(linear.astype(np.float64)).astype(np.float32)
     maps = _read_albedo(document, head.primitive) if head.textured else None
     return Avatar(head=head.model, layers=layers, maps=maps, vertex_rgb=colors, sequence=sequence,
@@ -100,6 +109,8 @@ def _read_head(document: GlbDocument, entry: Fields) -> _Head:
     positions = document.table(attributes.integer("POSITION"), (None, 3), attributes.where)
     count = entry.integer("vertexCount", low=1, high=len(positions))
     sources = np.arange(len(positions))
+    place = _places(document, entry, count)
+    sources[place] = np.arange(count)
     if entry.has("seamSources"):
         copies = document.table(entry.integer("seamSources"), (len(positions) - count,), entry.where)
         if copies.max() >= count:
@@ -121,30 +132,33 @@ def _read_head(document: GlbDocument, entry: Fields) -> _Head:
         raise FormatError(f"{entry.where}: {expressions} expressions, {lids} eyelids and {correctives} correctives, but "
                           f"{len(targets)} morph targets")
     check_size((count, 3, len(targets)), TABLE_LIMIT, f"{primitive.where}: its morph targets")
+    skin = document.item("skins", entry.integer("skin"))
+    joints = skin.items("joints")
+    inverse = document.table(skin.integer("inverseBindMatrices"), (len(joints), 4, 4), skin.where)
+    unit = inverse[0, 0, 0]
+    if not (0 < unit < np.inf) or np.abs(inverse[:, :3, :3] - unit * np.eye(3)).max() > 1e-6 * unit:
+        raise FormatError(f"{skin.where}: 'inverseBindMatrices': expected one positive scale and a translation for all joints")
     deltas = np.zeros((count, 3, len(targets)), np.float32)
     for k, target in enumerate(targets):
         where = f"{primitive.where}: targets[{k}]"
         values = document.table(Fields(target, where).integer("POSITION"), (len(positions), 3), where)
-        deltas[:, :, k] = values[:count]
+        deltas[:, :, k] = values[place] * unit
     names = mesh.fields("extras").texts("targetNames", ())
     if targets and len(names) != len(targets):
         raise FormatError(f"{mesh.where}: {len(names)} targetNames for {len(targets)} morph targets")
 
-    skin = document.item("skins", entry.integer("skin"))
-    joints = skin.items("joints")
-    inverse = document.table(skin.integer("inverseBindMatrices"), (len(joints), 4, 4), skin.where)
     roles = entry.fields("jointRoles")
     regressed = None
     if entry.has("jointExprdirs"):
         flat = document.table(entry.integer("jointExprdirs"), (len(joints) * expressions, 3), entry.where)
         regressed = flat.reshape(len(joints), expressions, 3).transpose(0, 2, 1)
     model = HeadModel(
-        edition=entry.text("edition"), content_hash=entry.text("contentHash"), v_template=positions[:count],
+        edition=entry.text("edition"), content_hash=entry.text("contentHash"), v_template=positions[place] * unit,
         faces=sources[corners], exprdirs=deltas[:, :, :expressions],
         eyeliddirs=deltas[:, :, expressions:expressions + 2] if lids else None,
         posedirs=deltas[:, :, expressions + lids:] if correctives else None,
         eyelid_space=entry.choice("eyelidSpace", ("rest", "posed")), expr_names=names[:expressions],
-        lbs_weights=_weights(document, entry, attributes, count, len(joints)), parents=_parents(document, joints),
+        lbs_weights=_weights(document, entry, attributes, count, len(joints))[place], parents=_parents(document, joints),
         J_template=-inverse[:, :3, 3], J_exprdirs=regressed,
         joint_names=tuple(document.item("nodes", j).text("name", f"joint{i}") for i, j in enumerate(joints)),
         joint_roles={role: roles.integer(role) for role in roles.values},
@@ -153,7 +167,25 @@ def _read_head(document: GlbDocument, entry: Fields) -> _Head:
         uv_faces=corners if textured else None,
         arkit_map=document.table(entry.integer("arkitMap"), (52 * (expressions + 14),), entry.where).reshape(52, -1)
         if entry.has("arkitMap") else None)
-    return _Head(model, primitive, textured, joints, entry.integer("node"))
+    return _Head(model, primitive, textured, joints, entry.integer("node"), place)
+
+
+def vertex_places(document: GlbDocument) -> Int64[np.ndarray, " V"]:
+    """Return where each vertex of the head is stored among the vertices of its mesh."""
+    root = document.extension(EXTENSION)
+    if root is None:
+        raise FormatError(f"{document.where}: holds no {EXTENSION} extension")
+    head = root.fields("head")
+    return _places(document, head, head.integer("vertexCount", low=1, high=TABLE_LIMIT))
+
+
+def _places(document: GlbDocument, entry: Fields, count: int) -> np.ndarray:
+    if not entry.has("vertexOrder"):
+        return np.arange(count)
+    order = document.table(entry.integer("vertexOrder"), (count,), f"{entry.where}: 'vertexOrder'").astype(np.int64)
+    if not np.array_equal(np.sort(order), np.arange(count)):
+        raise FormatError(f"{entry.where}: 'vertexOrder': expected each of {count} vertices once")
+    return np.argsort(order)
 
 
 def _weights(document: GlbDocument, entry: Fields, attributes: Fields, count: int, joints: int) -> np.ndarray:
@@ -190,11 +222,12 @@ def _read_albedo(document: GlbDocument, primitive: Fields) -> UVMaps | None:
     if not surface.has("baseColorTexture"):
         return None
     texture = document.item("textures", surface.fields("baseColorTexture").integer("index"))
-    data, where = document.image_bytes(texture.integer("source")), texture.where
+    webp = texture.fields("extensions").fields(WEBP)
+    data, where = document.image_bytes((webp if webp.has("source") else texture).integer("source")), texture.where
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
                 if image.width * image.height > PIXEL_LIMIT:
                     raise FormatError(f"{where}: an image of {image.width} x {image.height} pixels is too large")
                 mode = "RGBA" if image.mode in ("RGBA", "LA", "PA") else "RGB"

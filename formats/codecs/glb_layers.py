@@ -1,16 +1,19 @@
 """The splat layers of a GLB that flameport wrote. The layout is specified in `exporter/GLB.md` sections 1.2 and 1.3."""
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 
 from formats.avatar import FaceBinding, LinearDynamics, SkinBinding, SplatLayer
-from formats.codecs.glb import GlbDocument
+from formats.codecs.glb import TABLE_LIMIT, GlbDocument, check_size
 from formats.codecs.json_file import Fields
 from formats.conventions import xyzw_to_wxyz
 from formats.deform import PosedHead, bind_to_faces
 from formats.errors import FormatError
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
-from formats.rotations import quat_multiply
+from formats.rotations import normalize, quat_multiply
 
 EXTENSION = "FLAMEPORT_avatar"
 SPLATS = "KHR_gaussian_splatting"
@@ -43,7 +46,9 @@ def read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: Pose
                    for degree in range(bands) for i in range(2 * degree + 1)], axis=1)
     quats = xyzw_to_wxyz(attribute(f"{SPLATS}:ROTATION", n, 4))
     scales, opacities = attribute(f"{SPLATS}:SCALE", n, 3), attribute(f"{SPLATS}:OPACITY", n)
-    binding = _read_binding(document, ours.fields("binding"), head, n)
+    order = _read_order(document, ours, n)
+    binding = _read_binding(document, ours.fields("binding"), head, n, order)
+    quats = normalize(quats)  # eight bits a number are not of unit length
     if isinstance(binding, FaceBinding):
         fields = ours.fields("binding")
         means = (document.table(fields.integer("offset"), (n, 3), fields.where) if fields.has("offset")
@@ -52,11 +57,38 @@ def read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: Pose
         if binding.frame == "corner":
             quats = xyzw_to_wxyz(document.table(fields.integer("localRotation"), (n, 4), fields.where))
     dynamics = _read_dynamics(document, ours.fields("dynamics"), n) if ours.has("dynamics") else None
-    return SplatLayer(GaussianCloud(means, quats, scales, opacities, sh), binding, dynamics,
-                      ours.choice("shFrame", ("world", "head")), entry.text("name", "splats"))
+    layer = SplatLayer(GaussianCloud(means, quats, scales, opacities, sh), binding, dynamics,
+                       ours.choice("shFrame", ("world", "head")), entry.text("name", "splats"))
+    return layer if order is None else take(layer, np.argsort(order))
 
 
-def _read_binding(document: GlbDocument, entry: Fields, head: HeadModel, n: int) -> FaceBinding | SkinBinding:
+def _read_order(document: GlbDocument, ours: Fields, n: int) -> np.ndarray | None:
+    """Return which Gaussian each stored one is, or None when they are in order."""
+    if not ours.has("order"):
+        return None
+    order = document.table(ours.integer("order"), (n,), f"{ours.where}: 'order'").astype(np.int64)
+    if not np.array_equal(np.sort(order), np.arange(n)):
+        raise FormatError(f"{ours.where}: 'order': expected each of {n} Gaussians once")
+    return order
+
+
+def take(layer: SplatLayer, order: np.ndarray) -> SplatLayer:
+    """Return a layer whose Gaussian i is the given layer's Gaussian `order[i]`."""
+
+    def rows(thing: Any, *names: str) -> Any:
+        return dataclasses.replace(thing, **{n: getattr(thing, n)[order] for n in names if getattr(thing, n) is not None})
+
+    dynamics = layer.dynamics
+    if isinstance(dynamics, LinearDynamics):
+        dynamics = dataclasses.replace(dynamics, tables={k: table[order] for k, table in dynamics.tables.items()})
+    binding = (rows(layer.binding, "face_index", "barycentric") if isinstance(layer.binding, FaceBinding) else
+               rows(layer.binding, "vertex_index", "exprdirs", "posedirs", "eyeliddirs", "lbs_weights"))
+    return dataclasses.replace(layer, cloud=rows(layer.cloud, "means", "quats", "scales", "opacities", "sh"),
+                               binding=binding, dynamics=dynamics)
+
+
+def _read_binding(document: GlbDocument, entry: Fields, head: HeadModel, n: int,
+                  order: np.ndarray | None) -> FaceBinding | SkinBinding:
     def table(name: str, *shape: int | None) -> np.ndarray:
         return document.table(entry.integer(name), shape, f"{entry.where}: '{name}'")
 
@@ -71,10 +103,10 @@ def _read_binding(document: GlbDocument, entry: Fields, head: HeadModel, n: int)
                            entry.number("unit", 1.0))
     rotation = entry.text("rotation")
     if entry.flag("sharesVertices", False):
-        return SkinBinding(np.arange(n), rotation=rotation)
+        return SkinBinding(np.arange(n) if order is None else order, rotation=rotation)
     if entry.has("vertex"):
         return SkinBinding(table("vertex", n), rotation=rotation)
-    own = {}
+    own = _read_tables(document, entry.fields("tables"), n) if entry.has("tables") else {}
     for name in ("exprdirs", "posedirs", "eyeliddirs"):
         if entry.has(name):
             flat = table(name, None, 3)
@@ -83,6 +115,20 @@ def _read_binding(document: GlbDocument, entry: Fields, head: HeadModel, n: int)
             own[name] = flat.reshape(-1, n, 3).transpose(1, 2, 0)
     weights = table("lbsWeights", n * len(head.parents)).reshape(n, -1)
     return SkinBinding(lbs_weights=weights, rotation=rotation, **own)
+
+
+def _read_tables(document: GlbDocument, entry: Fields, n: int) -> dict[str, np.ndarray]:
+    """Return a binding's own directions [N, 3, K] by name, from coefficients times a basis."""
+    names = [name for name in ("exprdirs", "posedirs", "eyeliddirs") if entry.has(name)]
+    counts, rank = [entry.integer(name, low=1, high=4096) for name in names], entry.integer("rank", low=1, high=16384)
+    total = sum(counts)
+    check_size((n, 3, total), TABLE_LIMIT, f"{entry.where}: its directions")
+    coefficients = document.table(entry.integer("coefficients"), (rank * n,), f"{entry.where}: 'coefficients'")
+    basis = document.table(entry.integer("basis"), (rank * total, 3), f"{entry.where}: 'basis'")
+    whole = coefficients.reshape(rank, n).T.astype(np.float32) @ basis.reshape(rank, total * 3).astype(np.float32)
+    ends = np.cumsum(counts)
+    return {name: whole.reshape(n, total, 3)[:, end - k:end].transpose(0, 2, 1)
+            for name, k, end in zip(names, counts, ends, strict=True)}
 
 
 def _unbind(binding: FaceBinding, head: HeadModel, rest: PosedHead, quats: np.ndarray,
@@ -107,6 +153,7 @@ def _read_dynamics(document: GlbDocument, entry: Fields, n: int) -> LinearDynami
         flat = document.table(tables.integer(name), (None,), tables.where)
         if len(flat) % (n * rank):
             raise FormatError(f"{tables.where}: '{name}': {len(flat)} numbers do not divide into {n} x {rank}")
-        read_tables[name] = flat.reshape(n, rank, -1)
+        read_tables[name] = (flat.reshape(rank, n, -1).transpose(1, 0, 2) if entry.flag("rankMajor", False)
+                             else flat.reshape(n, rank, -1))
     mean = document.table(entry.integer("driverMean"), (None,), entry.where) if entry.has("driverMean") else None
     return LinearDynamics(read_tables, entry.texts("driver"), mean, space=entry.choice("space", ("canonical", "posed")))

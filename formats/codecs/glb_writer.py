@@ -55,9 +55,30 @@ class GlbWriter:
         entry, data = self._entry(values, bounds, normalized)
         key = self._key(entry, data, target)
         if key not in self._known:
-            entry["bufferView"] = self._view(data, TARGETS.get(target or ""))
+            entry["bufferView"] = self._view_of(values, data, target)
             self._known[key] = self.add("accessors", entry)
         return self._known[key]
+
+    def floats(self, values: np.ndarray, exponent: int | np.ndarray, target: Literal["vertex"] | None = None,
+               bounds: bool = False, stride: int | None = None) -> int:
+        """Store floats that a smaller file may round to steps of 2^exponent; here they are stored as they are.
+
+        Args:
+            values: As `accessor` takes them.
+            exponent: The step that is fine enough, for all or broadcasting against `values`.
+            target: What a GPU does with it.
+            bounds: Write min and max of what is stored.
+            stride: Numbers that make a row of a table in an accessor of scalars; alike rows compress well.
+        """
+        del exponent, stride
+        return self.accessor(values, target, bounds)
+
+    def target(self, values: np.ndarray, cut: float = 0.0) -> int:
+        """Store a morph target's deltas, shorter than 1, in the unit of POSITION: sparse where that is smaller.
+
+        Rows shorter than `cut` may be left out.
+        """
+        return self.sparse_accessor(values, cut)
 
     def sparse_accessor(self, values: np.ndarray, cut: float = 0.0, bounds: bool = True) -> int:
         """Store float vectors over zeros, only the rows longer than `cut`, where that is smaller; return the accessor.
@@ -93,7 +114,7 @@ class GlbWriter:
         """
         content = dict(self.json)
         if self._length:
-            content["buffers"] = [{"byteLength": self._length}]
+            content["buffers"] = self._buffers()
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         text += b" " * (-len(text) % 4)
         parts = [_words(len(text), JSON_CHUNK), text]
@@ -104,6 +125,9 @@ class GlbWriter:
             raise FormatError(f"the GLB would have {total} bytes, a GLB holds at most {SIZE_LIMIT}; export fewer frames "
                               "or fewer expressions")
         return b"".join([MAGIC, _words(2, total), *parts])
+
+    def _buffers(self) -> list[dict[str, Any]]:
+        return [{"byteLength": self._length}]
 
     def _entry(self, values: np.ndarray, bounds: bool, normalized: bool) -> tuple[dict[str, Any], bytes]:
         dtype = values.dtype.newbyteorder("<") if values.dtype.itemsize > 1 else values.dtype
@@ -123,14 +147,23 @@ class GlbWriter:
     def _key(entry: dict[str, Any], data: bytes, target: str | None) -> Any:
         return json.dumps(entry), hashlib.blake2b(data).digest(), target
 
+    def _view_of(self, values: np.ndarray, data: bytes, target: str | None) -> int:
+        """Return a view of `values`, which are `data` as bytes without gaps."""
+        del values
+        return self._view(data, TARGETS.get(target or ""))
+
     def _view(self, data: bytes, target: int | None = None) -> int:
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": self._length, "byteLength": len(data)}
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": self._append(data), "byteLength": len(data)}
         if target is not None:
             view["target"] = target
-        padded = data + bytes(-len(data) % 4)
+        return self.add("bufferViews", view)
+
+    def _append(self, data: bytes) -> int:
+        """Add bytes to the binary chunk, aligned, and return where they start."""
+        start, padded = self._length, data + bytes(-len(data) % 4)
         self._chunks.append(padded)
         self._length += len(padded)
-        return self.add("bufferViews", view)
+        return start
 
 
 def _words(*values: int) -> bytes:

@@ -74,7 +74,8 @@ def _encode_blocks(blocks: UInt8[np.ndarray, "B R S"]) -> bytes:
     payload[width == 3] = values[width == 3]
     header = np.zeros((count * stride, -(-groups // 4) * 4), np.uint8)
     header[:, :groups] = width.reshape(-1, groups)
-    header = np.bitwise_or.reduce(header.reshape(count * stride, header.shape[1] // 4, 4) << np.array([0, 2, 4, 6], np.uint8), axis=2)
+    quarters = header.reshape(count * stride, header.shape[1] // 4, 4) << np.array([0, 2, 4, 6], np.uint8)
+    header = np.bitwise_or.reduce(quarters, axis=2)
     length = np.take_along_axis(lengths, width[:, None], 1)
     kept = np.concatenate([np.ones(header.shape, bool),
                            (np.arange(GROUP) < length).reshape(count * stride, -1)], axis=1)
@@ -91,7 +92,7 @@ def decode_rows(data: bytes, count: int, stride: int, where: str = "meshopt") ->
         raise FormatError(f"{where}: {count} rows of {stride} bytes; expected a stride of 4 to 256, a multiple of 4")
     tail = max(TAIL, stride)
     size = block_rows(stride)
-    headers = sum(stride * -(-(-(-rows // GROUP)) // 4) for rows in _block_sizes(count, size))
+    headers = sum(stride * -(-rows // (4 * GROUP)) for rows in _block_sizes(count, size))
     if len(data) < 1 + headers + tail:
         raise FormatError(f"{where}: {len(data)} bytes are too few for {count} rows of {stride} bytes")
     if data[0] != ROWS_MAGIC:
@@ -228,14 +229,20 @@ def to_exponential(values: np.ndarray, exponent: int | np.ndarray) -> UInt32[np.
         values: Any shape.
         exponent: The step is 2^exponent; broadcasts against `values`. Values too large for it get the least that holds them.
     """
-    exponent = np.clip(exponent, *EXPONENTS)
-    least = np.frexp(np.abs(values).max(initial=0) / MANTISSA_LIMIT)[1]
-    exponent = np.maximum(exponent, least).astype(np.int32)
-    mantissa = np.round(np.ldexp(values.astype(np.float64), -exponent)).astype(np.int32)
+    values = np.ascontiguousarray(values, np.float64)
+    least = np.where(values != 0, np.frexp(values / MANTISSA_LIMIT)[1], EXPONENTS[0])
+    exponent = np.maximum(np.clip(exponent, *EXPONENTS), least).astype(np.int32)
+    mantissa = np.round(np.ldexp(values, -exponent)).astype(np.int32)
     return ((mantissa & 0xFFFFFF) | (exponent << 24)).astype(np.int32).view(np.uint32)
+
+
+def rounded(values: np.ndarray, exponent: int | np.ndarray) -> Float32[np.ndarray, "..."]:
+    """Return what `from_exponential` will make of these floats."""
+    return from_exponential(to_exponential(values, exponent))
 
 
 def from_exponential(words: UInt32[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     """Return the floats that `to_exponential` packed."""
     signed = words.view(np.int32)
-    return np.ldexp(((signed << 8) >> 8).astype(np.float32), signed >> 24)
+    with np.errstate(over="ignore"):  # a damaged file's infinities are refused where accessors are read
+        return np.ldexp(((signed << 8) >> 8).astype(np.float32), signed >> 24)
