@@ -45,7 +45,8 @@ UNIT = 0.25
 """Metres in the files' unit of length."""
 CLOUD, MOTION, CONFIG = "point_cloud.ply", "flame_params.json", "config.yaml"
 EMBEDDINGS = ("embedding.json", "canonical.sample.json")
-SIDES = {"flame_params": "the data set's flame_params.json, with the person's identity and the clip"}
+SIDES = {"flame_params": "the data set's flame_params.json, with the person's identity and the clip",
+         "embedding": "embedding.json, where it is not beside the PLY", "cano_mesh": "the OBJ that embedding.json names"}
 ABOVE = 7
 """Folders above the PLY in which the motion may lie."""
 HELD_OUT = 350
@@ -68,7 +69,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     Args:
         path: point_cloud.ply, the folder it is in, or a run (its newest iteration).
         head: FLAME 2020 with identity directions.
-        sides: `flame_params`; found in the folders above.
+        sides: `flame_params`, found in the folders above; `embedding` and `cano_mesh`, found beside the PLY.
         as_original: Changes nothing: it is posed as the original does.
         mesh_scaling: `with_mesh_scaling` of its config.yaml, on in the released one for heads.
         edition: What the data were tracked with, if not with FLAME 2020.
@@ -83,7 +84,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     side_files.check_names(path, given, SIDES)
     bare = _bare_head(head, edition, path)
     sequence, shape = _person(path, given, bare)
-    embedding = _embedding(path)
+    embedding = _embedding(path, given)
     cloud = _cloud(path, embedding)
     with naming(path):
         person = bare.personalise(shape)
@@ -234,11 +235,11 @@ class _Embedding:
     faces: Int64[np.ndarray, "F 3"]
 
 
-def _embedding(path: Path) -> _Embedding:
-    found = next((path.parent / name for name in EMBEDDINGS if (path.parent / name).is_file()), None)
+def _embedding(path: Path, sides: Mapping[str, Path]) -> _Embedding:
+    found = side_files.find(path, sides, "embedding", [path.parent / name for name in EMBEDDINGS])
     if found is None:
         raise MissingAsset(f"{path.parent}: neither {EMBEDDINGS[0]} nor {EMBEDDINGS[1]}, which say where the Gaussians of "
-                           f"{path.name} lie on the head; copy it there, with its OBJ")
+                           f"{path.name} lie on the head; copy it there, with its OBJ, or give it with --side embedding=PATH")
     where = str(found)
     fields = Fields(read_json(found), where)
     older = not fields.has("sample_bary") and fields.has("_sample_bary")
@@ -250,14 +251,28 @@ def _embedding(path: Path) -> _Embedding:
     if face.shape != (count,) or (face != np.round(face)).any():
         raise FormatError(f"{where}: 'sample_fidxs': expected {count} face indices, got shape {list(face.shape)}")
     name = fields.text("mesh_fn" if fields.has("mesh_fn") and not fields.has("cano_mesh") else "cano_mesh")
-    mesh = (found.parent / name).resolve()
-    alone = found.parent / PureWindowsPath(name).name  # parts at both kinds of slashes
-    if alone.is_file() and not (mesh.is_relative_to(found.parent.resolve()) and mesh.is_file()):
-        mesh = alone  # the name is a path of the machine it was written on
-    elif not mesh.is_relative_to(found.parent.resolve()):
-        raise FormatError(f"{where}: its mesh '{name}' lies outside the folder; copy the OBJ beside it and write its name alone")
-    vertices, faces = read_obj(mesh)
+    vertices, faces = read_obj(_mesh(found, name, sides))
     return _Embedding(where, face.astype(np.int64), walked(barycentric, where), xyz[:, 2], rotation, vertices, faces)
+
+
+def _mesh(embedding: Path, name: str, sides: Mapping[str, Path]) -> Path:
+    """Return the OBJ that an embedding calls `name`: the given one, that in its folder, or the last part of a path of the
+    machine it was written on."""
+    given = side_files.find(embedding, sides, "cano_mesh", ())
+    if given is not None:
+        return given
+    folder = embedding.parent
+    mesh, alone = (folder / name).resolve(), folder / PureWindowsPath(name).name  # parts at both kinds of slashes
+    inside = mesh.is_relative_to(folder.resolve())
+    if not (inside and mesh.is_file()) and alone.is_file():
+        return alone
+    if not inside:
+        raise FormatError(f"{embedding}: its mesh '{name}' lies outside the folder; copy the OBJ beside it, or give it with "
+                          "--side cano_mesh=PATH")
+    if not mesh.is_file():
+        raise MissingAsset(f"{mesh}: no such file; it is the canonical mesh that {embedding.name} names: copy it there, or give "
+                           "it with --side cano_mesh=PATH")
+    return mesh
 
 
 def _rows(fields: Fields, name: str, width: int, count: int | None = None) -> np.ndarray:

@@ -110,6 +110,19 @@ def test_a_mesh_named_by_somebodys_path_is_the_one_beside_it(copy: tuple[Origina
     assert_posed(splatting_avatar.read(path, original.head), original)
 
 
+def test_renamed_files_can_be_given(copy: tuple[Original, Path]) -> None:
+    original, path = copy
+    places = {"embedding": "yufeng.json", "cano_mesh": "yufeng.obj"}
+    for side, name in places.items():
+        shutil.move(path.parent / original.sides[side].name, path.parent / name)
+    with pytest.raises(MissingAsset, match="--side embedding="):
+        splatting_avatar.read(path, original.head)
+    given = {side: path.parent / name for side, name in places.items()}
+    with pytest.raises(MissingAsset, match="--side cano_mesh="):
+        splatting_avatar.read(path, original.head, {"embedding": given["embedding"]})
+    assert_posed(splatting_avatar.read(path.rename(path.with_name("yufeng.ply")), original.head, given), original)
+
+
 def test_weights_that_the_walk_clamped_sum_to_one(copy: tuple[Original, Path], caplog: pytest.LogCaptureFixture) -> None:
     original, path = copy
     weights = json.loads((path.parent / "embedding.json").read_text())["sample_bary"]
