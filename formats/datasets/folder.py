@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Series
 from pathlib import Path
 
@@ -145,6 +145,16 @@ def intrinsics(k: np.ndarray, where: str) -> np.ndarray:
     if k.shape != (3, 3) or not np.isfinite(k).all() or k[0, 0] <= 0 or k[1, 1] <= 0 or not np.allclose(k[2], [0, 0, 1]):
         raise FormatError(f"{where}: expected 3 x 3 pixels with positive focal lengths above the row 0 0 1")
     return k
+
+
+def check_serials(names: Iterable[str], where: Path) -> None:
+    """Raise `FormatError` unless there are cameras, called as cameras are: their names become names of files."""
+    held = list(names)
+    if not held:
+        raise FormatError(f"{where}: 'world_2_cam' names no camera")
+    odd = next((name for name in held if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name)), None)
+    if odd is not None:
+        raise FormatError(f"{where}: 'world_2_cam': {odd[:40]!a} is no camera's serial number")
 
 
 def rigid(matrix: np.ndarray, where: str) -> np.ndarray:

@@ -259,8 +259,7 @@ def _calibration(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], 
     """Return K and world-to-camera by serial, and the size of the pictures that K is for."""
     fields = Fields(read_json(path), str(path))
     world = fields.fields("world_2_cam")
-    if not world.values:
-        raise FormatError(f"{path}: 'world_2_cam' names no camera")
+    folder.check_serials(world.values, path)
     own = isinstance(fields.values.get("intrinsics"), dict)  # one for each, as the benchmark has it
     cameras = {}
     for serial in sorted(world.values):

@@ -195,8 +195,7 @@ def _calibration(subject: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     path = subject / "calibration" / "camera_params.json"
     fields = Fields(read_json(path), str(path))
     world, intrinsics = fields.fields("world_2_cam"), fields.fields("intrinsics")
-    if not world.values:
-        raise FormatError(f"{path}: 'world_2_cam' names no camera")
+    folder.check_serials(world.values, path)
     return {serial: (folder.intrinsics(intrinsics.numbers(serial), f"{path}: intrinsics '{serial}'"),
                      folder.rigid(world.numbers(serial), f"{path}: world_2_cam '{serial}'"))
             for serial in sorted(world.values)}
@@ -222,10 +221,11 @@ def _tracking(sequence: Path, edition: str, fps: float) -> Tracking:
         raise FormatError(f"{path}: 'scale': expected one positive number, got {arrays['scale'].reshape(-1)[:3].tolist()}")
     turn = euler_to_matrix(arrays["rotation"])
     stored = arrays.get("rotation_matrices")
-    if stored is not None and (stored.shape != turn.shape or np.abs(stored - turn).max() > EULER_TOLERANCE):
+    if stored is not None and (stored.shape != turn.shape or stored.dtype.kind not in "fiu"
+                               or np.abs(stored - turn).max() > EULER_TOLERANCE):
         LOG.warning("%s: 'rotation_matrices' are not Rx Ry Rz of 'rotation'; the angles are used", path)
     frames = arrays.get("frames", np.arange(count)).reshape(-1)
-    if len(frames) != count or frames.dtype.kind not in "iuf":
+    if len(frames) != count or frames.dtype.kind not in "iuf" or not np.isfinite(frames).all():
         raise FormatError(f"{path}: 'frames': expected {count} numbers, got {len(frames)}")
     where = Similarity(turn, arrays["translation"].astype(np.float64), np.full(count, scale))
     with naming(path):

@@ -21,7 +21,7 @@ import numpy as np
 from formats.codecs import flame_npz
 from formats.codecs.json_file import Fields, read_json
 from formats.conventions import CV_FROM_GL
-from formats.datasets import folder
+from formats.datasets import folder, vhap_tracks
 from formats.datasets.frames import Frames
 from formats.datasets.joining import join_sequences
 from formats.errors import FormatError, MissingAsset, UnsupportedFeature
@@ -156,6 +156,7 @@ def _sequence(rows: list[Row], basis: str, fps: float) -> Sequence:
             if len(frame) != 1:
                 raise FormatError(f"{row.parameters}: holds {len(frame)} moments, expected 1; export again with VHAP")
             known[row.parameters] = frame
+    vhap_tracks.warn_of_offset(rows[0].parameters)
     return join_sequences([known[row.parameters] for row in rows], str(rows[0].parameters.parent))
 
 

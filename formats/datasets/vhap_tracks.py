@@ -9,6 +9,7 @@ world is the raw cameras' (an export moves it). Textures, lights and offsets are
 """
 
 import dataclasses
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,10 @@ from formats.datasets import folder
 from formats.errors import FormatError, MissingAsset
 from formats.sequence import Sequence
 
+LOG = logging.getLogger(__name__)
 EDITION = "flame2023"
 NAME = re.compile(r"tracked_flame_params_(\d+)\.npz")
+MOMENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PATTERN = "tracked_flame_params_*.npz"
 HEAVY = ("dynamic_offset", "tex", "tex_extra", "lights", "static_offset")
 
@@ -64,7 +67,22 @@ def read(path: Path, edition: str, fps: float) -> Track:
         if ids.ndim != 1 or len(ids) != len(sequence):
             raise FormatError(f"{path}: 'timestep_id': expected {len(sequence)} texts, got shape {list(ids.shape)}")
         moments = tuple(str(value) for value in ids)
+        odd = next((moment for moment in moments if not MOMENT.fullmatch(moment)), None)
+        if odd is not None:
+            raise FormatError(f"{path}: 'timestep_id': {odd[:40]!a} is no picture's number")
+    warn_of_offset(path)
     return Track(path, sequence, moments)
+
+
+def warn_of_offset(path: Path) -> None:
+    """Log how much of the person is in a file's `static_offset`, which coefficients do not tell."""
+    if "static_offset" not in npz_file.names(path):
+        return
+    offset = flame_npz.read_identity(path)[1]
+    most = 0.0 if offset is None or not offset.size else float(np.linalg.norm(offset, axis=1).max())
+    if most > 0:
+        LOG.warning("%s: the person's static offset, up to %.1f mm, is no part of what is read; the head is the person's by its "
+                    "shape coefficients alone", path, 1000 * most)
 
 
 def motion(root: Path, edition: str | None = None, fps: float | None = None) -> Sequence:
@@ -100,7 +118,8 @@ def _camera(path: Path, count: int) -> dict[str, np.ndarray]:
     focal, size = extra.get("focal_length"), extra.get("image_size")
     if focal is None or size is None:
         return {}
-    if focal.size != 1 or size.size != 2 or not (focal > 0).all() or not ((size >= 1) & (size <= 16384)).all():
+    if ("U" in (focal.dtype.kind, size.dtype.kind) or focal.size != 1 or size.size != 2 or not (focal > 0).all()
+            or not ((size >= 1) & (size <= 16384)).all()):
         raise FormatError(f"{path}: 'focal_length' and 'image_size': expected a positive number and two sizes in pixels, got "
                           f"shapes {list(focal.shape)} and {list(size.shape)}")
     height, width = (float(value) for value in size.reshape(-1))

@@ -232,6 +232,16 @@ def test_without_points_the_head_must_land_on_the_person(change, cause, own):
         check.check(read("vhap", root), folders.head())
 
 
+def test_a_static_offset_is_told(own, caplog):
+    root = own("vhap")
+    read("vhap", root)
+    assert "static offset" not in caplog.text
+    path = root / "flame_param/00000.npz"
+    np.savez(path, **dict(np.load(path)) | {"static_offset": np.full((1, 5143, 3), 0.001)})
+    read("vhap", root)
+    assert "00000.npz: the person's static offset, up to 1.7 mm, is no part of what is read" in caplog.text
+
+
 def test_vhaps_union_sets_lead_into_their_siblings_and_no_further(tmp_path):
     union = more.write_union(tmp_path / "sets")
     frames = read("vhap", union)
@@ -465,6 +475,11 @@ BAD: list[tuple[str, str, Callable[[Path], object], type[AvatarError], str]] = [
      "camera_params.json.*'222200037' is missing"),
     ("mirror", "nersemble", calibration(lambda v: v["world_2_cam"].update({"222200044": np.diag([-1, 1, 1, 1.0]).tolist()})),
      FormatError, "world_2_cam '222200044': expected a rotation"),
+    ("serial", "nersemble", calibration(lambda v: v["world_2_cam"].update({"../x": np.eye(4).tolist()})), FormatError,
+     "'../x' is no camera's serial number"),
+    ("moment", "nersemble", lambda r: more.write_tracks(more.walking()[0], r / "sequences/EXP-2-eyes/2025/"
+     "tracked_flame_params_1.npz", ["../x"] * FRAMES), FormatError, "'../x' is no picture's number"),
+    ("text", "nersemble-benchmark", tracking(frames=np.full(FRAMES, np.nan)), FormatError, "'frames': expected 10 numbers"),
     ("no camera", "nersemble", calibration(lambda v: v.update(world_2_cam={})), FormatError, "names no camera"),
     ("moments", "nersemble", lambda r: more.write_tracks(more.walking()[0], r / "sequences/EXP-2-eyes/2025/"
      "tracked_flame_params_1.npz", ["1"] * 3), FormatError, "'timestep_id': expected 10 texts"),
