@@ -196,7 +196,7 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
     told = [*_table_losses(avatar, layers), *(_clip_losses(avatar) if options.clip and avatar.sequence else ())]
     rounded = max(baked_shading.atlases(layer, network.bases)[2] for layer in layers)
     if rounded > 1e-6:
-        told.append(Loss("maps rounded to 8 bits", f"up to {rounded:.2g} of 1", False))
+        told.append(Loss("maps rounded to 8 bits", f"up to {rounded:.3g} of 1", False))
     if network.slopes_above_one:
         told.append(Loss("PReLU slopes above 1, for which the demo computes max(x, a x)", f"{network.slopes_above_one} slopes"))
     try:
