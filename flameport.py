@@ -235,10 +235,12 @@ class Capture:
 
     out: Path
     """Folder to write: what `train --data` takes."""
-    layout: Literal["imavatar", "insta", "vhap", "metrical-tracker", "nersemble"] = "insta"
-    """How the folder is laid out; vhap, metrical-tracker and nersemble come with later versions."""
+    layout: Literal["imavatar", "point-avatar", "insta", "metrical-tracker", "vhap", "nersemble", "nersemble-benchmark",
+                    "gaussian-head-avatar"] = "insta"
+    """How the folder is laid out."""
     frames: int = 144
-    """Of the take; the last 15 % are held out, and so are two camera angles that come on top."""
+    """Of the take; its last part (15 %, vhap 30 %) is held out, and so are two camera angles. vhap, nersemble and
+    gaussian-head-avatar have a rig of cameras: so many moments, each seen by every camera."""
     size: int = 512
     """Pixels of the square pictures."""
     seed: int = 0
@@ -263,7 +265,8 @@ class Train:
     data: Path | None = None
     """The subject's folder; known already with --resume."""
     dataset: str | None = None
-    """How that folder is laid out: imavatar or insta; known already with --resume."""
+    """How that folder is laid out: imavatar, point-avatar, insta, metrical-tracker, vhap, nersemble, nersemble-benchmark or
+    gaussian-head-avatar; known already with --resume."""
     preset: str | None = None
     """Named settings of the system: paper (the default), or demo for a quick one on the CPU."""
     head: str | None = None
