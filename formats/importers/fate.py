@@ -194,6 +194,7 @@ def _dump(path: Path, root: Mapping[str, Any], head: HeadModel | None, sides: Ma
         raise MissingAsset(f"{path}: a texture dump needs the checkpoint it was baked from (its head, and the sizes that "
                            "bound the baked ones); looked for ../../checkpoints/*.pth (or checkpoints_fullhead), give it by "
                            "--side checkpoint=")
+    LOG.info("%s: taken as baked from %s", path, source)
     opened = _opened(source)
     if opened.kind != "fate":
         raise CheckpointMismatch(f"{source}: is of {opened.kind}; only FATE's own avatars are baked")

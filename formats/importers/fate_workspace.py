@@ -61,9 +61,12 @@ def identity_of(path: Path) -> Path | None:
 
 
 def before_bake(path: Path) -> Path | None:
-    """Return the checkpoint that a baked, edited or dumped file was made from, None where it is not in the workspace."""
+    """Return the checkpoint that a baked, edited or dumped file was made from, None where it is not in the workspace.
+
+    Only for files in the folders that FATE puts them in: a moved one may lie below somebody's other checkpoints.
+    """
     workspace = workspace_of(path)
-    if workspace is None:
+    if workspace is None or path.resolve().parent.name not in (*BAKED, DUMPS):
         return None
     full = any("full_head" in part for part in path.resolve().relative_to(workspace).parts)
     return newest(workspace / (FULL_HEAD if full else TRAINED))

@@ -383,6 +383,14 @@ def test_sides_that_are_needed_or_not_known_are_named(made: Made, tmp_path: Path
         fate.read(made("dump").path, sides={"baked": made("insta").path})
 
 
+def test_a_moved_dump_takes_nobody_elses_checkpoint(made: Made, tmp_path: Path) -> None:
+    shutil.copytree(made("insta").path.parent, tmp_path / "checkpoints")
+    (tmp_path / "downloads").mkdir()
+    dump = Path(shutil.copy(made("dump").path, tmp_path / "downloads" / "005_tex_dump.pth"))
+    with pytest.raises(MissingAsset, match="--side checkpoint="):
+        fate.read(dump)
+
+
 def test_dumps_with_wrong_maps_are_refused(made: Made, tmp_path: Path) -> None:
     original = made("dump")
     before = {"checkpoint": original.sides["checkpoint"]}
