@@ -1,20 +1,24 @@
-"""UV attribute maps as pictures: one 16-bit PNG per map, an albedo, a mask, and textures.json, which says what they mean."""
+"""UV attribute maps as pictures (16-bit PNG, or WebP planes), an albedo, a mask, and textures.json, which says what they mean."""
 
+import functools
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt16
+from jaxtyping import Bool, Float32, Float64, UInt8, UInt16
 from PIL import Image
 
-from exporter.capabilities import Capabilities
+from exporter import ktx2
+from exporter.capabilities import Capabilities, Loss
+from exporter.ops.dilate import dilate_maps
 from formats.avatar import Avatar, FaceBinding, SplatLayer
 from formats.codecs import deep_png
 from formats.codecs.json_file import Fields, check_version, read_json, write_json
 from formats.errors import FormatError, MissingAsset, UnsupportedFeature
-from formats.files import replacing_folder
+from formats.files import read_bytes, replacing_folder
 from formats.uv_maps import UVMaps
 
 CAPABILITIES = Capabilities(subject="maps")
@@ -46,37 +50,47 @@ SIZE_UNITS = {
 class Options:
     """How pictures are stored."""
 
-    albedo: Literal["png", "webp"] = "png"
-    """Format of the albedo: PNG, or WebP without loss, about a third smaller."""
+    albedo: Literal["png", "webp", "ktx2"] = "png"
+    """Format of the albedo: PNG, WebP without loss, about a third smaller, or KTX2 for graphics cards, with loss (needs Node)."""
+    ktx2: Literal["uastc", "etc1s"] = "uastc"
+    """How KTX2 is coded: UASTC, the better, or ETC1S, about a quarter of its size."""
+    data: Literal["png16", "webp"] = "png16"
+    """Format of data maps: PNG of 16 bits, or two WebP pictures of 8 bits without loss, high bytes and low, for browsers."""
+    dilate: int = 0
+    """Texels past the borders of UV islands that continue what is inside, for mip levels, filters and edits; 0 keeps what was
+    baked there, which lookups at the very border see."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A map as files, and what textures.json says about it."""
+
+    files: Mapping[str, bytes]
+    entry: Mapping[str, Any]
 
 
 def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     """Write the folder `out` and return its files. Rows run from the top (v = 0) down.
 
-    A value of a data map is low + (high - low) q / 65535 with its channel's bounds from textures.json, q from the PNG: half
-    a step, (high - low) / 131070, off at most. Texels further than `GUTTER` from the mask are cut to the same bounds.
+    A value of a data map is low + (high - low) q / 65535 with its channel's bounds from textures.json, q from the PNG, or
+    256 times the high picture's byte and the low one's: half a step, (high - low) / 131070, off at most. Texels further than
+    `GUTTER` from the mask are cut to the same bounds. Each map's `error` is what reading it back was measured to be off.
 
     Raises:
-        MissingAsset: The avatar has no maps; or the package `av` is not installed.
+        MissingAsset: The avatar has no maps; or the package `av`, or for KTX2 Node and its package, is not installed.
         FormatError: A map's name is no file name, or `out` holds something that is no exported textures.
-        UnsupportedFeature: A map has more channels than a picture.
+        UnsupportedFeature: A map has more channels than a picture, or KTX2 does not take the albedo's size.
     """
-    maps = avatar.maps
-    if maps is None:
-        raise MissingAsset("textures: the avatar has no UV maps; bake a trained run first (flameport bake RUN --out X.avatar)")
-    for name, image in maps.images.items():
-        _check(name, image, maps.color_spaces[name])
     out = Path(out)
+    encoded = encode(avatar, options)
     if out.is_dir() and any(out.iterdir()) and not (out / ABOUT).is_file():
         raise FormatError(f"{out}: a folder with other things in it; choose a new --out, or empty it first")
-    entries: dict[str, Any] = {}
+    maps = avatar.maps
+    assert maps is not None
     with replacing_folder(out) as folder:
-        for name, image in maps.images.items():
-            if maps.color_spaces[name] == "srgb":
-                entries[name] = _write_picture(name, image, folder, options)
-            else:
-                meanings = SIZE_UNITS if _in_size_units(avatar) else {}
-                entries[name] = _write_data(name, image, *bounds(maps, name), folder, meanings)
+        for each in encoded.values():
+            for name, data in each.files.items():
+                (folder / name).write_bytes(data)
         if maps.mask is not None:
             Image.fromarray(maps.mask.astype(np.uint8) * 255).save(folder / MASK, format="PNG")
         write_json({
@@ -86,9 +100,52 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
             "head": {"edition": avatar.head.edition, "content_hash": avatar.head.content_hash},
             "system": avatar.meta.system, "license_notices": list(avatar.meta.license_notices),
             **({} if maps.mask is None else {"mask": MASK}),
-            "maps": entries}, folder / ABOUT)
+            **({"dilated": options.dilate} if options.dilate > 0 else {}),
+            "maps": {name: each.entry for name, each in encoded.items()}}, folder / ABOUT)
         names = sorted(p.name for p in folder.iterdir())
     return [out / name for name in names]
+
+
+def losses(avatar: Avatar, options: Options) -> list[Loss]:
+    """Return what each map is off by when it is read back, within its mask."""
+    if avatar.maps is None:
+        return []
+    found = []
+    for name, each in encode(avatar, options).items():
+        error, lossy = each.entry["error"], "psnr" in each.entry["error"]
+        depth = f"KTX2 ({options.ktx2})" if lossy else f"{each.entry['bits']} bits"
+        amount = f"up to {error['largest']:.2g}, rms {error['rms']:.2g}"
+        found.append(Loss(f"map '{name}' stored as {depth}", f"{amount}, {error['psnr']:.1f} dB" if lossy else amount, False))
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def encode(avatar: Avatar, options: Options) -> Mapping[str, Encoded]:
+    """Return every map of `avatar` as files with its measured error; errors as `write`."""
+    maps = avatar.maps
+    if maps is None:
+        raise MissingAsset("textures: the avatar has no UV maps; bake a trained run first (flameport bake RUN --out X.avatar)")
+    for name, image in maps.images.items():
+        _check(name, image, maps.color_spaces[name])
+    meanings = SIZE_UNITS if _in_size_units(avatar) else {}
+    grown, encoded = dilate_maps(maps, avatar.head, options.dilate), {}
+    for name, image in grown.images.items():
+        if maps.color_spaces[name] == "srgb":
+            made, found = _encode_picture(name, image, options)
+            image = np.clip(image, 0, 1)
+        else:
+            made, found = _encode_data(name, image, *bounds(maps, name), options, meanings)
+        encoded[name] = Encoded(made.files, {**made.entry, "error": _error(image, found, maps.mask, made.entry["bits"] is None)})
+    return encoded
+
+
+def _error(image: np.ndarray, found: np.ndarray, mask: np.ndarray | None, lossy: bool) -> dict[str, float]:
+    """Return the largest difference within the mask, and its root mean square; dB where the format has losses."""
+    seen = mask if mask is not None and mask.shape == image.shape[:2] and mask.any() else np.ones(image.shape[:2], bool)
+    gap = image[seen].astype(np.float64) - found[seen]
+    square = float(np.mean(gap**2))
+    error = {"largest": float(np.abs(gap).max()), "rms": float(np.sqrt(square))}
+    return error | {"psnr": float(min(-10 * np.log10(max(square, 1e-15)), 150))} if lossy else error
 
 
 def bounds(maps: UVMaps, name: str) -> tuple[Float64[np.ndarray, " C"], Float64[np.ndarray, " C"]]:
@@ -112,13 +169,28 @@ def _check(name: str, image: np.ndarray, space: str) -> None:
                                  f"{', '.join(map(str, most))} channels")
 
 
-def _write_picture(name: str, image: np.ndarray, folder: Path, options: Options) -> dict[str, Any]:
+def _encode_picture(name: str, image: np.ndarray, options: Options) -> tuple[Encoded, np.ndarray]:
+    """Return a picture in display sRGB as a file, and what will be read from it."""
     kind = options.albedo if name == ALBEDO else "png"
     pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    picture.save(folder / f"{name}.{kind}", format=kind.upper(), **({"lossless": True} if kind == "webp" else {}))
-    return {"file": f"{name}.{kind}", "bits": 8, "color_space": "srgb", "activation": "none",
-            "channels": list("rgba"[:image.shape[2]]), "size": [image.shape[1], image.shape[0]]}
+    entry: dict[str, Any] = {"file": f"{name}.{kind}", "bits": 8, "color_space": "srgb", "activation": "none",
+                             "channels": list("rgba"[:image.shape[2]]), "size": [image.shape[1], image.shape[0]]}
+    if kind == "ktx2":
+        data = ktx2.encode(pixels, options.ktx2)
+        found = ktx2.decode(data, entry["file"])[..., :image.shape[2]]
+        entry |= {"bits": None, "coding": f"Basis Universal {options.ktx2.upper()}, with mip levels"}
+    else:
+        data, found = _picture_bytes(pixels, kind), pixels
+    return Encoded({entry["file"]: data}, entry), found / 255
+
+
+def _picture_bytes(pixels: np.ndarray, kind: str) -> bytes:
+    """Return a PNG or a lossless WebP of bytes [H, W, C], C 1, 3 or 4."""
+    memory = io.BytesIO()
+    # `exact`: WebP may else change colours where alpha is zero.
+    extra = {"lossless": True, "exact": True} if kind == "webp" else {}
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(memory, format=kind.upper(), **extra)
+    return memory.getvalue()
 
 
 def _in_size_units(avatar: Avatar) -> bool:
@@ -126,20 +198,27 @@ def _in_size_units(avatar: Avatar) -> bool:
     return any(isinstance(binding, FaceBinding) and binding.offset_scale == "edge_height" for binding in bindings)
 
 
-def _write_data(name: str, image: Float32[np.ndarray, "H W C"], low: np.ndarray, high: np.ndarray, folder: Path,
-                meanings: Mapping[str, str]) -> dict[str, Any]:
+def _encode_data(name: str, image: Float32[np.ndarray, "H W C"], low: np.ndarray, high: np.ndarray, options: Options,
+                 meanings: Mapping[str, str]) -> tuple[Encoded, np.ndarray]:
+    """Return a data map as files, and what will be read from them."""
     activation, channels, meaning = ACTIVATIONS.get(name, ("none", (), ""))
     meaning = meanings.get(name, meaning)
     if len(channels) != image.shape[2]:  # not the map that is known by this name
         activation, channels, meaning = "none", tuple(f"c{i}" for i in range(image.shape[2])), ""
     q = np.round(np.clip((image.astype(np.float64) - low) / (high - low), 0, 1) * STEPS).astype(np.uint16)
-    (folder / f"{name}.png").write_bytes(deep_png.encode(_padded(q)))
-    return {"file": f"{name}.png", "bits": 16, "color_space": "data", "activation": activation, "channels": list(channels),
-            "size": [image.shape[1], image.shape[0]], "low": low.tolist(), "high": high.tolist(),
-            **({"meaning": meaning} if meaning else {})}
+    if options.data == "png16":
+        files, named = {f"{name}.png": deep_png.encode(_padded(q))}, {"file": f"{name}.png"}
+    else:
+        planes = {"high": (q >> 8).astype(np.uint8), "low": (q & 255).astype(np.uint8)}
+        files = {f"{name}.{plane}.webp": _picture_bytes(_padded(part), "webp") for plane, part in planes.items()}
+        named = {"high_file": f"{name}.high.webp", "low_file": f"{name}.low.webp"}
+    entry = {**named, "bits": 16, "color_space": "data", "activation": activation, "channels": list(channels),
+             "size": [image.shape[1], image.shape[0]], "low": low.tolist(), "high": high.tolist(),
+             **({"meaning": meaning} if meaning else {})}
+    return Encoded(files, entry), (low + (high - low) * q.astype(np.float64) / STEPS).astype(np.float32)
 
 
-def _padded(q: UInt16[np.ndarray, "H W C"]) -> UInt16[np.ndarray, "H W D"]:
+def _padded(q: UInt16[np.ndarray, "H W C"] | UInt8[np.ndarray, "H W C"]) -> np.ndarray:
     # PNG has no pictures of two channels (but grey with alpha, which few tools edit): the third is empty.
     return np.concatenate([q, np.zeros_like(q[..., :1])], axis=2) if q.shape[2] == 2 else q
 
@@ -184,14 +263,17 @@ def _read_map(entry: Fields, folder: Path) -> tuple[Float32[np.ndarray, "H W C"]
     if size.shape != (2,):
         raise FormatError(f"{entry.where}: 'size': expected width and height")
     space = entry.choice("color_space", ("srgb", "data"))
-    path = _beside(folder, entry.text("file"), entry.where)
+    path = _beside(folder, entry.text("file" if entry.has("file") else "high_file"), entry.where)
     if space == "srgb":
         found = _read_picture(path, channels)
     else:
         low, high = entry.numbers("low"), entry.numbers("high")
         if low.shape != (channels,) or high.shape != (channels,):
             raise FormatError(f"{entry.where}: expected {channels} numbers as 'low' and as 'high', one for each channel")
-        q = deep_png.read(path)
+        if entry.has("file"):
+            q = deep_png.read(path)
+        else:
+            q = _planes(path, _beside(folder, entry.text("low_file"), entry.where), channels)
         if q.shape[2] == 3 and channels == 2:  # as `_padded` made it
             q = q[..., :2]
         found = low + (high - low) * q.astype(np.float64) / STEPS if q.shape[2] == channels else q
@@ -201,6 +283,15 @@ def _read_map(entry: Fields, folder: Path) -> tuple[Float32[np.ndarray, "H W C"]
     return found.astype(np.float32), space
 
 
+def _planes(high: Path, low: Path, channels: int) -> UInt16[np.ndarray, "H W C"]:
+    """Return the 16-bit values of two pictures of their bytes."""
+    parts = [np.round(_read_picture(path, channels) * 255).astype(np.uint16) for path in (high, low)]
+    if parts[0].shape != parts[1].shape:
+        raise FormatError(f"{low}: is {parts[1].shape[1]} x {parts[1].shape[0]} pixels, {high.name} is "
+                          f"{parts[0].shape[1]} x {parts[0].shape[0]}")
+    return parts[0] * 256 + parts[1]
+
+
 def _beside(folder: Path, name: str, where: str) -> Path:
     if Path(name).name != name or "\\" in name:
         raise FormatError(f"{where}: names the file '{name}'; files lie beside it, without folders")
@@ -208,6 +299,8 @@ def _beside(folder: Path, name: str, where: str) -> Path:
 
 
 def _read_picture(path: Path, channels: int) -> np.ndarray:
+    if path.suffix.lower() == ".ktx2":
+        return (ktx2.decode(read_bytes(path), str(path))[..., :channels] / 255).astype(np.float32)
     try:
         with Image.open(path) as image:
             if image.width * image.height > deep_png.TEXEL_LIMIT:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ from PIL import Image
 
 pytest.importorskip("av")
 
+from exporter import khronos, ktx2, textures_check  # noqa: E402
 from exporter.export import export  # noqa: E402
+from exporter.ops.dilate import dilate, dilate_maps  # noqa: E402
 from exporter.targets import textures  # noqa: E402
 from exporter.validate import validate  # noqa: E402
 from formats.avatar import Avatar  # noqa: E402
 from formats.codecs import deep_png  # noqa: E402
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature  # noqa: E402
+from formats.mesh_shading import sample_bilinear  # noqa: E402
+from formats.texels import texels  # noqa: E402
 from formats.uv_maps import UVMaps  # noqa: E402
 from tests.builders import tiny_avatar, tiny_head  # noqa: E402
 
@@ -134,6 +139,181 @@ def test_a_known_name_with_other_channels_gets_no_activation(tmp_path: Path) -> 
     assert entry["activation"] == "none" and entry["channels"] == ["c0", "c1", "c2", "c3"]
 
 
+# --- WebP planes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_two_planes_hold_what_the_png_holds(mask: bool, tmp_path: Path) -> None:
+    avatar = avatar_with(maps_of(mask))
+    export(avatar, "textures", tmp_path / "png")
+    export(avatar, "textures", tmp_path / "webp", textures.Options(data="webp"))
+    names = {p.name for p in (tmp_path / "webp").iterdir()}
+    assert {f"{name}.{plane}.webp" for name in CHANNELS for plane in ("high", "low")} < names and "gs_opacity_uv.png" not in names
+    one, other = textures.read(tmp_path / "png"), textures.read(tmp_path / "webp")
+    for name in CHANNELS:
+        np.testing.assert_array_equal(one.images[name], other.images[name], err_msg=name)
+    assert textures_check.check(tmp_path / "webp", avatar).ok and validate(tmp_path / "webp", avatar).ok
+
+
+def test_planes_read_with_nothing_of_ours(tmp_path: Path) -> None:
+    """Colours under alpha 0 too, which WebP drops unless told."""
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, (HIGH, WIDE, 4)).astype(np.float32)
+    image[..., 3] = np.where(rng.random((HIGH, WIDE)) < 0.5, image[..., 3].min(), image[..., 3])
+    export(avatar_with(UVMaps({"rot_delta_uv": image})), "textures", tmp_path / "maps", textures.Options(data="webp"))
+    said = json.loads((tmp_path / "maps" / "textures.json").read_text())["maps"]["rot_delta_uv"]
+    planes = []
+    for key in ("high_file", "low_file"):
+        with Image.open(tmp_path / "maps" / said[key]) as picture:
+            assert picture.format == "WEBP" and picture.mode == "RGBA"
+            planes.append(np.asarray(picture).astype(float))
+    low, high = np.array(said["low"]), np.array(said["high"])
+    found = low + (high - low) * (256 * planes[0] + planes[1]) / 65535
+    assert np.abs(found - image).max() <= 0.501 * (high - low).max() / 65535
+
+
+def test_planes_of_different_sizes(tmp_path: Path) -> None:
+    export(avatar_with(maps_of()), "textures", tmp_path / "maps", textures.Options(data="webp"))
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "maps" / "gs_features_uv.low.webp", lossless=True)
+    with pytest.raises(FormatError, match="is 4 x 4 pixels"):
+        textures.read(tmp_path / "maps")
+
+
+# --- Errors and losses ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", ["png16", "webp"])
+def test_every_map_says_what_it_is_off_by(avatar: Avatar, data: Any, tmp_path: Path) -> None:
+    export(avatar, "textures", tmp_path / "maps", textures.Options(data=data))
+    said = json.loads((tmp_path / "maps" / "textures.json").read_text())["maps"]
+    back, own = textures.read(tmp_path / "maps"), avatar.maps
+    assert own is not None
+    for name, image in own.images.items():
+        seen = own.mask if own.mask is not None and own.mask.shape == image.shape[:2] else np.ones(image.shape[:2], bool)
+        wanted = np.clip(image, 0, 1) if name == "albedo" else image
+        gap = np.abs(wanted.astype(float) - back.images[name])[seen]
+        assert said[name]["error"]["largest"] == pytest.approx(gap.max(), rel=1e-3, abs=1e-9), name
+        assert said[name]["error"]["rms"] == pytest.approx(np.sqrt((gap**2).mean()), rel=1e-3, abs=1e-9), name
+    told = textures.losses(avatar, textures.Options(data=data))
+    assert len(told) == len(own.images) and not any(loss.blocking for loss in told)
+    assert "16 bits" in told[0].what and "up to" in told[0].amount
+    assert textures.losses(avatar_with(None), textures.Options()) == []
+
+
+# --- Dilation ---------------------------------------------------------------------------------------------------------
+
+
+def test_dilation_copies_outwards_ring_by_ring() -> None:
+    image = np.arange(49, dtype=np.float32).reshape(7, 7, 1)
+    covered = np.zeros((7, 7), bool)
+    covered[3, 3] = True
+    once, twice = dilate(image, covered, 1)[..., 0], dilate(image, covered, 2)[..., 0]
+    assert (once[2:5, 2:5] == 24).all() and (twice[1:6, 1:6] == 24).all()
+    assert once[1, 3] == image[1, 3, 0] and twice[0, 0] == 0 and (dilate(image, covered, 99) == 24).all()
+
+
+def test_what_is_covered_stays_and_islands_meet_half_way() -> None:
+    rng = np.random.default_rng(3)
+    image, covered = rng.normal(size=(9, 12, 4)).astype(np.float32), np.zeros((9, 12), bool)
+    covered[:, 0], covered[:, 11] = True, True
+    grown = dilate(image, covered, 20)
+    assert np.array_equal(grown[covered], image[covered])
+    assert np.array_equal(grown[:, 5], image[:, 0]) and np.array_equal(grown[:, 6], image[:, 11])
+
+
+def test_exported_maps_are_dilated_when_asked(avatar: Avatar, folder: Path, tmp_path: Path) -> None:
+    export(avatar, "textures", tmp_path / "grown", textures.Options(dilate=3))
+    plain, grown = textures.read(folder), textures.read(tmp_path / "grown")
+    mask = plain.mask
+    assert mask is not None and textures_check.check(tmp_path / "grown", avatar).ok
+    for name in CHANNELS:
+        assert np.array_equal(plain.images[name][mask], grown.images[name][mask]), name
+    quats = grown.images["rot_delta_uv"]
+    assert np.array_equal(quats[4, 8], quats[5, 8]) and np.array_equal(quats[2, 8], quats[5, 8])
+    assert json.loads((tmp_path / "grown" / "textures.json").read_text())["dilated"] == 3
+
+
+def test_an_albedo_of_another_size_is_covered_where_the_head_is() -> None:
+    """A lookup up to two texels past an island then sees the island, and nothing of the ground."""
+    head, size = tiny_head(), 64
+    white = np.zeros((size, size, 3), np.float32)
+    texel = texels(head, size)[0]
+    white.reshape(-1, 3)[texel] = 1
+    mask = np.zeros((16, 16), bool)  # of another size: not the albedo's
+    grown = dilate_maps(UVMaps({"albedo": white}, mask), head, 2).images["albedo"]
+    y, x = np.divmod(texel, size)
+    points = np.stack([x + 0.5, y + 0.5], axis=1) / size
+    for away in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.9, -0.9)):
+        moved = np.clip(points + np.array(away) / size, 0, 1)
+        assert sample_bilinear(grown, moved).min() == pytest.approx(1) and sample_bilinear(white, moved).min() < 1
+    flat = dataclasses.replace(head, uvs=None, uv_faces=None)
+    assert np.array_equal(dilate_maps(UVMaps({"albedo": white}, mask), flat, 2).images["albedo"], white)
+
+
+# --- KTX2 -------------------------------------------------------------------------------------------------------------
+
+needs_ktx2 = pytest.mark.skipif(not ktx2.available(), reason="needs Node and the package in exporter/node")
+
+
+def painted(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width] / 8
+    return np.stack([0.6 + 0.3 * np.sin(x), 0.5 + 0.3 * np.cos(y), 0.4 + 0.2 * np.sin(x + y)], axis=2).astype(np.float32)
+
+
+@needs_ktx2
+@pytest.mark.parametrize("mode, least", [("uastc", 40.0), ("etc1s", 30.0)])
+def test_an_albedo_as_ktx2(mode: Any, least: float, tmp_path: Path) -> None:
+    avatar = avatar_with(UVMaps({"albedo": painted(32, 64)}))
+    options = textures.Options(albedo="ktx2", ktx2=mode)
+    export(avatar, "textures", tmp_path / "maps", options)
+    said = json.loads((tmp_path / "maps" / "textures.json").read_text())["maps"]["albedo"]
+    assert said["file"] == "albedo.ktx2" and said["bits"] is None and said["error"]["psnr"] > least
+    back = textures.read(tmp_path / "maps").images["albedo"]
+    assert back.shape == (32, 64, 3)
+    assert -10 * np.log10(np.mean((back - painted(32, 64)) ** 2)) == pytest.approx(said["error"]["psnr"], abs=0.01)
+    report = textures_check.check(tmp_path / "maps", avatar)
+    assert report.ok and report.measures[1].unit == "dB"
+    assert mode in textures.losses(avatar, options)[0].what and "dB" in textures.losses(avatar, options)[0].amount
+
+
+@needs_ktx2
+def test_a_ktx2_is_what_another_transcoder_reads(tmp_path: Path) -> None:
+    """three.js' own, which every browser loads."""
+    if not khronos.available():
+        pytest.skip("needs scripts/build --tests")
+    pixels = np.round(painted(32, 64) * 255).astype(np.uint8)
+    (tmp_path / "a.ktx2").write_bytes(ktx2.encode(pixels))
+    done = subprocess.run(["node", str(Path(__file__).parent / "ktx2_transcode.mjs"), str(khronos.FOLDER / "node_modules"),
+                           str(tmp_path / "a.ktx2"), str(tmp_path / "a.rgba")], capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert (said["width"], said["height"], said["levels"]) == (64, 32, 7) and said["dfdTransfer"] == 2  # sRGB
+    found = np.fromfile(tmp_path / "a.rgba", np.uint8).reshape(32, 64, 4)
+    assert np.array_equal(found, ktx2.decode((tmp_path / "a.ktx2").read_bytes(), "a"))
+
+
+@needs_ktx2
+def test_no_ktx2_in_one_clear_line(tmp_path: Path) -> None:
+    good = ktx2.encode(np.zeros((8, 8, 4), np.uint8))
+    for bad in (b"", b"\x89PNG", good[:90], good[:40] + b"\xff" * 60):
+        with pytest.raises(FormatError, match="a.ktx2") as raised:
+            ktx2.decode(bad, "a.ktx2")
+        assert "\n" not in str(raised.value)
+
+
+def test_sizes_that_ktx2_does_not_take(tmp_path: Path) -> None:
+    avatar = avatar_with(UVMaps({"albedo": painted(30, 64)}))
+    with pytest.raises(UnsupportedFeature, match="multiples of four"):
+        export(avatar, "textures", tmp_path / "maps", textures.Options(albedo="ktx2"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_ktx2_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ktx2.MODULES, str(tmp_path))
+    assert not ktx2.available()
+    with pytest.raises(MissingAsset, match="npm ci --prefix|Node 20"):
+        ktx2.encode(np.zeros((8, 8, 4), np.uint8))
+
+
 # --- Validation -------------------------------------------------------------------------------------------------------
 
 
@@ -215,7 +395,7 @@ def test_a_failed_export_keeps_the_one_before(avatar: Avatar, folder: Path, monk
     def full(*args: Any) -> bytes:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(deep_png, "encode", full)
+    monkeypatch.setattr(textures, "write_json", full)
     with pytest.raises(MissingAsset, match="No space left"):
         export(avatar, "textures", folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before and len(list(folder.parent.iterdir())) == 1
