@@ -53,15 +53,13 @@ def write_layer(glb: GlbWriter, layer: SplatLayer, avatar: Avatar, rest: PosedHe
     if packing is None:
         rgb = np.clip(sh_to_rgb(cloud.sh[:, 0].astype(np.float64)), 0, 1)
         color = np.concatenate([srgb_to_linear(rgb), cloud.opacities[:, None]], axis=1)
-        attributes |= {
-            "COLOR_0": glb.accessor(np.round(color * 255).astype(np.uint8), "vertex", normalized=True),
-            f"{SPLATS}:ROTATION": glb.accessor(wxyz_to_xyzw(cloud.quats), "vertex"),
-            f"{SPLATS}:OPACITY": glb.accessor(cloud.opacities, "vertex")}
+        attributes["COLOR_0"] = glb.accessor(np.round(color * 255).astype(np.uint8), "vertex", normalized=True)
+        attributes[f"{SPLATS}:ROTATION"] = glb.accessor(wxyz_to_xyzw(cloud.quats), "vertex")
     else:
-        attributes |= {
-            f"{SPLATS}:ROTATION": glb.accessor(packed_quats(cloud.quats), "vertex", normalized=True),
-            f"{SPLATS}:OPACITY": glb.accessor(np.round(cloud.opacities * 255).astype(np.uint8), "vertex", normalized=True)}
+        attributes[f"{SPLATS}:ROTATION"] = glb.accessor(packed_quats(cloud.quats), "vertex", normalized=True)
     attributes[f"{SPLATS}:SCALE"] = glb.floats(cloud.scales, scale_exponents(cloud.scales), "vertex")
+    attributes[f"{SPLATS}:OPACITY"] = glb.accessor(cloud.opacities, "vertex") if packing is None else glb.accessor(
+        np.round(cloud.opacities * 255).astype(np.uint8), "vertex", normalized=True)
     for degree in range(cloud.sh_degree + 1):
         for i in range(2 * degree + 1):
             attributes[f"{SPLATS}:SH_DEGREE_{degree}_COEF_{i}"] = glb.floats(

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/golden: `posing`, small avatars as GLB, one clip, and what `formats.deform` makes of them at ten moments; and
-`texels`, arrays and the bytes that packers make of them.
+"""Writes tests/golden: `posing`, small avatars as GLB, one clip, and what `formats.deform` makes of them at ten moments;
+`small`, the same for files of grade `small` as Python reads them; and `texels`, arrays and the bytes that packers make of them.
 
 Every implementation of posing (TypeScript, the browser's shaders, C#) and of packing is compared with these files. Regenerating
 them is a reviewed act: say in the commit why they changed. `tests/test_golden.py` and `tests/formats/test_packed_texels.py`
@@ -25,7 +25,8 @@ if str(ROOT) not in sys.path:
 from exporter.targets import glb  # noqa: E402
 from formats.avatar import Avatar, LinearDynamics, SplatLayer  # noqa: E402
 from formats.camera import Camera  # noqa: E402
-from formats.codecs import packed_texels, sequence_json  # noqa: E402
+from formats.codecs import glb_avatar, packed_texels, sequence_json  # noqa: E402
+from formats.codecs.glb import read_document  # noqa: E402
 from formats.deform import PosedSplats, deform  # noqa: E402
 from formats.files import replacing, write_bytes  # noqa: E402
 from formats.head_model import HeadModel  # noqa: E402
@@ -135,6 +136,36 @@ def write(folder: Path) -> None:
             sequence_json.write(clip_of(avatar), temporary)
 
 
+# --- Grade small ------------------------------------------------------------------------------------------------------
+
+
+SMALL_CASES: dict[str, Callable[[], Avatar]] = {
+    "faces-dynamics": lambda: _linear("canonical", "head"),
+    "own-skin": lambda: _still("own-skin", tiny_head(uvs=False)),
+    "vertices": lambda: tiny_avatar("vertex-index", degree=2, head=_light()),
+    "seams": lambda: tiny_avatar("edge-height", n=16, degree=1, head=tiny_head(correctives=False, extra_joints=2)),
+}
+"""Avatars that between them use everything grade `small` stores in its own way."""
+
+
+def small_glb(name: str) -> bytes:
+    """Return a case's file."""
+    avatar = dataclasses.replace(SMALL_CASES[name](), sequence=None)
+    avatar = dataclasses.replace(avatar, sequence=clip_of(avatar))
+    return glb.to_bytes(avatar, glb.Options(grade="small"))
+
+
+def write_small(folder: Path) -> None:
+    """Write every case of grade `small`, and what a reader in Python makes of it, to `folder`."""
+    for name in SMALL_CASES:
+        data = small_glb(name)
+        back = glb_avatar.from_document(read_document(data))
+        write_bytes(folder / f"{name}.glb", data)
+        write_bytes(folder / f"{name}.json", (json.dumps(golden_frames(back), separators=(",", ":")) + "\n").encode())
+        with replacing(folder / f"{name}.clip.json") as temporary:
+            sequence_json.write(clip_of(back), temporary)
+
+
 # --- Packed texels ----------------------------------------------------------------------------------------------------
 
 
@@ -195,7 +226,8 @@ def main() -> None:
     out = parser.parse_args().out
     write(out / "posing")
     write_texels(out / "texels")
-    for folder in (out / "posing", out / "texels"):
+    write_small(out / "small")
+    for folder in (out / "posing", out / "texels", out / "small"):
         files = sorted(folder.iterdir())
         print(f"{folder}: {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.2f} MB")
 

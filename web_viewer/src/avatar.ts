@@ -10,7 +10,14 @@ import { readLayer } from "./splat_layers.ts";
 import type { FRAMES } from "./surface.ts";
 
 /** Extensions a GLB may require and we read. */
-const KNOWN = [EXTENSION, SPLATS, "KHR_mesh_quantization", "KHR_materials_unlit", "EXT_texture_webp"];
+const KNOWN = [
+  EXTENSION,
+  SPLATS,
+  "KHR_mesh_quantization",
+  "KHR_materials_unlit",
+  "EXT_texture_webp",
+  "EXT_meshopt_compression",
+];
 
 export type Role = "root" | "neck" | "jaw" | "left_eye" | "right_eye";
 
@@ -84,6 +91,8 @@ export interface Layer extends BoundLayer {
   /** N * K * 3, DC first. */
   sh: Float32Array;
   degree: number;
+  /** Which Gaussian of the avatar each one is, where the file lists them in another order. */
+  order: Uint32Array | null;
   shFrame: "world" | "head";
   dynamics: LinearDynamics | null;
 }
@@ -144,12 +153,21 @@ function readHead(glb: Glb, spec: Json): Head {
   const vertexCount = integer(spec.vertexCount, "head.vertexCount", stored);
   const sources =
     stored > vertexCount ? glb.integers(spec.seamSources, 1, stored - vertexCount, vertexCount) : new Uint32Array(0);
+  const places = readPlaces(glb, spec.vertexOrder, vertexCount);
   const faces = glb.integers(primitive.indices, 1, undefined, stored);
-  for (let i = 0; i < faces.length; i++) if (faces[i] >= vertexCount) faces[i] = sources[faces[i] - vertexCount];
+  for (let i = 0; i < faces.length; i++) {
+    if (faces[i] >= vertexCount) faces[i] = sources[faces[i] - vertexCount];
+    else if (places) faces[i] = places.order[faces[i]];
+  }
+
+  const skin = glb.item("skins", spec.skin);
+  const joints = list(skin.joints, "skin.joints");
+  const inverse = glb.floats(skin.inverseBindMatrices, 16, joints.length);
+  const unit = unitOf(inverse);
 
   const names = list(glb.item("meshes", spec.mesh).extras?.targetNames ?? [], "targetNames").map((n) => text(n, "?"));
   const targets = list(primitive.targets ?? [], "targets").map((target) =>
-    glb.sparseRows(target.POSITION, stored, vertexCount),
+    inMetres(glb.sparseRows(target.POSITION, stored, vertexCount), unit, places),
   );
   const count = integer(spec.expressions, "head.expressions", targets.length);
   const lids = integer(spec.eyelids ?? 0, "head.eyelids", 2);
@@ -160,25 +178,24 @@ function readHead(glb: Glb, spec: Json): Head {
     );
   }
 
-  const skin = glb.item("skins", spec.skin);
-  const joints = list(skin.joints, "skin.joints");
   const roles: Partial<Record<Role, number>> = {};
   for (const role of ["root", "neck", "jaw", "left_eye", "right_eye"] as const) {
     if (spec.jointRoles?.[role] !== undefined) {
       roles[role] = integer(spec.jointRoles[role], "head.jointRoles", joints.length - 1);
     }
   }
-  const inverse = glb.floats(skin.inverseBindMatrices, 16, joints.length);
   const restJoints = new Float64Array(joints.length * 3);
   joints.forEach((_, j) => {
     for (let c = 0; c < 3; c++) restJoints[3 * j + c] = -inverse[16 * j + 12 + c];
   });
+  const template = glb.floats(attributes.POSITION, 3).slice(0, 3 * vertexCount);
+  for (let i = 0; i < template.length; i++) template[i] *= unit;
   return {
     edition: text(spec.edition, ""),
     contentHash: text(spec.contentHash, ""),
     vertexCount,
     faces,
-    template: glb.floats(attributes.POSITION, 3).slice(0, 3 * vertexCount),
+    template: gather(template, 3, places),
     exprNames: targets.slice(0, count).map((_, i) => names[i] ?? `expr${String(i).padStart(3, "0")}`),
     expressions: targets.slice(0, count),
     eyelids: targets.slice(count, count + lids),
@@ -189,7 +206,7 @@ function readHead(glb: Glb, spec: Json): Head {
     roles,
     restJoints,
     jointExprdirs: spec.jointExprdirs === undefined ? null : glb.floats(spec.jointExprdirs, 3, joints.length * count),
-    weights: headWeights(glb, spec, attributes, vertexCount, joints.length),
+    weights: headWeights(glb, spec, attributes, vertexCount, joints.length, places),
     arkitMap: spec.arkitMap === undefined ? null : glb.floats(spec.arkitMap, 1, 52 * (count + 14)),
   };
 }
@@ -209,19 +226,76 @@ function parentsOf(glb: Glb, joints: Json[]): Int32Array {
   return parents;
 }
 
-function headWeights(glb: Glb, spec: Json, attributes: Json, vertices: number, joints: number): Influences {
+function headWeights(
+  glb: Glb,
+  spec: Json,
+  attributes: Json,
+  vertices: number,
+  joints: number,
+  places: Places | null,
+): Influences {
   let influences: Influences;
   if (spec.lbsWeights !== undefined) {
-    influences = csrFromDense(glb.floats(spec.lbsWeights, 1, vertices * joints), vertices, joints);
+    const dense = glb.floats(spec.lbsWeights, 1, vertices * joints);
+    influences = csrFromDense(gather(dense, joints, places), vertices, joints);
   } else {
     const sets = [];
     for (let i = 0; attributes[`JOINTS_${i}`] !== undefined; i++) {
       sets.push({
-        joints: glb.integers(attributes[`JOINTS_${i}`], 4, undefined, joints),
-        weights: glb.floats(attributes[`WEIGHTS_${i}`], 4),
+        joints: gather(glb.integers(attributes[`JOINTS_${i}`], 4, undefined, joints), 4, places),
+        weights: gather(glb.floats(attributes[`WEIGHTS_${i}`], 4), 4, places),
       });
     }
     influences = csrFromInfluences(sets, vertices);
   }
   return influences.normalized();
+}
+
+// --- Grade small -----------------------------------------------------------------------------------------------------
+
+/** How vertices are stored: vertex `order[i]` is stored at i; vertex v is stored at `place[v]`. */
+interface Places {
+  order: Uint32Array;
+  place: Uint32Array;
+}
+
+function readPlaces(glb: Glb, accessor: Json, count: number): Places | null {
+  if (accessor === undefined) return null;
+  const order = glb.integers(accessor, 1, count, count);
+  const place = new Uint32Array(count).fill(count);
+  order.forEach((vertex, i) => {
+    if (place[vertex] !== count) fail("head.vertexOrder");
+    place[vertex] = i;
+  });
+  return { order, place };
+}
+
+/** Return rows of `width` numbers as the head counts its vertices. */
+function gather<T extends Float32Array | Uint32Array>(values: T, width: number, places: Places | null): T {
+  if (!places) return values;
+  const out = values.slice(0, places.place.length * width) as T;
+  places.order.forEach((vertex, i) => {
+    for (let c = 0; c < width; c++) out[vertex * width + c] = values[i * width + c];
+  });
+  return out;
+}
+
+/** Return what makes metres of POSITION and of deltas: the inverse bind matrices hold it, and nothing else beside places. */
+function unitOf(inverse: Float32Array): number {
+  const unit = inverse[0];
+  if (!(unit > 0 && unit < 1e6)) fail("skin.inverseBindMatrices");
+  for (let i = 0; i < inverse.length; i++) {
+    const [row, column] = [i % 4, (i % 16) >> 2];
+    if (row < 3 && column < 3 && Math.abs(inverse[i] - (row === column ? unit : 0)) > 1e-6 * unit) {
+      fail("skin.inverseBindMatrices");
+    }
+  }
+  return unit;
+}
+
+function inMetres(direction: SparseRows, unit: number, places: Places | null): SparseRows {
+  const values = unit === 1 ? direction.values : direction.values.map((value) => value * unit);
+  if (!places) return { rows: direction.rows, values };
+  if (direction.rows === null) return { rows: null, values: gather(values, 3, places) };
+  return { rows: direction.rows.map((row) => places.order[row]), values };
 }

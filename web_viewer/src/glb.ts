@@ -3,12 +3,14 @@
  * before anything is allocated. What a document means is for `avatar.ts` to say.
  */
 import { AvatarFormatError } from "./errors.ts";
+import { decodeIndices, decodeRows, undoExponential } from "./meshopt.ts";
 
 const WIDTHS: Record<string, number> = { SCALAR: 1, VEC2: 2, VEC3: 3, VEC4: 4, MAT4: 16 };
 const SIZES: Record<number, number> = { 5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4 };
 const NORMAL: Record<number, number> = { 5120: 127, 5121: 255, 5122: 32767, 5123: 65535 };
 /** Elements of an accessor that stores none of them: what a small file may make us allocate. */
 const EMPTY_LIMIT = 1 << 24;
+const MESHOPT = "EXT_meshopt_compression";
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON from a stranger; every use below is checked
 export type Json = any;
@@ -19,7 +21,17 @@ export interface SparseRows {
   values: Float32Array;
 }
 
+/** A view's bytes: `binary` or what it was decompressed to. */
+interface View {
+  data: DataView;
+  start: number;
+  length: number;
+  stride: number | undefined;
+}
+
 export class Glb {
+  private readonly expanded = new Map<number, DataView>();
+
   private constructor(
     readonly json: Json,
     private readonly binary: DataView,
@@ -188,20 +200,63 @@ export class Glb {
     width: number,
     count: number,
     where: string,
-  ): [number, number] {
-    const { byteOffset = 0, byteLength, byteStride, buffer = 0, extensions } = this.item("bufferViews", view);
+  ): [DataView, number, number] {
+    const { data, start, length, stride = SIZES[type] * width } = this.view(view, where);
     const size = SIZES[type] * width;
-    const stride = byteStride ?? size;
-    const whole = [byteOffset, byteLength, offset, stride].every((n) => Number.isInteger(n) && n >= 0);
-    if (!whole || !size || stride < size || buffer !== 0)
+    if (!Number.isInteger(offset) || offset < 0 || !size || stride < size) {
       throw new AvatarFormatError(`${where}: its layout makes no sense.`);
-    if (extensions && Object.keys(extensions).some((name) => name.toLowerCase().includes("meshopt"))) {
-      throw new AvatarFormatError("This GLB is compressed with meshopt; export it with --grade plain or full.");
     }
-    if (offset + stride * (count - 1) + size > byteLength || byteOffset + byteLength > this.binary.byteLength) {
+    if (offset + stride * (count - 1) + size > length) {
       throw new AvatarFormatError(`${where}: reaches outside the file, which may have been cut off.`);
     }
-    return [byteOffset + offset, stride];
+    return [data, start + offset, stride];
+  }
+
+  private view(index: Json, where: string): View {
+    const { byteOffset = 0, byteLength, byteStride, buffer = 0, extensions = {} } = this.item("bufferViews", index);
+    if (byteStride !== undefined && !(Number.isInteger(byteStride) && byteStride >= 0)) {
+      throw new AvatarFormatError(`${where}: its layout makes no sense.`);
+    }
+    if (extensions[MESHOPT]) {
+      const data = this.expanded.get(index) ?? this.expand(extensions[MESHOPT], where);
+      this.expanded.set(index, data);
+      return { data, start: 0, length: data.byteLength, stride: byteStride };
+    }
+    if (Object.keys(extensions).some((name) => name.toLowerCase().includes("meshopt"))) {
+      throw new AvatarFormatError("This GLB is compressed with another meshopt; export it with flameport again.");
+    }
+    this.slice(buffer, byteOffset, byteLength, where);
+    return { data: this.binary, start: byteOffset, length: byteLength, stride: byteStride };
+  }
+
+  /** Return bytes of the file's own buffer, after checking that they are there. */
+  private slice(buffer: Json, offset: Json, length: Json, where: string): Uint8Array {
+    const whole = [offset, length].every((n) => Number.isInteger(n) && n >= 0);
+    if (!whole || buffer !== 0) throw new AvatarFormatError(`${where}: its layout makes no sense.`);
+    if (offset + length > this.binary.byteLength) {
+      throw new AvatarFormatError(`${where}: reaches outside the file, which may have been cut off.`);
+    }
+    return new Uint8Array(this.binary.buffer, this.binary.byteOffset + offset, length);
+  }
+
+  private expand(how: Json, where: string): DataView {
+    const { buffer = 0, byteOffset = 0, byteLength, byteStride, count, mode, filter = "NONE" } = how;
+    const packed = this.slice(buffer, byteOffset, byteLength, where);
+    if (!Number.isInteger(count) || count < 1 || !Number.isInteger(byteStride)) {
+      throw new AvatarFormatError(`${where}: its layout makes no sense.`);
+    }
+    if (mode === "INDICES" && filter === "NONE" && (byteStride === 2 || byteStride === 4)) {
+      const indices = decodeIndices(packed, count);
+      return new DataView((byteStride === 4 ? indices : Uint16Array.from(indices)).buffer);
+    }
+    if (mode !== "ATTRIBUTES" || (filter !== "NONE" && filter !== "EXPONENTIAL")) {
+      throw new AvatarFormatError(
+        `${where}: meshopt's ${mode} with filter ${filter} is not read; export the avatar again.`,
+      );
+    }
+    const rows = decodeRows(packed, count, byteStride);
+    if (filter === "EXPONENTIAL") undoExponential(rows);
+    return new DataView(rows.buffer);
   }
 
   private elements(
@@ -213,34 +268,33 @@ export class Glb {
     where: string,
     out: Float32Array | Uint32Array,
   ): void {
-    const [start, stride] = this.bounds(view, offset, type, width, count, where);
+    const [data, start, stride] = this.bounds(view, offset, type, width, count, where);
     const size = SIZES[type];
-    const at = this.binary.byteOffset + start;
+    const at = data.byteOffset + start;
     if (type === 5126 && stride === size * width && at % 4 === 0 && out instanceof Float32Array) {
-      out.set(new Float32Array(this.binary.buffer, at, count * width));
+      out.set(new Float32Array(data.buffer, at, count * width));
       return;
     }
-    const read = this.reader(type);
+    const read = reader(data, type);
     for (let i = 0, o = 0, row = start; i < count; i++, row += stride) {
       for (let c = 0; c < width; c++, o++) out[o] = read(row + c * size);
     }
   }
+}
 
-  private reader(type: number): (at: number) => number {
-    const b = this.binary;
-    switch (type) {
-      case 5120:
-        return (at) => b.getInt8(at);
-      case 5121:
-        return (at) => b.getUint8(at);
-      case 5122:
-        return (at) => b.getInt16(at, true);
-      case 5123:
-        return (at) => b.getUint16(at, true);
-      case 5125:
-        return (at) => b.getUint32(at, true);
-      default:
-        return (at) => b.getFloat32(at, true);
-    }
+function reader(b: DataView, type: number): (at: number) => number {
+  switch (type) {
+    case 5120:
+      return (at) => b.getInt8(at);
+    case 5121:
+      return (at) => b.getUint8(at);
+    case 5122:
+      return (at) => b.getInt16(at, true);
+    case 5123:
+      return (at) => b.getUint16(at, true);
+    case 5125:
+      return (at) => b.getUint32(at, true);
+    default:
+      return (at) => b.getFloat32(at, true);
   }
 }

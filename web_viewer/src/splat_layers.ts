@@ -17,12 +17,16 @@ export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Lay
   if (splats.colorSpace !== undefined) choice(splats.colorSpace, "colorSpace", ["srgb_rec709_display"]);
   const count = glb.count(attributes.POSITION, 3);
   const name = (attribute: string) => attributes[`${SPLATS}:${attribute}`];
-  const binding = readBinding(glb, head, own.binding ?? fail("binding"), count);
+  const order = own.order === undefined ? null : glb.integers(own.order, 1, count, count);
+  const binding = readBinding(glb, head, own.binding ?? fail("binding"), count, order);
   const added = binding.kind === "face" && binding.frame === "corner";
   const rotations = glb.floats(added ? own.binding.localRotation : name("ROTATION"), 4, count);
   const quats = new Float32Array(4 * count);
   for (let i = 0; i < count; i++) {
-    quats.set([rotations[4 * i + 3], rotations[4 * i], rotations[4 * i + 1], rotations[4 * i + 2]], 4 * i);
+    const [x, y, z, w] = rotations.subarray(4 * i, 4 * i + 4);
+    // Eight bits a number are not of unit length; what frame `corner` adds to a quaternion need not be.
+    const length = added ? 1 : Math.hypot(x, y, z, w) || 1;
+    quats.set([w / length, x / length, y / length, z / length], 4 * i);
   }
   const offset = own.binding.offset;
   const means =
@@ -43,6 +47,7 @@ export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Lay
     opacities: glb.floats(name("OPACITY"), 1, count),
     sh,
     degree,
+    order,
     shFrame: choice(own.shFrame ?? "world", "shFrame", ["world", "head"]),
     dynamics: own.dynamics ? readDynamics(glb, own.dynamics, count) : null,
   };
@@ -70,7 +75,13 @@ function readHarmonics(
   return { sh, degree };
 }
 
-function readBinding(glb: Glb, head: Head, spec: Json, count: number): FaceBinding | SkinBinding {
+function readBinding(
+  glb: Glb,
+  head: Head,
+  spec: Json,
+  count: number,
+  order: Uint32Array | null,
+): FaceBinding | SkinBinding {
   if (choice(spec.kind, "binding.kind", ["face", "skin"]) === "face") {
     const canonical = spec.canonicalVertices;
     const binding: FaceBinding = {
@@ -90,20 +101,71 @@ function readBinding(glb: Glb, head: Head, spec: Json, count: number): FaceBindi
   const rotation = choice(spec.rotation ?? "none", "binding.rotation", ["none", "skin", "surface"]);
   if (spec.sharesVertices === true) {
     if (count !== head.vertexCount) fail("binding.sharesVertices");
-    return { kind: "skin", vertex: Uint32Array.from({ length: count }, (_, i) => i), own: null, rotation };
+    return { kind: "skin", vertex: order ?? Uint32Array.from({ length: count }, (_, i) => i), own: null, rotation };
   }
   if (spec.vertex !== undefined) {
     return { kind: "skin", vertex: glb.integers(spec.vertex, 1, count, head.vertexCount), own: null, rotation };
   }
   if (rotation === "surface") fail("binding.rotation");
   const joints = head.parents.length;
+  const product = spec.tables === undefined ? null : new Product(glb, spec.tables, count);
+  const table = (name: string, most: number) =>
+    product ? product.directions(name, most) : directions(glb, spec[name], count, most);
   const own: SkinTables = {
-    expressions: directions(glb, spec.exprdirs, count, head.expressions.length),
-    correctives: directions(glb, spec.posedirs, count, 36),
-    eyelids: directions(glb, spec.eyeliddirs, count, 2),
+    expressions: table("exprdirs", head.expressions.length),
+    correctives: table("posedirs", 36),
+    eyelids: table("eyeliddirs", 2),
     weights: csrFromDense(glb.floats(spec.lbsWeights, 1, count * joints), count, joints),
   };
   return { kind: "skin", vertex: null, own, rotation };
+}
+
+/** Directions stored as coefficients [rank, N] times a basis [rank, K, 3]. */
+class Product {
+  private readonly rank: number;
+  private readonly counts: Record<string, number> = {};
+  private readonly starts: Record<string, number> = {};
+  private readonly total: number;
+  private readonly coefficients: Float32Array;
+  private readonly basis: Float32Array;
+
+  constructor(
+    glb: Glb,
+    spec: Json,
+    private readonly count: number,
+  ) {
+    this.rank = integer(spec.rank, "binding.tables.rank", 16384);
+    let total = 0;
+    for (const name of ["exprdirs", "posedirs", "eyeliddirs"]) {
+      this.counts[name] = integer(spec[name] ?? 0, `binding.tables.${name}`, 4096);
+      this.starts[name] = total;
+      total += this.counts[name];
+    }
+    this.total = total;
+    this.coefficients = glb.floats(spec.coefficients, 1, this.rank * count);
+    this.basis = glb.floats(spec.basis, 3, this.rank * total);
+  }
+
+  directions(name: string, most: number): SparseRows[] {
+    if (this.counts[name] > most) fail("binding's own blendshapes");
+    return Array.from({ length: this.counts[name] }, (_, k) => this.direction(this.starts[name] + k));
+  }
+
+  private direction(k: number): SparseRows {
+    const { rank, count, total, coefficients, basis } = this;
+    const values = new Float32Array(3 * count);
+    for (let r = 0; r < rank; r++) {
+      const b = 3 * (r * total + k);
+      const [x, y, z] = [basis[b], basis[b + 1], basis[b + 2]];
+      for (let i = 0, v = 0, c = r * count; i < count; i++, c++, v += 3) {
+        const weight = coefficients[c];
+        values[v] += weight * x;
+        values[v + 1] += weight * y;
+        values[v + 2] += weight * z;
+      }
+    }
+    return { rows: null, values };
+  }
 }
 
 /** Split K * N rows into K directions of N. */
@@ -125,6 +187,10 @@ function readDynamics(glb: Glb, spec: Json, count: number): LinearDynamics {
     const channel = choice(name, "dynamics.tables", Object.keys(CHANNELS) as Channel[]);
     const width = CHANNELS[channel];
     const values = glb.floats(accessor, 1, count * rank * width);
+    if (spec.rankMajor === true) {
+      tables[channel] = values;
+      continue;
+    }
     const turned = new Float32Array(values.length);
     for (let i = 0, at = 0; i < count; i++) {
       for (let k = 0; k < rank; k++) {

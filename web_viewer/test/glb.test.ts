@@ -35,7 +35,7 @@ const BROKEN: [string, Change, RegExp][] = [
   [
     "meshopt",
     (json) =>
-      Object.assign(json.bufferViews[positions(json).bufferView], { extensions: { EXT_meshopt_compression: {} } }),
+      Object.assign(json.bufferViews[positions(json).bufferView], { extensions: { KHR_meshopt_compression: {} } }),
     /meshopt/,
   ],
   ["no head", (json) => delete json.extensions.FLAMEPORT_avatar.head, /head/],
