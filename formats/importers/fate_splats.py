@@ -126,6 +126,10 @@ def splat_layer(attributes: Mapping[str, np.ndarray], face: np.ndarray, barycent
         where: Names the file in messages.
     """
     held = {key: value.astype(np.float64) for key, value in attributes.items()}
+    zero = int((~held["_rotation"].any(axis=1)).sum())
+    if zero:
+        raise FormatError(f"{where}: model: '_rotation': {zero} of {len(face)} quaternions are zero; training failed or the "
+                          "file is damaged, take another checkpoint")
     along = np.zeros((len(face), 3))
     along[:, 1] = NORMAL_OFFSET * np.tanh(held["_offset"][:, 0])
     with naming(where), np.errstate(over="ignore"):

@@ -313,7 +313,7 @@ def spoil(key: str, value: float) -> Callable[[dict[str, Any]], object]:
     (spoil("face_scaling_canonical", 0.0), "no size"),
     (lambda c: c["model"].pop("bary_coords"), "'bary_coords' is missing"),
     (lambda c: c["model"].update(_rotation=torch.zeros(3, 4)), "'_rotation': expected shape [70, 4]"),
-    (lambda c: c["model"].update(_rotation=torch.zeros(70, 4)), "are zero"),
+    (lambda c: c["model"].update(_rotation=torch.zeros(70, 4)), "'_rotation': 70 of 70 quaternions are zero"),
     (lambda c: c["train_flame_pose"].pop("weight"), "'weight'"),
     (lambda c: c.pop("test_cam_pose"), "'test_cam_pose' is missing"),
     (lambda c: c.update(model=[1]), "'model' is no dictionary"),
