@@ -87,8 +87,9 @@ def animation_glb(model: LamModel, meta: Meta) -> bytes:
 def slots(clip: Sequence) -> list[tuple[str, int, int]]:
     """Return name, first frame and end of the clips in the player's order.
 
-    Twelve named ranges are LAM's own, with the idle one taken to its place. Otherwise ranges go where their names say; a
-    place for which there is none plays the idle one, and ranges that have no place follow, where the player never looks.
+    Twelve named ranges are LAM's own, with the idle one taken to its place. Otherwise ranges go where their names say, and
+    those that say nothing go with the greetings; a place for which there is none plays the idle one, and ranges that
+    have no place follow, where the player never looks.
     """
     ranges = dict(clip.ranges) or {"idle": (0, len(clip))}
     names = list(ranges)
@@ -97,8 +98,10 @@ def slots(clip: Sequence) -> list[tuple[str, int, int]]:
     if len(names) == sum(count for _, count in SLOTS):
         return [(name, *ranges[name]) for name in (*others[:2], idle, *others[2:])]
     placed: list[tuple[str, int, int]] = []
+    strays = [name for name in others if not any(state in name.lower() for state, _ in SLOTS)]
     for state, count in SLOTS:
-        fitting = [idle] if state == "idle" else [name for name in others if state in name.lower()][:count]
+        named = [name for name in others if state in name.lower()] + (strays if state == "hello" else [])
+        fitting = [idle] if state == "idle" else named[:count]
         others = [name for name in others if name not in fitting]
         placed += [(name, *ranges[name]) for name in fitting]
         free = (f"{state}_{k}" for k in range(1, 99) if f"{state}_{k}" not in names)

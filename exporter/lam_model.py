@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32
 
 from exporter import stills
-from formats.avatar import Avatar, FaceBinding, Meta, SkinBinding, SplatLayer, StrandLayer
+from formats.avatar import DERIVED_DRIVERS, Avatar, FaceBinding, Meta, SkinBinding, SplatLayer, StrandLayer
 from formats.conventions import ARKIT_52, rgb_to_sh, sh_to_rgb
 from formats.deform import deform, expression_of, joint_rotations, joint_transforms
 from formats.errors import UnsupportedFeature
@@ -123,20 +123,21 @@ def converted(avatar: Avatar) -> LamModel:
 
     Raises:
         UnsupportedFeature: It has no Gaussians or too many, or nobody knows what ARKit's weights do to its head.
-        BindingError: A network needs drivers that ARKit's weights do not give.
+        BindingError: A network needs drivers that neither ARKit's weights nor the avatar's clip give.
     """
     head = avatar.head
     if head.arkit_map is None and not head.edition.startswith("arkit"):
         raise UnsupportedFeature(f"lam: the player is driven by ARKit's 51 weights, and the '{head.edition}' head has no map of "
                                  "them (arkit_map); import the avatar with a --head that has one")
-    rest = colored(stills.still(avatar, None, "lam"))
+    rows = np.concatenate([np.zeros((1, len(ARKIT_52))), np.eye(len(ARKIT_52))])
+    driver = retarget(Sequence("arkit-52", 30.0, rows, expr_names=ARKIT_52), head)
+    shapes = dataclasses.replace(avatar, sequence=_with_drivers(driver, avatar))
+    rest = colored(stills.still(shapes, 0.0, "lam"))
     if len(rest) > POINT_LIMIT:
         raise UnsupportedFeature(f"lam: {len(rest)} Gaussians, the player has room for {POINT_LIMIT}; prune the avatar first")
-    driver = retarget(Sequence("arkit-52", 30.0, np.eye(len(ARKIT_52)), expr_names=ARKIT_52), head)
-    shapes = dataclasses.replace(avatar, sequence=driver)
     targets = np.zeros((len(rest), 3, len(ARKIT_52)), np.float32)
     for k in range(len(ARKIT_52)):
-        targets[:, :, k] = stills.still(shapes, float(k), "lam").means.astype(np.float64) - rest.means
+        targets[:, :, k] = stills.still(shapes, float(k + 1), "lam").means.astype(np.float64) - rest.means
     names = ARKIT_52 if np.abs(targets[:, :, -1]).max(initial=0) > 1e-6 else ARKIT_52[:-1]
     bones, joint = _bones(head)
     moved = _to_the_camera(head, rest)
@@ -144,6 +145,17 @@ def converted(avatar: Avatar) -> LamModel:
     return LamModel(positions, np.zeros((1, 3), np.int32), targets[:, :, :len(names)], names, _weights(avatar, joint),
                     bones + moved, np.array([-1, 0], np.int32), (HIP, HEAD), {"root": 0, "neck": 1},
                     dataclasses.replace(rest, means=positions), "none", _bone_clip(avatar, joint, bones), moved)
+
+
+def held_drivers(avatar: Avatar) -> dict[str, Float32[np.ndarray, " D"]]:
+    """Return the clip's own drivers that no ARKit weight moves, at their mean: what conversion holds them at."""
+    held = {} if avatar.sequence is None else avatar.sequence.drivers
+    return {name: values.mean(axis=0) for name, values in held.items() if name not in DERIVED_DRIVERS}
+
+
+def _with_drivers(sequence: Sequence, avatar: Avatar) -> Sequence:
+    held = held_drivers(avatar)
+    return dataclasses.replace(sequence, drivers={name: np.tile(mean, (len(sequence), 1)) for name, mean in held.items()})
 
 
 def colored(cloud: GaussianCloud) -> GaussianCloud:
@@ -233,6 +245,6 @@ def faces_of_both(avatar: Avatar, model: LamModel) -> Iterator[tuple[GaussianClo
     """Give the avatar's Gaussians and the model's at `FACES`, both where the avatar stands."""
     back = model.avatar()
     for frame, other in zip(faces(avatar.head), faces(back.head), strict=True):
-        shown = stills.still(dataclasses.replace(avatar, sequence=frame), 0.0, "lam")
+        shown = stills.still(dataclasses.replace(avatar, sequence=_with_drivers(frame, avatar)), 0.0, "lam")
         cloud = deform(back, other).layers[0].cloud  # type: ignore[union-attr]
         yield shown, dataclasses.replace(cloud, means=cloud.means - model.moved.astype(np.float32))

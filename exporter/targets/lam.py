@@ -21,7 +21,7 @@ from exporter import lam_model, stills
 from exporter.capabilities import Capabilities, Loss, fit, require
 from exporter.lam_glb import animation_glb, skin_glb
 from exporter.lam_model import LamModel
-from formats.avatar import Avatar
+from formats.avatar import Avatar, LinearDynamics, SplatLayer
 from formats.codecs import arkit_json, inria_ply
 from formats.codecs.json_file import dump_line
 from formats.conventions import sh_to_rgb
@@ -129,10 +129,26 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
     if beyond > 1e-6:
         many = int(((rgb < 0) | (rgb > 1)).any(axis=1).sum())
         told.append(Loss("colours cut to 0..1", f"{many} Gaussians, by up to {beyond:.2g}", bool(beyond > 0.02)))
+    held = lam_model.held_drivers(avatar)
+    used = [name for name in held if name in _drivers_used(avatar)]
+    if used and avatar.sequence is not None:
+        spread = max(float(np.abs(avatar.sequence.drivers[name] - held[name]).max(initial=0)) for name in used)
+        told.append(Loss(f"drivers {', '.join(used)}, which stay at their mean", f"they move by up to {spread:.2g}"))
     if why is None:
         return [*told, Loss("the player moves all by the bone 'head' and never turns Gaussians; our reader skins and turns them",
                             _turned(pairs), False)]
     return [*told, *_conversion(avatar, model, why, pairs)]
+
+
+def _drivers_used(avatar: Avatar) -> set[str]:
+    """Return the names of everything that layers' dynamics are driven by."""
+    used: set[str] = set()
+    for layer in avatar.layers:
+        if isinstance(layer, SplatLayer) and isinstance(layer.dynamics, LinearDynamics):
+            used |= set(layer.dynamics.driver)
+        elif isinstance(layer, SplatLayer) and isinstance(layer.dynamics, str):
+            used |= set(avatar.networks[layer.dynamics].inputs)
+    return used
 
 
 def _conversion(avatar: Avatar, model: LamModel, why: str, pairs: list[tuple[GaussianCloud, GaussianCloud]]) -> list[Loss]:
