@@ -47,6 +47,9 @@ SIDES = {"frames": "metrical-tracker's folder of .frame files", "mesh": "FlashAv
          "masks": "FLAME_masks.pkl", "eyelids": "the folder of l_eyelid.npy and r_eyelid.npy, or LEFT.npy,RIGHT.npy"}
 VARIANTS = ("auto", "base", "wasserstein")
 DRIVERS = {"expr": 100, "jaw_6d": 6, "eyes_6d": 12, "eyelids": 2}
+HELD_OUT, MOST_TRAINED, VARIANT_TRAINED = 500, 10_000, 2000
+"""Frames at a clip's end that FlashAvatar does not train on, and how many of the others it takes at most; the variant takes its
+first ones, and holds none back."""
 NETWORK = "offsets"
 LEVELS = 6
 """Folders above a checkpoint that the originals' layout has: ckpt, log, <id>, dataset, the project, and one more."""
@@ -94,6 +97,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     moved = variant == "base" or variant == "auto" and not (checkpoint.rotation == [1, 0, 0, 0]).all()
     if variant == "auto":
         LOG.info("%s: read as %s", path, "FlashAvatar's own" if moved else "its Wasserstein variant's: no rotation was trained")
+    sequence = _with_ranges(sequence, moved)
     meta = Meta(name=_name(path), system="flash-avatar", source=path.name, paper=PAPER if moved else WASSERSTEIN_PAPER,
                 license_notices=(FLASH_NOTICE, FLAME_NOTICE.format(edition=head.edition)))
 
@@ -166,6 +170,16 @@ def _clip(path: Path, sides: Mapping[str, Path], edition: str) -> Sequence:
     first, size = sequence.cameras["K"][0], sequence.cameras["size"]
     k[:, 0, 0], k[:, 1, 1], k[:, :2, 2], k[:, 2, 2] = first[0, 0], first[1, 1], size / 2, 1
     return dataclasses.replace(sequence, cameras={**sequence.cameras, "K": k})
+
+
+def _with_ranges(clip: Sequence, held_out: bool) -> Sequence:
+    """Return the clip with the ranges `train` and `test` that the original makes of all its frames, where it is long enough."""
+    count = len(clip)
+    ranges = {"train": (0, min(count, VARIANT_TRAINED))} if count > 1 else {}
+    if held_out:
+        first = count - HELD_OUT
+        ranges = {"train": (0, min(first, MOST_TRAINED)), "test": (first, count)} if first > 0 else {}
+    return dataclasses.replace(clip, ranges=ranges)
 
 
 def _beside(path: Path, *names: str) -> list[Path]:

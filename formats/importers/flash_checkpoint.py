@@ -20,6 +20,7 @@ from jaxtyping import Float64
 from formats.codecs import torch_file
 from formats.codecs.torch_tensor import TorchTensor
 from formats.errors import FormatError, UnsupportedFeature
+from formats.importers.recognition import unwrapped
 
 Layer = tuple[np.ndarray, np.ndarray]
 """Weight [out, in] and bias [out]."""
@@ -65,7 +66,7 @@ def read(path: Path) -> FlashCheckpoint:
         if not (isinstance(root, tuple) and len(root) in (3, 4) and isinstance(root[0], tuple)):
             raise FormatError(f"{where}: expected FlashAvatar's tuple (network, Gaussians, iteration), got {_kind(root)}; is it "
                               "another system's checkpoint?")
-        network = root[0]
+        network = tuple(unwrapped(part) for part in root[0])
         extra = [part for part in (*network[2:], *root[1:-1]) if isinstance(part, Mapping)]
         if len(root) == 4 or len(network) != 2 or extra or _is_unet(network[0]):
             raise UnsupportedFeature(f"{where}: comes from a U-Net mode of FlashAvatar's Wasserstein variant (a further state "

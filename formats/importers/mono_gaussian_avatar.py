@@ -29,6 +29,7 @@ from formats.importers import mono_networks, mono_training, side_files
 from formats.importers.fate_context import FateContext
 from formats.importers.fate_flame import dressed, flame_head
 from formats.importers.mono_appearance import FACTOR, appearance_network, covariances, point_scales, principal_axes
+from formats.importers.recognition import unwrapped
 from formats.rotations import axis_angle_to_matrix
 
 LOG = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     expressions = tracked.expr.shape[1]
     plain = dressed(flame_head(state, "FLAMEServer.", 1 / FACTOR, where=where, n_exp=expressions), head, where)
     jaw = canonical_jaw if canonical_jaw >= 0 else mono_training.JAW if config.canonical_jaw is None else config.canonical_jaw
-    layer, network = _layer(state, plain, mono_training.canonical_expression(tracked), jaw, radius, where)
+    layer, network = _layer(state, plain, mono_training.canonical_expression(tracked, config), jaw, radius, where)
     sequence = mono_training.refined(path, tracked)
     meta = Meta(name=_name(path, config.subject), system="mono-gaussian-avatar", source=path.name, paper=PAPER,
                 license_notices=(NOTICE, FLAME_NOTICE.format(edition=plain.edition)))
@@ -114,7 +115,7 @@ def _model(path: Path) -> tuple[dict[str, np.ndarray], float]:
         radius = root.get("radius")
         if not isinstance(radius, (int, float)) or not 0 <= radius <= 1:
             raise FormatError(f"{path}: 'radius': expected a length in 0..1, got {ascii(radius)[:40]}; every scale has it added")
-        state = {str(key): value for key, value in root["model_state_dict"].items()
+        state = {str(key): value for key, value in unwrapped(root["model_state_dict"]).items()
                  if not str(key).startswith(("rendering_network.", "deformer_network.FLAMEServer."))}
         return torch_file.arrays(state, f"{path}: model_state_dict"), float(radius)
 

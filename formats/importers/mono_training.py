@@ -46,6 +46,8 @@ class Config:
     sub_dirs: tuple[str, ...] = ()
     subsample: int | tuple[int, int] = 1
     """Every n-th frame of each video, or a range of them."""
+    use_mean: bool = True
+    """Rest on the mean expression; False: on none at all."""
 
 
 def read_config(path: Path) -> Config:
@@ -74,8 +76,12 @@ def read_config(path: Path) -> Config:
     except ValueError as error:
         raise FormatError(f"{path}: 'canonical_pose': expected the jaw's angle, got {ascii(jaw)[:60]}") from error
     names = re.findall(r"[^\s,\[\]\"']+", _value(train, "sub_dir") or "")
+    mean = (_value(text, "use_mean_expression") or "true").lower()
+    if mean not in ("true", "false", "yes", "no", "on", "off"):
+        raise FormatError(f"{path}: 'use_mean_expression': expected true or false, got {ascii(mean)[:60]}")
     return Config(angle, _value(text, "data_folder"), _value(text, "subject_name"),
-                  _value(text, "json_name") or "flame_params.json", tuple(names), subsample)
+                  _value(text, "json_name") or "flame_params.json", tuple(names), subsample,
+                  mean in ("true", "yes", "on"))
 
 
 def _value(text: str, name: str) -> str | None:
@@ -150,11 +156,17 @@ def joined(names: list[str], parts: list[Sequence]) -> Sequence:
     ends = np.cumsum([len(part) for part in parts])
     ranges = {f"{name}" if names.count(name) == 1 else f"{i}-{name}": (int(end) - len(part), int(end))
               for i, (name, part, end) in enumerate(zip(names, parts, ends, strict=True))}
-    return dataclasses.replace(parts[-1], **fields, cameras=cameras, ranges=ranges)
+    return dataclasses.replace(parts[-1], **fields, cameras=cameras, ranges={"train": (0, int(ends[-1])), **ranges})
 
 
-def canonical_expression(clip: Sequence) -> Float64[np.ndarray, " E"]:
-    """Return the mean of the tracked expressions, each frame weighted equally."""
+def canonical_expression(clip: Sequence, config: Config | None = None) -> Float64[np.ndarray, " E"]:
+    """Return the mean of the tracked expressions, each frame weighted equally; none where the configuration wants none.
+
+    `use_mean_expression = False` is IMavatar's switch (Zheng et al., CVPR 2022), whose data loader these runs share.
+    """
+    if config is not None and not config.use_mean:
+        LOG.info("the configuration says use_mean_expression = False: the canonical expression is zero")
+        return np.zeros(clip.expr.shape[1])
     return clip.expr.astype(np.float64).mean(axis=0)
 
 

@@ -115,7 +115,7 @@ def _flash(root: Any, path: Path) -> Finding | None:
     if not (isinstance(root, tuple) and len(root) == 3 and isinstance(root[0], tuple) and isinstance(root[1], tuple)
             and len(root[1]) >= 7):
         return None
-    networks = [each for each in root[0] if isinstance(each, Mapping) and "fcs.0.weight" in each]
+    networks = [each for each in map(unwrapped, root[0]) if isinstance(each, Mapping) and "fcs.0.weight" in each]
     colours, rotation = root[1][2], root[1][5]
     if not networks or not isinstance(colours, TorchTensor) or not isinstance(rotation, TorchTensor):
         return None
@@ -152,7 +152,7 @@ def _gaussian_avatars(root: Any, path: Path) -> Finding | None:
 
 
 def _mono(root: Any, path: Path) -> Finding | None:
-    model = root.get("model_state_dict") if isinstance(root, Mapping) else None
+    model = unwrapped(root.get("model_state_dict")) if isinstance(root, Mapping) else None
     if not isinstance(model, Mapping) or "pc.points" not in model:
         return None
     shapes = tensors(model)

@@ -33,16 +33,19 @@ FLAT = 1e-3
 
 
 def frame_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the `.frame` files of a folder in the order of their numbers.
+    """Return the `.frame` files of a folder, or of the `checkpoint/` in it, in the order of their numbers.
 
     Raises:
         MissingAsset: There is no such folder, or no frame in it.
         FormatError: A name is no number, or two are the same.
     """
     root = Path(folder)
+    if (root / "checkpoint").is_dir() and not any(root.glob(f"*{SUFFIX}")):
+        root = root / "checkpoint"  # the tracker's folder of the person, where one above will do
     if not root.is_dir():
         raise MissingAsset(f"{root}: no such folder; expected metrical-tracker's checkpoint/ with 00000.frame, 00001.frame, ...")
-    found = [path for path in root.iterdir() if path.suffix == SUFFIX]
+    # Copies by way of a Mac have a hidden ._00000.frame beside each.
+    found = [path for path in root.iterdir() if path.suffix == SUFFIX and not path.name.startswith(".")]
     if not found:
         raise MissingAsset(f"{root}: holds no {SUFFIX} files; expected metrical-tracker's checkpoint/ with 00000.frame, ...")
     if len(found) > FRAME_LIMIT:

@@ -20,6 +20,7 @@ from formats.importers import fate, flash_avatar, flash_checkpoint, flash_eviden
 from formats.importers.flash_checkpoint import FlashCheckpoint
 from formats.importers.flash_network import encode
 from formats.importers.flash_surface import Places
+from formats.importers.signatures import recognise
 from formats.networks import evaluate
 from formats.retarget import with_head_motion
 from formats.rotations import quat_to_matrix
@@ -182,6 +183,28 @@ def test_the_clip_is_the_folder_of_frames(base: Original, avatar: Avatar) -> Non
     np.testing.assert_allclose(clip.cameras["K"][1], expected, rtol=1e-6)
     assert clip.shape is not None
     np.testing.assert_allclose(clip.shape, base.extras["shape"], atol=1e-6)
+
+
+def test_clips_have_the_originals_ranges(base: Original, wasserstein: Original, avatar: Avatar,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    assert avatar.sequence is not None and not avatar.sequence.ranges  # too short to hold 500 frames back
+    monkeypatch.setattr(flash_avatar, "HELD_OUT", 1)
+    clip = flash_avatar.read(base.path, base.head).sequence
+    assert clip is not None and dict(clip.ranges) == {"train": (0, 2), "test": (2, 3)}
+    clip = flash_avatar.read(wasserstein.path, wasserstein.head).sequence
+    assert clip is not None and dict(clip.ranges) == {"train": (0, 3)}
+
+
+def test_a_network_that_was_wrapped_is_read(base: Original, avatar: Avatar, tmp_path: Path) -> None:
+    """DataParallel puts `module.` before every key."""
+    def wrap(parts: list[Any]) -> None:
+        parts[0][0] = {f"module.{key}": value for key, value in parts[0][0].items()}
+
+    path = altered(base, tmp_path / "renamed.pt", wrap)
+    made = flash_avatar.read(path, base.head, sides_of(base) | {"frames": base.sides["frame"].parent.parent})
+    np.testing.assert_array_equal(clouds(made, base.sequence, 1)[0].means, clouds(avatar, base.sequence, 1)[0].means)
+    found = recognise(path)
+    assert found is not None and (found["system"], found["network_inputs"]) == ("flash-avatar", 171)
 
 
 def test_side_inputs_may_lie_elsewhere(base: Original, avatar: Avatar, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from formats.deform import deform
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.gaussians import GaussianCloud
 from formats.importers import fate, mono_appearance, mono_gaussian_avatar, mono_training
+from formats.importers.signatures import recognise
 from formats.networks import evaluate
 from formats.rotations import axis_angle_to_matrix, quat_to_matrix
 from formats.spherical_harmonics import evaluate_sh
@@ -177,7 +178,7 @@ def test_says_what_it_is(original: Original, avatar: Avatar) -> None:
 
 def test_the_clip_is_the_refined_tracking_with_its_cameras(original: Original, avatar: Avatar) -> None:
     clip = avatar.sequence
-    assert clip is not None and dict(clip.ranges) == {"MVI_1810": (0, 3), "MVI_1814": (3, 8)}
+    assert clip is not None and dict(clip.ranges) == {"train": (0, 8), "MVI_1810": (0, 3), "MVI_1814": (3, 8)}
     inputs = torch.load(original.path.parent.parent / "InputParameters" / "latest.pth", weights_only=True, map_location="cpu")
     np.testing.assert_array_equal(clip.expr, inputs["expression_state_dict"]["weight"].numpy())
     pose = inputs["flame_pose_state_dict"]["weight"].numpy()
@@ -236,6 +237,31 @@ def test_the_canonical_jaw_can_be_said(original: Original, avatar: Avatar, tmp_p
     by_option = mono_gaussian_avatar.read(original.path, canonical_jaw=0.2)
     np.testing.assert_array_equal(layer_of(by_file)[0].cloud.means, layer_of(by_option)[0].cloud.means)
     assert np.abs(layer_of(by_file)[0].cloud.means - layer_of(avatar)[0].cloud.means).max() > 1e-4
+
+
+def test_a_run_may_rest_on_no_expression(original: Original, avatar: Avatar, tmp_path: Path) -> None:
+    conf = tmp_path / "runconf.conf"
+    text = original.sides["config"].read_text()
+    conf.write_text(text.replace("use_mean_expression = True", "use_mean_expression = False"))
+    zero = mono_gaussian_avatar.read(original.path, None, {"conf": conf, "flame_params": videos(original)})
+    one, other = layer_of(avatar), layer_of(zero)
+    assert one[1].exprdirs is not None
+    # Without an expression at rest, nothing of it is taken off; its joints hardly move.
+    step = one[1].exprdirs.astype(float) @ original.extras["canonical_expression"]
+    np.testing.assert_allclose(other[0].cloud.means - one[0].cloud.means, step, atol=0.1 * np.abs(step).max())
+    conf.write_text(text.replace("use_mean_expression = True", "use_mean_expression = sometimes"))
+    with pytest.raises(FormatError, match="'use_mean_expression': expected true or false, got 'sometimes'"):
+        mono_gaussian_avatar.read(original.path, None, {"conf": conf, "flame_params": videos(original)})
+
+
+def test_a_model_that_was_wrapped_is_read(original: Original, avatar: Avatar, tmp_path: Path) -> None:
+    """DataParallel puts `module.` before every key."""
+    path = altered(original, tmp_path / "renamed.pt", lambda content: content.update(
+        model_state_dict={f"module.{key}": value for key, value in content["model_state_dict"].items()}))
+    made = mono_gaussian_avatar.read(path, None, {"conf": original.sides["config"], "flame_params": videos(original)})
+    np.testing.assert_array_equal(layer_of(made)[0].cloud.means, layer_of(avatar)[0].cloud.means)
+    found = recognise(path)
+    assert found is not None and (found["system"], found["gaussians"]) == ("mono-gaussian-avatar", 300)
 
 
 def test_configurations_are_read_as_written(tmp_path: Path) -> None:

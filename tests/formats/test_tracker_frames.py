@@ -41,6 +41,8 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     files = tracker.write(tmp_path, tracker.motion(3), first=9)
     files[0].rename(tmp_path / "9.frame")
     (tmp_path / "notes.txt").write_text("not a frame")
+    (tmp_path / "._00010.frame").write_bytes(b"a Mac's own")
+    assert tracker_frames.frame_files(tmp_path.parent) == tracker_frames.frame_files(tmp_path)
     assert [path.name for path in tracker_frames.frame_files(tmp_path)] == ["9.frame", "00010.frame", "00011.frame"]
     (tmp_path / "00009.frame").write_bytes((tmp_path / "9.frame").read_bytes())
     with pytest.raises(FormatError, match="are the same frame"):
