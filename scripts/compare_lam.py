@@ -158,6 +158,7 @@ def _screenshot(words: argparse.Namespace, weights: dict[str, float]) -> np.ndar
                             f"http://127.0.0.1:{server.server_port}/", folder / "shot.png"], check=True, timeout=300)
         finally:
             server.shutdown()
+            server.server_close()
         return np.asarray(Image.open(folder / "shot.png").convert("RGB"), np.float64) / 255
 
 

@@ -90,3 +90,47 @@ def test_stills_that_do_not_exist_are_refused(kind: str, options: dict, error: t
     with pytest.raises(error):
         written(tiny_avatar(kind), tmp_path, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_numbered_series(tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height", degree=1)
+    report = export(avatar, "ply", tmp_path / "s", ply.Options(frames="0:4:3", pad_sh=True))
+    assert [path.name for path in report.paths] == ["LICENSES.txt", "frame_00000.ply", "frame_00003.ply"]
+    assert (tmp_path / "s" / "LICENSES.txt").read_text() == "Made by the tests; free for any use.\n"
+    for path, frame in zip(report.paths[1:], (0, 3), strict=True):
+        cloud = inria_ply.read(path)
+        layer = deform(avatar, avatar.sequence, frame).layers[0]
+        np.testing.assert_allclose(cloud.means, layer.cloud.means, **STORED)
+        assert cloud.sh_degree == 3
+    export(avatar, "ply", tmp_path / "s", ply.Options(frames="1"))
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["LICENSES.txt", "frame_00001.ply"]
+
+
+def test_rest_and_world(tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height")
+    rest, _ = written(avatar, tmp_path, space="rest")
+    assert np.array_equal(rest.means, written(avatar, tmp_path)[0].means)
+    world, _ = written(avatar, tmp_path, space="world")
+    np.testing.assert_allclose(world.means, deform(avatar, avatar.sequence, 0).layers[0].cloud.means, **STORED)
+    assert np.abs(world.means - rest.means).max() > 1e-3
+    still = dataclasses.replace(avatar, sequence=None)
+    assert np.array_equal(written(still, tmp_path, space="world")[0].means, rest.means)
+
+
+def test_licences_are_comments_that_other_readers_skip(tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height")
+    odd = dataclasses.replace(avatar.meta, license_notices=("Für alle,\nsays end_header.", "Second."))
+    _, report = written(dataclasses.replace(avatar, meta=odd), tmp_path, pad_sh=True)
+    head = report.paths[0].read_bytes()[:400].split(b"\n")
+    assert head[2:5] == [b"comment licence: F?r alle, says end_header.", b"comment licence: Second.", b"element vertex 24"]
+    plyfile = pytest.importorskip("plyfile")
+    vertex = plyfile.PlyData.read(report.paths[0])["vertex"]
+    assert vertex.count == 24 and len(vertex.properties) == 6 + 3 + 45 + 1 + 3 + 4
+
+
+@pytest.mark.parametrize("options", [{"local": True, "frames": "all"}, {"local": True, "space": "rest"},
+                                     {"frame": 1, "frames": "all"}, {"space": "rest", "frames": "all"}])
+def test_options_that_contradict_each_other(options: dict, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFeature, match="--local|--frames"):
+        written(tiny_avatar("edge-height"), tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []
