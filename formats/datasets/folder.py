@@ -163,6 +163,7 @@ def rigid(matrix: np.ndarray, where: str) -> np.ndarray:
     return matrix
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by name
 def inverse_camera(matrix: np.ndarray, where: str) -> np.ndarray:
     """Return the inverse [4, 4] of a camera's place or view [4, 4].
 

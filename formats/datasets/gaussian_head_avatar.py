@@ -96,6 +96,7 @@ def read(root: Path, split: str, edition: str | None = None, head: HeadModel | N
                   _points(subject, tracked, shots, cameras, _folder(subject, edition)))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def motion(root: Path, edition: str | None = None, fps: float | None = None) -> Sequence:
     """Return the motion with the frontal camera, `train` before `test`; no pictures are needed.
 

@@ -50,6 +50,7 @@ class Recording:
     tracked: Path | None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is refused by name when the nouns are built
 def read(root: Path, split: str, edition: str | None = None) -> Frames:
     """Return one split of the person in `root`, or of the sequence `root`; clips are unpacked on first reading.
 
@@ -64,6 +65,7 @@ def read(root: Path, split: str, edition: str | None = None) -> Frames:
     return join_frames(parts, recordings[0].person, str(root))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def motion(root: Path, edition: str | None = None, fps: float | None = None) -> Sequence:
     """Return the tracked motion as the frontal camera sees it, `train` before `test`; no pictures are needed.
 

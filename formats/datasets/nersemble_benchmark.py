@@ -208,6 +208,8 @@ def _tracking(sequence: Path, edition: str, fps: float) -> Tracking:
     absent = [name for name in names if name not in arrays]
     if absent:
         raise FormatError(f"{path}: '{absent[0]}' is missing; found {', '.join(list(arrays)[:12])}")
+    if arrays["expression"].ndim != 2:
+        raise FormatError(f"{path}: 'expression': expected numbers [T, 100], got {list(arrays['expression'].shape)}")
     count = len(arrays["expression"])
     for name in names:
         value = arrays[name]
@@ -216,6 +218,7 @@ def _tracking(sequence: Path, edition: str, fps: float) -> Tracking:
         if value.dtype.kind not in "fiu" or (rows, width) != expected or not np.isfinite(value).all():
             raise FormatError(f"{path}: '{name}': expected finite numbers [{expected[0]}, {expected[1]}], got {value.dtype} "
                               f"{list(value.shape)}")
+        arrays[name] = value.reshape(rows, width)
     scale = float(arrays["scale"].reshape(-1)[0])
     if arrays["scale"].size != 1 or not scale > 0:
         raise FormatError(f"{path}: 'scale': expected one positive number, got {arrays['scale'].reshape(-1)[:3].tolist()}")

@@ -31,7 +31,7 @@ EDITION = "flame2023"
 """What VHAP tracks with."""
 FRONT = 8
 """Index of the camera that VHAP keeps for validation: NeRSemble's frontal one."""
-STEM = "transforms"
+STEM, MASKS = "transforms", "fg_masks"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +64,15 @@ def read(root: Path, split: str, edition: str | None = None) -> Frames:
     if all(row.fields.has("fg_mask_path") for row in rows):
         masks = tuple(folder.picture(_within(subject, row.fields, "fg_mask_path").with_suffix(""), row.fields.where)
                       for row in rows)
+    elif (images[0].parents[1] / MASKS).is_dir():  # older exports have them and do not name them
+        masks = tuple(folder.picture(path.parents[1] / MASKS / path.stem, row.fields.where)
+                      for path, row in zip(images, rows, strict=True))
     sequence = _sequence(rows, folder.edition_of(subject, edition, EDITION), folder.FPS)
     sequence = folder.with_cameras(sequence, _cameras(fields, rows), path)
     return Frames(subject.name, split, sequence, images, masks, tuple(f"{row.moment:05d}_{row.camera:02d}" for row in rows))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def motion(root: Path, edition: str | None = None, fps: float | None = None) -> Sequence:
     """Return the moments of all splits as one camera sees them (index 8, else the last), no pictures needed.
 

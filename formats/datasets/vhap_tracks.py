@@ -85,6 +85,7 @@ def warn_of_offset(path: Path) -> None:
                     "shape coefficients alone", path, 1000 * most)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def motion(root: Path, edition: str | None = None, fps: float | None = None) -> Sequence:
     """Return the motion in a tracker's output folder; with the one camera of uncalibrated videos where the file says it.
 

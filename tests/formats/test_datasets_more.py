@@ -266,6 +266,9 @@ def test_vhap_of_one_camera_has_its_angle_alone(own):
     edit(root / "transforms_train.json", one)
     frames = read("vhap", root)
     np.testing.assert_allclose(frames.camera(0).K, more.k_matrix(), rtol=1e-6)
+    assert {path.parent.name for path in frames.masks} == {"fg_masks"}  # by their names
+    shutil.rmtree(root / "fg_masks")
+    frames = read("vhap", root)
     with pytest.raises(FormatError, match="has no alpha channel and there is no mask for it"):
         check.check(frames, folders.head())
 
@@ -470,6 +473,9 @@ BAD: list[tuple[str, str, Callable[[Path], object], type[AvatarError], str]] = [
     ("scale", "nersemble-benchmark", tracking(scale=np.zeros((1, 1))), FormatError, "'scale': expected one positive number"),
     ("rows", "nersemble-benchmark", tracking(jaw=np.zeros((4, 3))), FormatError, r"'jaw': expected finite numbers \[10, 3\]"),
     ("NaN", "nersemble-benchmark", tracking(jaw=np.full((10, 3), np.nan)), FormatError, "'jaw': expected finite numbers"),
+    ("flat", "nersemble-benchmark", tracking(expression=np.zeros(())), FormatError, r"'expression': expected numbers \[T, 100\]"),
+    ("far", "nersemble", calibration(lambda v: v["world_2_cam"].update({"222200044": (1e300 * np.eye(4)).tolist()})),
+     FormatError, "world_2_cam '222200044': expected a rotation"),
     ("no eyes", "nersemble-benchmark", tracking(eyes=None), FormatError, "'eyes' is missing"),
     ("camera", "nersemble-benchmark", calibration(lambda v: v["intrinsics"].pop("222200037")), FormatError,
      "camera_params.json.*'222200037' is missing"),
