@@ -152,8 +152,9 @@ def with_head_motion(sequence: Sequence, head: HeadModel, mode: str = "head") ->
     expressed shape, T the translation, u what the other joints did) must become M v + m, so that W_0 sees it where W_t
     saw v. Hence A' = M A and T' = M (J + T) + m - J. Cameras become W_0; intrinsics stay per frame.
 
-    Exact for what the root joint carries. Without cameras nothing changes. Eyelids of `eyelid_space='posed'` are added
-    after skinning and do not turn with the head.
+    Exact for what the root joint carries, and for Gaussians in its axes or a triangle's; where the camera does not turn, for all
+    joints. Frame `none` and rotation `none` keep world axes: right for systems whose root turned in training, not for others.
+    Without cameras nothing changes.
 
     Args:
         sequence: The motion, in the head's basis.

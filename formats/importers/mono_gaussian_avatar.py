@@ -8,9 +8,11 @@ Chen, Wang, Gao, et al., "MonoGaussianAvatar: Monocular Gaussian Point-based Hea
     flame_params=   the training videos' flame_params.json (commas between several): their mean expression is the rest
     conf=           runconf.conf, for the canonical jaw; found in the run's folder
 
+The bone that never turns, the ghost, is a joint beside the root: where the camera's movement becomes the head's, it moves along.
 Refined tracking (`InputParameters`) becomes the clip. Splats do not turn: they are nearly axis-aligned (`mono_appearance`).
 """
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +42,7 @@ FLAME_NOTICE = ("The head holds tables of the FLAME model, edition '{edition}' (
                 "for non-commercial use; its licence applies to them and to what is made with them.")
 SIDES = {"flame_params": "flame_params.json of the training videos, commas between them", "conf": "runconf.conf of the run"}
 NETWORK = "appearance"
+GHOST = "ghost"
 FATE_JAW = 0.2
 """Radians; FATE trains with it, whatever its other scripts say."""
 FATE_RADIUS = 0.0007610908653441582
@@ -83,7 +86,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     meta = Meta(name=_name(path, config.subject), system="mono-gaussian-avatar", source=path.name, paper=PAPER,
                 license_notices=(NOTICE, FLAME_NOTICE.format(edition=plain.edition)))
     with naming(where):
-        return Avatar(head=plain, layers=(layer,), networks={NETWORK: network}, sequence=sequence, meta=meta)
+        return Avatar(head=with_ghost(plain), layers=(layer,), networks={NETWORK: network}, sequence=sequence, meta=meta)
 
 
 def from_fate(model: Mapping[str, np.ndarray], context: FateContext) -> Avatar:
@@ -102,7 +105,7 @@ def from_fate(model: Mapping[str, np.ndarray], context: FateContext) -> Avatar:
                            "give it with --side identity=PATH")
     layer, network = _layer(model, context.head, context.identity.canonical_expression, FATE_JAW, FATE_RADIUS, context.where)
     with naming(context.where):
-        return Avatar(head=context.head, layers=(layer,), networks={NETWORK: network}, sequence=context.sequence,
+        return Avatar(head=with_ghost(context.head), layers=(layer,), networks={NETWORK: network}, sequence=context.sequence,
                       meta=context.meta(PAPER, (NOTICE,)))
 
 
@@ -137,8 +140,21 @@ def _layer(state: Mapping[str, np.ndarray], head: HeadModel, expression: np.ndar
     with naming(where):
         cloud = GaussianCloud(means, quats, scales, sigmoid(looks.opacities), rgb_to_sh(sigmoid(looks.rgb))[:, None])
         binding = SkinBinding(exprdirs=moves.exprdirs / np.float32(FACTOR), posedirs=moves.posedirs / np.float32(FACTOR),
-                              lbs_weights=moves.weights[:, 1:], rotation="none")
+                              lbs_weights=np.roll(moves.weights, -1, axis=1), rotation="none")
         return SplatLayer(cloud, binding, NETWORK), network
+
+
+def with_ghost(head: HeadModel) -> HeadModel:
+    """Return the head with one joint more, the last: it never turns, no vertex hangs on it, and `translation` moves it.
+
+    IMavatar's cameras move from frame to frame and never turn. Points on the ghost hold still in front of none of them, so they
+    must go along when that movement is given to the head.
+    """
+    assert head.J_regressor is not None
+    return dataclasses.replace(
+        head, parents=np.append(head.parents, -1), lbs_weights=np.pad(head.lbs_weights, ((0, 0), (0, 1))),
+        J_regressor=np.concatenate([head.J_regressor, head.J_regressor[:1]]), joint_names=(*head.joint_names, GHOST),
+        joint_roles=head.joint_roles)
 
 
 def _at_rest(head: HeadModel, moves: mono_networks.Deformation, anchors: np.ndarray, expression: np.ndarray, jaw: float

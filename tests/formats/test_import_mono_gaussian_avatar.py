@@ -1,5 +1,6 @@
 """MonoGaussianAvatar's runs and FATE's version: posed as the original does (by covariance), and what is refused."""
 
+import dataclasses
 import json
 import logging
 import shutil
@@ -17,6 +18,7 @@ from formats.gaussians import GaussianCloud
 from formats.importers import fate, mono_appearance, mono_gaussian_avatar, mono_training
 from formats.importers.signatures import recognise
 from formats.networks import evaluate
+from formats.retarget import with_head_motion
 from formats.rotations import axis_angle_to_matrix, quat_to_matrix
 from formats.spherical_harmonics import evaluate_sh
 from tests.formats.originals import METERS, OTHER, assert_kept, clouds
@@ -75,6 +77,26 @@ def videos(original: Original) -> Path:
 
 
 # --- Posed as the originals do ----------------------------------------------------------------------------------------
+
+
+def test_motion_given_to_the_head_changes_no_picture(original: Original, avatar: Avatar) -> None:
+    """IMavatar's cameras move. With that in the root joint, the first camera must see what each camera saw."""
+    assert avatar.sequence is not None
+    world = np.array(avatar.sequence.cameras["world_to_camera"])
+    world[:, :3, 3] += np.random.default_rng(3).normal(0, 0.03, (len(world), 3))
+    still = dataclasses.replace(avatar.sequence, cameras={**avatar.sequence.cameras, "world_to_camera": world})
+    moved = with_head_motion(still, avatar.head, "head")
+    ghost = layer_of(avatar)[1].lbs_weights[:, -1]  # type: ignore[index]
+    assert ghost.max() > 0.5 and np.abs(moved.translation).max() > 0.02
+    for i in range(3):
+        (there, camera), (here, first) = ((clouds(avatar, clip.take([i]), 1)[0], clip.cameras["world_to_camera"][i].astype(float))
+                                          for clip in (still, moved))
+        np.testing.assert_allclose(here.means @ first[:3, :3].T + first[:3, 3], there.means @ camera[:3, :3].T + camera[:3, 3],
+                                   atol=1e-6)
+        sizes = np.abs(covariances(there)).max(axis=(1, 2))
+        assert (np.abs(covariances(here) - covariances(there)).max(axis=(1, 2)) / sizes).max() < 1e-4
+        np.testing.assert_allclose(here.opacities, there.opacities, atol=1e-5)
+        np.testing.assert_allclose(here.sh, there.sh, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [12, 300])
@@ -170,8 +192,12 @@ def test_says_what_it_is(original: Original, avatar: Avatar) -> None:
     layer, binding = layer_of(avatar)
     assert (avatar.meta.name, avatar.meta.system, avatar.meta.source) == ("yufeng", "mono-gaussian-avatar", "latest.pth")
     assert any("FLAME" in n and "non-commercial" in n for n in avatar.meta.license_notices)
-    assert binding.rotation == "none" and binding.lbs_weights is not None and binding.lbs_weights.shape == (300, 5)
-    assert binding.lbs_weights.sum(axis=1).max() < 1 and binding.lbs_weights.sum(axis=1).min() < 0.999, "no ghost bone"
+    assert binding.rotation == "none" and binding.lbs_weights is not None and binding.lbs_weights.shape == (300, 6)
+    assert avatar.head.joint_names == ("root", "neck", "jaw", "left_eye", "right_eye", "ghost")
+    assert avatar.head.parents.tolist() == [-1, 0, 1, 1, 1, -1] and avatar.head.joint_roles["right_eye"] == 4
+    assert original.head is not None and avatar.head.edition == original.head.edition
+    assert not avatar.head.lbs_weights[:, 5].any() and binding.lbs_weights[:, 5].max() > 0.5
+    np.testing.assert_allclose(binding.lbs_weights.sum(axis=1), 1, atol=1e-6)
     assert binding.exprdirs is not None and binding.exprdirs.shape == (300, 3, 50)
     assert layer.cloud.sh_degree == 0 and len(avatar.head.expr_names) == 50 and avatar.head.edition == "flame2020"
 
