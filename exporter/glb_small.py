@@ -18,7 +18,7 @@ from formats.errors import BindingError
 
 MANTISSA_BITS = 4
 """Of scales: relative steps between 1/16 and 1/8, errors half of that."""
-TABLE_BUDGET = 1.2e-5
+TABLE_BUDGET = 2.6e-5
 """Metres that rounding a skin binding's own tables may move a Gaussian by."""
 DYNAMICS_STEPS = {"means": 1.2e-5, "rotvecs": 2e-3, "log_scales": 4e-3, "opacity_logits": 3e-2, "rgb": 2e-3}
 """Of what a channel adds, for a coefficient vector as long as the clip's longest: metres, radians, natural logarithms."""
@@ -56,7 +56,7 @@ def gaussian_order(layer: SplatLayer, packing: Packing) -> Int64[np.ndarray, " N
 def layer_steps(layer: SplatLayer, avatar: Avatar, rest: PosedHead, packing: Packing) -> LayerSteps:
     """Return how finely to store a layer, from the sizes of its triangles and the lengths of its coefficients."""
     binding, gain = layer.binding, np.ones(len(layer.cloud))
-    steps = LayerSteps(rest_means=packing.rest_means, table=TABLE_BUDGET / 1.2e-5 * packing.point, weights=packing.weights)
+    steps = LayerSteps(rest_means=packing.rest_means, table=TABLE_BUDGET * packing.point / 1.2e-5, weights=packing.weights)
     if isinstance(binding, FaceBinding):
         corners = rest.vertices[avatar.head.faces[binding.face_index]]
         longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)

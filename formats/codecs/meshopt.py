@@ -19,6 +19,8 @@ GROUP = 16
 BLOCK_BYTES, BLOCK_ROWS = 8192, 256
 TAIL = 32
 """Bytes that end the rows at least, the first row among them, so that a decoder may read ahead."""
+_CODES = [bytes([byte >> shift & 3 for shift in (0, 2, 4, 6)]) for byte in range(256)]
+"""Widths of four groups, by the byte that says them."""
 MANTISSA_LIMIT = (1 << 23) - 1
 EXPONENTS = (-100, 100)
 
@@ -126,33 +128,32 @@ def _walk(packed: np.ndarray, count: int, stride: int, size: int, end: int,
     nibbles = [(packed >> shift) & 15 == 15 for shift in (0, 4)]
     longs = []
     for flags, head in ((bits, 4), (nibbles, 8)):
-        total = np.concatenate([[0], np.cumsum(np.sum(flags, axis=0))])
+        total = np.concatenate([[0], np.cumsum(np.sum(flags, axis=0, dtype=np.uint8), dtype=np.int32)])
         starts = np.minimum(np.arange(len(packed)) + head, len(packed))
-        longs.append((head + total[starts] - total[:-1]).tolist())
+        longs.append((head + total[starts] - total[:-1]).astype(np.uint8).tobytes())
     two, four = longs
-    raw = packed.tolist()
+    raw = packed.tobytes()
     offsets: list[int] = []
-    widths: list[int] = []
-    at = 1
+    widths = bytearray()
+    add, at = offsets.append, 1
     for rows in _block_sizes(count, size):
         groups = -(-rows // GROUP)
         head = -(-groups // 4)
         for _ in range(stride):
-            codes = raw[at:at + head]
+            codes = b"".join([_CODES[byte] for byte in raw[at:at + head]])[:groups]
+            widths += codes
             at += head
-            if at > end:
-                raise FormatError(f"{where}: cut off at byte {end}")
-            for g in range(groups):
-                code = codes[g >> 2] >> 2 * (g & 3) & 3
-                offsets.append(at)
-                widths.append(code)
-                if code:
+            for code in codes:
+                add(at)
+                if code == 3:
+                    at += GROUP
+                elif code:
                     if at >= end:
                         raise FormatError(f"{where}: cut off at byte {end}")
-                    at += two[at] if code == 1 else four[at] if code == 2 else GROUP
-    if at > end:
-        raise FormatError(f"{where}: cut off at byte {end}")
-    return np.array(offsets, np.int64), np.array(widths, np.uint8), at
+                    at += two[at] if code == 1 else four[at]
+            if at > end:
+                raise FormatError(f"{where}: cut off at byte {end}")
+    return np.array(offsets, np.int64), np.frombuffer(widths, np.uint8), at
 
 
 def _unpack(packed: np.ndarray, offsets: np.ndarray, widths: np.ndarray) -> UInt8[np.ndarray, "G 16"]:
