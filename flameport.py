@@ -623,23 +623,26 @@ class View:
 
 @dataclasses.dataclass(frozen=True)
 class _Export:
-    """Write an avatar for one target: glb, ply, sequence or web. Each target has options of its own: see its --help."""
+    """Write an avatar for one target; each has options of its own: `flameport export X.avatar TARGET --help`."""
 
     avatar: Positional[Path]
     """Bundle or GLB."""
     target: Positional[str]
-    """glb, ply, sequence, web."""
+    """baked-avatar-web, glb, lam, onnx, ply, sequence, spz, textures or web."""
     out: Path
     """File or folder to write."""
     sequence: Path | None = None
     """Motion to put in; the avatar's own clip when absent."""
     allow_loss: bool = False
     """Write even when the target cannot carry everything; what is lost is listed."""
+    report: Path | None = None
+    """Also write what was written and lost as REPORT.json, and as a table beside it."""
 
     options: Any = dataclasses.field(init=False, default=None)
 
     def run(self) -> None:
         """Export and tell."""
+        from exporter import loss_report
         from exporter.export import export as write
 
         avatar = load(self.avatar)
@@ -647,6 +650,8 @@ class _Export:
         _progress(f"writing {self.target}")
         started = time.perf_counter()
         report = write(avatar, self.target, self.out, self.options, sequence, self.allow_loss)
+        if self.report is not None:
+            loss_report.write(report, self.report, self.target, self.out, avatar.meta)
         for title, blocking in (("lost", True), ("not carried, or changed a little", False)):
             rows = [(loss.what, loss.amount) for loss in report.losses if loss.blocking is blocking]
             if rows:

@@ -14,15 +14,20 @@ from formats.retarget import with_head_motion
 from formats.sequence import Sequence
 
 TARGETS = {
+    "baked-avatar-web": "exporter.targets.baked_avatar_web",
     "glb": "exporter.targets.glb",
+    "lam": "exporter.targets.lam",
+    "onnx": "exporter.targets.onnx",
     "ply": "exporter.targets.ply",
     "sequence": "exporter.targets.sequence",
+    "spz": "exporter.targets.spz",
     "textures": "exporter.targets.textures",
     "web": "exporter.targets.web",
 }
-"""Name to module: one file with `Options`, `CAPABILITIES` and `write(avatar, out, options) -> list[Path]`."""
+"""Name to module: one file with `Options`, `CAPABILITIES` and `write(avatar, out, options) -> list[Path]`; and, where its options
+lose something, `losses(avatar, options) -> list[Loss]`."""
 
-PLANNED = ("spz", "onnx", "unity", "lam", "baked-avatar-web")
+PLANNED = ("unity",)
 """Names that are reserved; they say so instead of pretending."""
 
 
@@ -62,10 +67,13 @@ def export(avatar: Avatar, target: str, out: Path, options: Any = None, sequence
         mode = getattr(options, "head_motion", "head")
         avatar = dataclasses.replace(avatar, sequence=with_head_motion(avatar.sequence, avatar.head, mode))
     fitted = fit(avatar, module.CAPABILITIES)
+    lost = list(fitted.losses)
+    if hasattr(module, "losses"):
+        lost += module.losses(fitted.avatar, options)
     if not allow_loss:
-        refuse([loss for loss in fitted.losses if loss.blocking], target)
+        refuse([loss for loss in lost if loss.blocking], target)
     paths = tuple(module.write(fitted.avatar, Path(out), options))
-    return ExportReport(paths, sum(path.stat().st_size for path in paths), fitted.losses)
+    return ExportReport(paths, sum(path.stat().st_size for path in paths), tuple(lost))
 
 
 def options_type(target: str) -> type:
