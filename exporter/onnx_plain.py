@@ -1,6 +1,7 @@
 """ONNX graphs made plain for engines: opset 15, every size fixed, constants folded, and only operators on a list.
 
-The list is what Unity's Sentis 1.x and com.unity.ai.inference, onnxruntime and its web build all run (`OPERATORS`).
+The list (`OPERATORS`) is made of matrix products, elementwise operators, reductions and moves of data, which Unity's Sentis
+and its successor list as theirs, as onnxruntime and its web build do.
 """
 
 from collections.abc import Mapping
@@ -74,6 +75,7 @@ def plain(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: str, pictur
     _fold(onnx, model, where)
     known = static_shapes(model, where)
     _reshape(onnx, graph, known)
+    _lower_resize(onnx, graph, known)
     _drop_unused(graph)
     for value in graph.output:
         value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, known[value.name]))
@@ -238,6 +240,62 @@ def _reshape(onnx: Any, graph: Any, known: Mapping[str, tuple[int, ...]]) -> Non
             size = f"{node.output[0]}_size"
             graph.initializer.append(onnx.numpy_helper.from_array(np.array(known[node.output[0]], np.int64), size))
             node.CopyFrom(onnx.helper.make_node("Reshape", [node.input[0], size], list(node.output), name=node.name))
+
+
+def _lower_resize(onnx: Any, graph: Any, known: Mapping[str, tuple[int, ...]]) -> None:
+    """Write bilinear Resize as two gathered neighbours and their weights along each axis, in place.
+
+    Which ways of placing texels an engine's Resize knows differs from engine to engine; this does not.
+    """
+    nodes = []
+    for node in graph.node:
+        said = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        mode = said.get("coordinate_transformation_mode", b"half_pixel").decode()
+        if node.op_type != "Resize" or said.get("mode", b"nearest") != b"linear" or mode not in _PLACES:
+            nodes.append(node)
+            continue
+        value, shape = node.input[0], list(known[node.input[0]])
+        wanted = known[node.output[0]]
+        axes = [axis for axis in range(len(shape)) if shape[axis] != wanted[axis]]
+        for axis in axes:
+            low, share = _neighbours(shape[axis], wanted[axis], mode)
+            shape[axis] = wanted[axis]
+            name = f"{node.output[0]}_{axis}"
+            parts = []
+            for side, index, weight in (("low", low, 1 - share), ("high", np.minimum(low + 1, known[value][axis] - 1), share)):
+                held = {"index": index, "weight": weight.astype(np.float32).reshape([-1] + [1] * (len(shape) - axis - 1))}
+                graph.initializer.extend(onnx.numpy_helper.from_array(v, f"{name}_{side}_{k}") for k, v in held.items())
+                nodes.append(onnx.helper.make_node("Gather", [value, f"{name}_{side}_index"], [f"{name}_{side}"], axis=axis))
+                nodes.append(onnx.helper.make_node("Mul", [f"{name}_{side}", f"{name}_{side}_weight"], [f"{name}_{side}_part"]))
+                parts.append(f"{name}_{side}_part")
+            made = node.output[0] if axis == axes[-1] else name
+            nodes.append(onnx.helper.make_node("Add", parts, [made]))
+            value, known = made, {**known, made: tuple(shape)}
+        if not axes:
+            nodes.append(onnx.helper.make_node("Identity", [value], [node.output[0]]))
+    copies = []
+    for node in nodes:
+        twin = type(node)()
+        twin.CopyFrom(node)
+        copies.append(twin)
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+_PLACES = {
+    "align_corners": lambda at, before, after: at * (before - 1) / max(after - 1, 1),
+    "asymmetric": lambda at, before, after: at * before / after,
+    "half_pixel": lambda at, before, after: (at + 0.5) * before / after - 0.5,
+    "pytorch_half_pixel": lambda at, before, after: (at + 0.5) * before / after - 0.5 if after > 1 else at * 0,
+}
+"""Where a texel of the new size lies on the old one, as ONNX's page on Resize defines it."""
+
+
+def _neighbours(before: int, after: int, mode: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower neighbour [after], int64, and the share of the other one, of each new texel along an axis."""
+    at = np.clip(_PLACES[mode](np.arange(after, dtype=np.float64), before, after), 0, before - 1)
+    low = np.floor(at).astype(np.int64)
+    return low, at - low
 
 
 def _drop_unused(graph: Any) -> None:

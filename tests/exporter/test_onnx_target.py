@@ -136,7 +136,7 @@ def test_a_decoder_of_any_size_gets_one(tmp_path: Path) -> None:
     export(avatar, "onnx", tmp_path / "nets", Options(width=48, height=32, float16=True))
     entry = about(tmp_path / "nets")["networks"]["pictures"]
     assert entry["inputs"][0]["shape"] == [1, 5, 8, 12] and entry["outputs"][0]["shape"] == [1, 3, 32, 48]
-    assert entry["decoder_scale"] == 4 and entry["float16"]["arithmetic"] == "float16"
+    assert entry["decoder_scale"] == 4 and entry["float16"]["arithmetic"] == "float16" and "Resize" not in entry["operators"]
     assert entry["error"]["float16"]["image"]["largest"] < 0.02
     assert onnx_check.check(tmp_path / "nets", avatar).ok
     with pytest.raises(UnsupportedFeature, match="do not divide"):
@@ -235,6 +235,21 @@ def test_what_is_no_graph_is_refused() -> None:
         onnx_plain.plain(b"\xff\xff hello", {"expr": (1, 6)}, "test")
     with pytest.raises(FormatError, match="expected jaw"):
         onnx_plain.plain(model_of([helper.make_node("Tanh", ["expr"], ["coefficients"])], {}), {"jaw": (1, 3)}, "test")
+
+
+@pytest.mark.parametrize("mode", ["align_corners", "half_pixel", "asymmetric", "pytorch_half_pixel"])
+@pytest.mark.parametrize("factor", [(2.0, 2.0), (0.5, 3.0), (1.0, 1.0)])
+def test_bilinear_resize_is_plain_and_the_same(mode: str, factor: tuple[float, float]) -> None:
+    g = OnnxGraph()
+    x = g.input("features", 1, 2, 6, 4)
+    g.output("image", g("Resize", x, None, np.array([1, 1, *factor], np.float32), mode="linear",
+                        coordinate_transformation_mode=mode))
+    network = g.network()
+    model = onnx_plain.plain(network.onnx, {"features": (1, 2, 6, 4)}, "test", pictures=True)
+    assert not {"Resize", "Conv"} & set(onnx_plain.operators(model))
+    feed = {"features": np.random.default_rng(0).normal(size=(1, 2, 6, 4)).astype(np.float32)}
+    np.testing.assert_allclose(target.run(model.SerializeToString(), [feed])[0]["image"],
+                               networks.evaluate(network, feed)["image"], atol=1e-6)
 
 
 # --- float16 ----------------------------------------------------------------------------------------------------------
