@@ -230,7 +230,8 @@ def _bone_clip(avatar: Avatar, joint: int, rest: np.ndarray) -> Sequence | None:
 FACES = ({}, {"jawOpen": 0.6, "browInnerUp": 0.5}, {"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7, "eyeBlinkLeft": 1.0,
          "eyeBlinkRight": 1.0, "cheekSquintLeft": 0.4, "cheekSquintRight": 0.4}, {"mouthPucker": 0.8, "jawOpen": 0.25,
          "eyeLookInLeft": 0.5, "eyeLookOutRight": 0.5}, {"jawLeft": 0.5, "mouthFrownLeft": 0.5, "mouthFrownRight": 0.5})
-"""ARKit weights that a conversion is measured at; the last two with a turned head."""
+"""ARKit weights that a conversion is measured at, from `TURNED` on with a turned neck."""
+TURNED = 3
 
 
 def faces(head: HeadModel) -> Iterator[Sequence]:
@@ -238,7 +239,7 @@ def faces(head: HeadModel) -> Iterator[Sequence]:
     for i, weights in enumerate(FACES):
         row = np.array([[weights.get(name, 0.0) for name in ARKIT_52]])
         frame = retarget(Sequence("arkit-52", 30.0, row, expr_names=ARKIT_52), head)
-        yield dataclasses.replace(frame, neck=frame.neck + np.array([[0.08, 0.2, 0]]) * (i > 2))
+        yield dataclasses.replace(frame, neck=frame.neck + np.array([[0.08, 0.2, 0]]) * (i >= TURNED))
 
 
 def faces_of_both(avatar: Avatar, model: LamModel) -> Iterator[tuple[GaussianCloud, GaussianCloud]]:
