@@ -161,8 +161,8 @@ def _conversion(avatar: Avatar, model: LamModel, why: str, pairs: list[tuple[Gau
         amounts.append(f"up to {all_.max(initial=0):.2g} mm off, {all_.mean():.2g} mm on average")
     return [
         Loss(f"motion, converted to straight targets for {why}",
-             f"Gaussians {amounts[0]} at {lam_model.TURNED} faces straight ahead; {amounts[1]} with the neck turned by 12 degrees, "
-             "where two bones stand for skinning and correctives"),
+             f"Gaussians {amounts[0]} at {lam_model.TURNED} faces straight ahead; {amounts[1]} with the neck turned by 12 "
+             "degrees, where two bones stand for skinning and correctives"),
         Loss("how Gaussians turn", _turned(pairs)),
         Loss("picture of the converted avatar, against the avatar", f"{picture[0]:.1f} dB at rest, at least "
              f"{min(picture[ahead]):.1f} dB straight ahead, {min(picture[turned]):.1f} dB turned", False),
