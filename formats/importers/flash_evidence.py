@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64
 
-from formats.avatar import Avatar
-from formats.deform import PosedSplats, deform
+from formats.avatar import Avatar, SplatLayer
+from formats.deform import deform_head, deform_splats
 from formats.errors import MissingAsset
 from formats.head_model import HeadModel
 from formats.importers import flash_surface
@@ -112,10 +112,10 @@ def _rows(stored: FlashCheckpoint, rows: np.ndarray) -> FlashCheckpoint:
 
 
 def _means(avatar: Avatar, t: int) -> Float64[np.ndarray, "N 3"]:
-    assert avatar.sequence is not None
-    layer = deform(avatar, avatar.sequence, t).layers[0]
-    assert isinstance(layer, PosedSplats)
-    return layer.cloud.means.astype(np.float64)
+    layer = avatar.layers[0]
+    assert avatar.sequence is not None and isinstance(layer, SplatLayer)
+    frame = avatar.sequence.take([t])  # thousands of frames are tried: nothing is interpolated or checked again
+    return deform_splats(layer, avatar, deform_head(avatar.head, frame), frame).cloud.means.astype(np.float64)
 
 
 def _small(avatar: Avatar) -> Avatar:

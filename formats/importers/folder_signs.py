@@ -9,7 +9,7 @@ from formats.codecs import inria_ply, legacy_torch, npz_file, safe_pickle
 from formats.codecs.json_file import read_json
 from formats.errors import AvatarError
 from formats.files import read_bytes
-from formats.importers import gha_files
+from formats.importers import gha_files, osgap
 from formats.importers.recognition import Finding, Need, near, newest
 from formats.importers.torch_signs import clip_of
 
@@ -53,7 +53,8 @@ def in_npz(path: Path) -> Finding | None:
     if not set(names) >= _TEXEL_MAPS:
         return None
     opacity = npz_file.read(path, skip=set(names) - {"gs_opacity_uv"})["gs_opacity_uv"]
-    motion = near(path, ["flame_param.npz"], 3)
+    motion = near(path, ["flame_param.npz"], 3) or next(
+        (found for folder in osgap.beside(path) if (found := folder / "flame_param.npz").is_file()), None)
     return Finding("osgap", "texel maps", "uv_gt of the modified GaussianAvatars", {"size": opacity.shape[0]},
                    "FLAME 2023, not inside", (Need("head", "FLAME 2023 with its identity directions"),
                                               Need("flame_param", "flame_param.npz: the person and the clip", motion)))

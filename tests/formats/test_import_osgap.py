@@ -15,6 +15,7 @@ from formats.codecs.json_file import read_json
 from formats.conventions import SH_C0
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.importers import osgap, osgap_maps
+from formats.importers.signatures import recognise
 from formats.teeth import add_teeth
 from formats.texels import owned_texels
 from tests.formats.originals import assert_kept, assert_posed
@@ -186,6 +187,15 @@ def test_parameters_are_found_beside_the_run(maps: Original, tmp_path: Path) -> 
     np.testing.assert_array_equal(layer_of(dataclasses.replace(made, path=moved)).cloud.means, expected)
     made.path.with_name("flame_param.npz").rename(tmp_path / "flame_param.npz")
     np.testing.assert_array_equal(layer_of(dataclasses.replace(made, path=moved)).cloud.means, expected)
+
+
+def test_inspect_finds_what_the_import_finds(maps: Original, tmp_path: Path) -> None:
+    copy_of(maps, tmp_path)
+    path = Path(shutil.copy(maps.path, tmp_path / "run" / "gs_attrs_uv_64X64_5000.npz"))
+    found = recognise(path)
+    assert found is not None and "--side" not in found["import"]
+    assert found["needs"][1]["found"] == str(tmp_path / "run/point_cloud/iteration_60000/flame_param.npz")
+    osgap.read(path, maps.head, **maps.options)
 
 
 def test_a_ply_with_more_harmonics_is_gaussian_avatars(ply: Original, tmp_path: Path) -> None:
