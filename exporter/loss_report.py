@@ -1,4 +1,7 @@
-"""What an export wrote and lost, for machines (JSON) and for people (a table in plain text)."""
+"""What an export wrote and lost, for machines (JSON) and for people (a table in plain text).
+
+The JSON is specified in `exporter/schemas/export_report.schema.json`.
+"""
 
 import textwrap
 from pathlib import Path

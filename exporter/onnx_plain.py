@@ -283,7 +283,7 @@ def _lower_resize(onnx: Any, graph: Any, known: Mapping[str, tuple[int, ...]]) -
 
 
 _PLACES = {
-    "align_corners": lambda at, before, after: at * (before - 1) / max(after - 1, 1),
+    "align_corners": lambda at, before, after: at * (before - 1) / max(after - 1, np.float32(1)),
     "asymmetric": lambda at, before, after: at * before / after,
     "half_pixel": lambda at, before, after: (at + 0.5) * before / after - 0.5,
     "pytorch_half_pixel": lambda at, before, after: (at + 0.5) * before / after - 0.5 if after > 1 else at * 0,
@@ -293,7 +293,9 @@ _PLACES = {
 
 def _neighbours(before: int, after: int, mode: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower neighbour [after], int64, and the share of the other one, of each new texel along an axis."""
-    at = np.clip(_PLACES[mode](np.arange(after, dtype=np.float64), before, after), 0, before - 1)
+    # In single precision, as runtimes have it: on large pictures the difference would show at the sixth digit.
+    old, new = np.float32(before), np.float32(after)
+    at = np.clip(_PLACES[mode](np.arange(after, dtype=np.float32), old, new), np.float32(0), old - np.float32(1))
     low = np.floor(at).astype(np.int64)
     return low, at - low
 

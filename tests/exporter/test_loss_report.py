@@ -4,12 +4,16 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from exporter import loss_report
+from exporter.capabilities import Loss
 from exporter.export import ExportReport, export
 from formats.avatar import Meta
 from tests.builders import tiny_avatar
+
+SCHEMA = Path(loss_report.__file__).parent / "schemas" / "export_report.schema.json"
 
 
 @pytest.mark.parametrize("kind, target, name", [("world", "glb", "a.glb"), ("everything", "ply", "a.ply"),
@@ -21,6 +25,7 @@ def test_everything_is_in_both_files(kind: str, target: str, name: str, tmp_path
     written = loss_report.write(report, tmp_path / "report.json", target, out, avatar.meta)
     assert [p.name for p in written] == ["report.json", "report.txt"]
     values = json.loads(written[0].read_text())
+    jsonschema.validate(values, json.loads(SCHEMA.read_text()))
     assert values["format"] == "flameport.export-report/1" and values["target"] == target
     assert values["bytes"] == report.bytes == sum(each["bytes"] for each in values["files"])
     assert {each["path"].split("/")[0] for each in values["files"]} == {name}
@@ -49,8 +54,6 @@ def test_long_texts_are_wrapped_in_their_column(tmp_path: Path) -> None:
     path.write_bytes(b"1")
     avatar = tiny_avatar("edge-height")
     report = dataclasses.replace(export(avatar, "glb", tmp_path / "a.glb"), losses=())
-    from exporter.capabilities import Loss
-
     long = dataclasses.replace(report, losses=(Loss("w" * 30 + " " + "x " * 60, "1 mm of something " * 5),))
     lines = loss_report.table(loss_report.as_dict(long, "glb", tmp_path / "a.glb", avatar.meta)).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("www"))
