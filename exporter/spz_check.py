@@ -15,6 +15,7 @@ from formats.codecs import spz
 from formats.errors import BindingError, CheckpointMismatch, UnsupportedFeature
 from formats.files import read_bytes
 from formats.gaussians import GaussianCloud
+from formats.retarget import MODES
 
 Progress = Callable[[str], None]
 TURN = np.deg2rad(0.35)
@@ -104,14 +105,16 @@ def _candidates(avatar: Avatar, frame: int | None) -> Iterator[tuple[str, Gaussi
         if frame >= count:
             raise CheckpointMismatch(f"the file shows frame {frame}, the bundle's clip has {count} frames; validate it against "
                                      "the bundle and clip it was made from")
-        yield f"frame {frame}", stills.still(avatar, float(frame), "spz")
-        return
-    try:
-        yield "at rest", stills.still(avatar, None, "spz")
-    except BindingError:
-        pass  # a network needs a clip's drivers
-    for i in range(count):
-        yield f"frame {i}", stills.still(avatar, float(i), "spz")
+    else:
+        try:
+            yield "at rest", stills.still(avatar, None, "spz")
+        except BindingError:
+            pass  # a network needs a clip's drivers
+    moves = avatar.sequence is not None and bool(avatar.sequence.cameras)
+    for mode in MODES if moves else MODES[:1]:
+        moved = stills.with_motion(avatar, mode)
+        for i in range(count) if frame is None else [frame]:
+            yield f"frame {i}", stills.still(moved, float(i), "spz")
 
 
 def _scale(cloud: GaussianCloud, back: GaussianCloud) -> float:

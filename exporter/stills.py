@@ -1,5 +1,6 @@
 """An avatar as clouds of Gaussians in world space: at rest, at a frame of its clip, or as a numbered series of frames."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from formats.deform import PosedSplats, deform, rest_sequence
 from formats.errors import BindingError, FormatError, UnsupportedFeature
 from formats.files import replacing_folder
 from formats.gaussians import GaussianCloud
+from formats.retarget import with_head_motion
 from formats.sequence import Sequence
 from formats.spherical_harmonics import rotate_sh
 
@@ -32,6 +34,8 @@ class StillOptions:
     space: Literal["rest", "world"] | None = None
     """`rest`: the head at rest, neutral and unturned. `world`: posed in the world, at --frame, else at the clip's first frame.
     When absent: world where a frame is given, else rest."""
+    head_motion: Literal["head", "camera"] = "head"
+    """Where relative motion goes when the clip moves the camera instead of the head; a still has no cameras."""
 
 
 def frame_of(avatar: Avatar, options: StillOptions, target: str) -> float | None:
@@ -81,6 +85,14 @@ def _refuse_contradictions(options: StillOptions, target: str) -> None:
 
 def _held(avatar: Avatar) -> str:
     return "no clip" if avatar.sequence is None else f"frames 0..{len(avatar.sequence) - 1}"
+
+
+def with_motion(avatar: Avatar, mode: str) -> Avatar:
+    """Return the avatar with its clip's camera motion given to the head, or left out (`formats.retarget.with_head_motion`)."""
+    clip = avatar.sequence
+    if clip is None or not clip.cameras:
+        return avatar
+    return dataclasses.replace(avatar, sequence=with_head_motion(clip, avatar.head, mode))
 
 
 def still(avatar: Avatar, frame: float | None, target: str) -> GaussianCloud:

@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,6 +35,8 @@ from formats.sequence import Sequence
 CAPABILITIES = Capabilities(layers=frozenset({"mesh"}), dynamics=frozenset(), maps=(), foreign_players=False)
 LAYER_LIMIT = 8
 MESHES, CLIPS = "mesh_data", "sequence_data"
+STILL = 1e-6
+"""Coefficients and metres that say nothing."""
 HEADER_LIMIT = 256
 """Bytes of an .npy header; the demo reads the low byte of its length alone."""
 
@@ -45,6 +47,8 @@ class Options:
 
     clip: bool = True
     """Write the clip as `sequence_data`; --no-clip leaves it out."""
+    head_motion: Literal["head", "camera"] = "head"
+    """Where relative motion goes when the clip moves the camera instead of the head; the demo has a camera of its own."""
 
 
 def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
@@ -230,7 +234,7 @@ def _clip_losses(avatar: Avatar) -> Iterator[Loss]:
     assert clip is not None
     for name, unit in (("eyelids", ""), ("translation", " m")):
         largest = float(np.abs(getattr(clip, name)).max())
-        if largest > 0:
+        if largest > STILL:
             yield Loss(f"the clip's {name}", f"up to {largest:.3g}{unit}")
     turning = [name for name, turn in clip.joints.items() if turn.any()]
     if turning:

@@ -14,6 +14,7 @@ import unicodedata
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -43,10 +44,12 @@ PICTURE_SIZE = 256
 
 @dataclass(frozen=True)
 class Options:
-    """What the folder in the zip is called."""
+    """What the folder in the zip is called, and where motion goes."""
 
     name: str = ""
     """Of the folder in the zip; the avatar's own name when empty. The player asks for NAME.zip, whatever the folder's name."""
+    head_motion: Literal["head", "camera"] = "head"
+    """Where relative motion goes when the clip moves the camera instead of the head; the player's camera is fixed."""
 
 
 def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:

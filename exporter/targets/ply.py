@@ -47,7 +47,8 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
 
     if options.frames:
         _refuse_local(avatar, options)
-        return stills.write_series(avatar, out, stills.frames_of(avatar, options, "ply"), SUFFIX, put, "ply")
+        moved = stills.with_motion(avatar, options.head_motion)
+        return stills.write_series(moved, out, stills.frames_of(avatar, options, "ply"), SUFFIX, put, "ply")
     put(still(avatar, options), out)
     return [out]
 
@@ -61,7 +62,8 @@ def still(avatar: Avatar, options: Options) -> GaussianCloud:
     """Return the Gaussians of all layers as `options` say, SH in world axes."""
     if options.local:
         return _refuse_local(avatar, options).cloud
-    return stills.still(avatar, stills.frame_of(avatar, options, "ply"), "ply")
+    frame = stills.frame_of(avatar, options, "ply")
+    return stills.still(avatar if frame is None else stills.with_motion(avatar, options.head_motion), frame, "ply")
 
 
 def _refuse_local(avatar: Avatar, options: Options) -> SplatLayer:

@@ -63,12 +63,18 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     def put(cloud: GaussianCloud, path: Path) -> None:
         spz.write(scaled(cloud, options.scale), path, options.version, bits, options.sh_bits)
 
+    avatar = _moved(avatar, options)
     if options.frames:
         return stills.write_series(avatar, out, stills.frames_of(avatar, options, "spz"), SUFFIX, put, "spz")
     put(stills.still(avatar, stills.frame_of(avatar, options, "spz"), "spz"), out)
     if not avatar.meta.license_notices:
         return [out]
     return [out, write_bytes(out.with_name(f"{out.name}.license.txt"), stills.notices(avatar).encode())]
+
+
+def _moved(avatar: Avatar, options: Options) -> Avatar:
+    posed = bool(options.frames) or stills.frame_of(avatar, options, "spz") is not None
+    return stills.with_motion(avatar, options.head_motion) if posed else avatar
 
 
 def fractional_bits(options: Options) -> int:
@@ -92,7 +98,7 @@ def scaled(cloud: GaussianCloud, scale: float) -> GaussianCloud:
 
 def losses(avatar: Avatar, options: Options) -> list[Loss]:
     """Return what rounding costs, measured on the stills that `options` name, on up to five of a series."""
-    avatar = fit(avatar, CAPABILITIES).avatar
+    avatar = _moved(fit(avatar, CAPABILITIES).avatar, options)
     if options.frames:
         frames: list[float | None] = [float(frame) for frame in stills.frames_of(avatar, options, "spz")]
         frames = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, MEASURED_FRAMES).round().astype(int))]

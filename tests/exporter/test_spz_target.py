@@ -20,8 +20,9 @@ from formats.codecs import spz
 from formats.deform import PosedSplats, deform
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.gaussians import GaussianCloud
+from formats.retarget import with_head_motion
 from formats.spherical_harmonics import evaluate_sh
-from tests.builders import tiny_avatar, tiny_cloud
+from tests.builders import tiny_avatar, tiny_cloud, tiny_sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (Path(os.environ["FLAMEPORT_PEERS"]) if os.environ.get("FLAMEPORT_PEERS") else ROOT / "web_viewer")
@@ -174,6 +175,20 @@ def test_a_series(tmp_path: Path) -> None:
     with pytest.raises(CheckpointMismatch, match="frame_NNNNN"):
         (tmp_path / "empty").mkdir()
         spz_check.check(tmp_path / "empty", avatar)
+
+
+def test_motion_of_the_camera_goes_to_the_head(tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height", degree=0)
+    avatar = dataclasses.replace(avatar, sequence=tiny_sequence(avatar.head, 4, cameras=True))
+    assert avatar.sequence is not None
+    for mode in ("head", "camera"):
+        moved = dataclasses.replace(avatar, sequence=with_head_motion(avatar.sequence, avatar.head, mode))
+        wanted = deform(moved, moved.sequence, 3).layers[0].cloud.means
+        for options in (target.Options(frame=3, head_motion=mode), target.Options(frames="3", head_motion=mode)):
+            path = target.write(avatar, tmp_path / f"{mode}{options.frames}", options)[-1 if options.frames else 0]
+            assert np.linalg.norm(spz.read(path).means - wanted, axis=1).max() < 5e-5
+            assert spz_check.check(path, avatar).ok
+    assert np.abs(spz.read(tmp_path / "head").means - spz.read(tmp_path / "camera").means).max() > 1e-3
 
 
 @pytest.mark.parametrize(("options", "error", "message"), [
