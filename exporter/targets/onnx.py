@@ -93,9 +93,13 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
     if not options.float16:
         return []
     return [Loss(f"float16 variant of '{graph.name}' ({graph.half_kind}): {name}",
-                 f"up to {error['largest']:.3g} {OUTPUTS[name][0].split(',')[0]} off, {error['relative']:.2g} of its largest",
-                 False)
+                 f"up to {error['largest']:.3g}{_unit(name)} off, {error['relative']:.2g} of its largest", False)
             for graph in graphs_of(avatar, options) for name, error in (graph.half_error or {}).items()]
+
+
+def _unit(output: str) -> str:
+    unit = OUTPUTS[output][0].split(",")[0]
+    return "" if unit == "1" else f" {unit}"
 
 
 @functools.lru_cache(maxsize=1)

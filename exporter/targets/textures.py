@@ -25,6 +25,8 @@ CAPABILITIES = Capabilities(subject="maps")
 ABOUT, MASK, ALBEDO = "textures.json", "mask.png", "albedo"
 FAMILY, MAJOR = "flameport.textures", 1
 STEPS = 65535
+EXACT = 1e-6
+"""Of 1: pictures that are less off were made of 8 bits."""
 GUTTER = 2
 """Texels beyond the mask that lookups at its edge still touch, and that ranges therefore include."""
 
@@ -108,11 +110,13 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
 
 def losses(avatar: Avatar, options: Options) -> list[Loss]:
     """Return what each map is off by when it is read back, within its mask."""
-    if avatar.maps is None:
-        return []
-    found = []
+    maps, found = avatar.maps, []
+    if maps is None:
+        return found
     for name, each in encode(avatar, options).items():
         error, lossy = each.entry["error"], "psnr" in each.entry["error"]
+        if error["largest"] < EXACT and maps.color_spaces[name] == "srgb":
+            continue
         depth = f"KTX2 ({options.ktx2})" if lossy else f"{each.entry['bits']} bits"
         amount = f"up to {error['largest']:.2g}, rms {error['rms']:.2g}"
         found.append(Loss(f"map '{name}' stored as {depth}", f"{amount}, {error['psnr']:.1f} dB" if lossy else amount, False))

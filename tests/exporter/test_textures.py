@@ -196,6 +196,8 @@ def test_every_map_says_what_it_is_off_by(avatar: Avatar, data: Any, tmp_path: P
         assert said[name]["error"]["rms"] == pytest.approx(np.sqrt((gap**2).mean()), rel=1e-3, abs=1e-9), name
     told = textures.losses(avatar, textures.Options(data=data))
     assert len(told) == len(own.images) and not any(loss.blocking for loss in told)
+    exact = dataclasses.replace(own, images={"albedo": np.round(own.images["albedo"].clip(0, 1) * 255) / 255}, color_spaces={})
+    assert textures.losses(avatar_with(exact), textures.Options(data=data)) == []
     assert "16 bits" in told[0].what and "up to" in told[0].amount
     assert textures.losses(avatar_with(None), textures.Options()) == []
 
