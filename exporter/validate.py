@@ -104,7 +104,7 @@ def _validate_glb(path: Path, avatar: Avatar, frames: int, tell: Progress) -> Va
     measures += _picture_measures(avatar, fitted.avatar, back, sequence, times, PICTURE_DB[grade], tell)
     notes = []
     if back.sequence is not None:
-        clip = _clip_measure(avatar, back.sequence, METRES[grade])
+        clip = _clip_measure(fitted.avatar, back.sequence, METRES[grade])
         if clip is None:
             notes.append("the clip's keys: the bundle holds another clip, or none")
         else:

@@ -3,6 +3,7 @@
 // OUT.f64 holds little-endian doubles, [times, vertices, 3]. Prints { name, vertices, targets, scenes } as JSON.
 import { readFile, writeFile } from "node:fs/promises";
 import { AnimationMixer, Texture, Vector3 } from "three";
+import { MeshoptDecoder } from "three/addons/libs/meshopt_decoder.module.js";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
 
 globalThis.self = globalThis; // three asks the browser's global for URL
@@ -17,7 +18,7 @@ class NoPictures {
 const [path, out, ...seconds] = process.argv.slice(2);
 const bytes = await readFile(path);
 const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-const loader = new GLTFLoader().register(() => new NoPictures());
+const loader = new GLTFLoader().setMeshoptDecoder(MeshoptDecoder).register(() => new NoPictures());
 const gltf = await loader.parseAsync(buffer, "");
 
 let mesh = null;
