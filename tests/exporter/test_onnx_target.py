@@ -10,7 +10,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from exporter import export as exports
 from exporter import onnx_check, onnx_float16, onnx_plain
 from exporter.export import export
 from exporter.targets import onnx as target
@@ -24,12 +23,6 @@ from formats.onnx_graph import OnnxGraph
 from tests.builders import tiny_avatar, tiny_head, tiny_network
 
 NETWORKED = ("world", "own-skin", "linear", "linear-network", "mesh-basis")
-
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(exports.TARGETS, "onnx", "exporter.targets.onnx")
-    monkeypatch.setattr(exports, "PLANNED", tuple(n for n in exports.PLANNED if n != "onnx"))
 
 
 def about(folder: Path) -> dict[str, Any]:
