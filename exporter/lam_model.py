@@ -7,6 +7,7 @@ beyond it is a straight line, Gaussians keep their rotation, size and colour, an
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,17 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32
 
 from exporter import stills
-from formats.avatar import DERIVED_DRIVERS, Avatar, FaceBinding, Meta, SkinBinding, SplatLayer, StrandLayer
+from formats.avatar import (
+    DERIVED_DRIVERS,
+    Avatar,
+    FaceBinding,
+    Layer,
+    Meta,
+    Network,
+    SkinBinding,
+    SplatLayer,
+    StrandLayer,
+)
 from formats.conventions import ARKIT_52, rgb_to_sh, sh_to_rgb
 from formats.deform import deform, expression_of, joint_rotations, joint_transforms
 from formats.errors import UnsupportedFeature
@@ -129,6 +140,25 @@ def converted(avatar: Avatar) -> LamModel:
     if head.arkit_map is None and not head.edition.startswith("arkit"):
         raise UnsupportedFeature(f"lam: the player is driven by ARKit's 51 weights, and the '{head.edition}' head has no map of "
                                  "them (arkit_map); import the avatar with a --head that has one")
+    rest, targets = shapes_of(head, avatar.layers, tuple(avatar.networks.items()), avatar.sequence)
+    names = ARKIT_52 if np.abs(targets[:, :, -1]).max(initial=0) > 1e-6 else ARKIT_52[:-1]
+    bones, joint = _bones(head)
+    moved = _to_the_camera(head, rest)
+    positions = (rest.means + moved).astype(np.float32)
+    return LamModel(positions, np.zeros((1, 3), np.int32), targets[:, :, :len(names)], names, _weights(avatar, joint),
+                    bones + moved, np.array([-1, 0], np.int32), (HIP, HEAD), {"root": 0, "neck": 1},
+                    dataclasses.replace(rest, means=positions), "none", _bone_clip(avatar, joint, bones), moved)
+
+
+@functools.lru_cache(maxsize=1)
+def shapes_of(head: HeadModel, layers: tuple[Layer, ...], networks: tuple[tuple[str, Network], ...],
+              clip: Sequence | None) -> tuple[GaussianCloud, Float32[np.ndarray, "N 3 52"]]:
+    """Return the Gaussians at rest, and how far each of ARKit's weights moves them at 1. Raises as `converted`.
+
+    It takes 53 poses, some seconds, and is asked for when losses are measured and again when the zip is written: the last
+    answer is kept until `shapes_of.cache_clear()`.
+    """
+    avatar = Avatar(head, layers, dict(networks), sequence=clip)
     rows = np.concatenate([np.zeros((1, len(ARKIT_52))), np.eye(len(ARKIT_52))])
     driver = retarget(Sequence("arkit-52", 30.0, rows, expr_names=ARKIT_52), head)
     shapes = dataclasses.replace(avatar, sequence=_with_drivers(driver, avatar))
@@ -138,13 +168,7 @@ def converted(avatar: Avatar) -> LamModel:
     targets = np.zeros((len(rest), 3, len(ARKIT_52)), np.float32)
     for k in range(len(ARKIT_52)):
         targets[:, :, k] = stills.still(shapes, float(k + 1), "lam").means.astype(np.float64) - rest.means
-    names = ARKIT_52 if np.abs(targets[:, :, -1]).max(initial=0) > 1e-6 else ARKIT_52[:-1]
-    bones, joint = _bones(head)
-    moved = _to_the_camera(head, rest)
-    positions = (rest.means + moved).astype(np.float32)
-    return LamModel(positions, np.zeros((1, 3), np.int32), targets[:, :, :len(names)], names, _weights(avatar, joint),
-                    bones + moved, np.array([-1, 0], np.int32), (HIP, HEAD), {"root": 0, "neck": 1},
-                    dataclasses.replace(rest, means=positions), "none", _bone_clip(avatar, joint, bones), moved)
+    return rest, targets
 
 
 def held_drivers(avatar: Avatar) -> dict[str, Float32[np.ndarray, " D"]]:

@@ -60,7 +60,10 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
         BindingError: A network needs drivers that ARKit's weights do not give.
     """
     require(avatar, CAPABILITIES, "lam")
-    return [write_bytes(out, to_bytes(avatar, options))]
+    try:
+        return [write_bytes(out, to_bytes(avatar, options))]
+    finally:
+        lam_model.shapes_of.cache_clear()
 
 
 def to_bytes(avatar: Avatar, options: Options | None = None) -> bytes:
