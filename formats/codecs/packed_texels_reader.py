@@ -25,14 +25,16 @@ def read(packed: PackedTexels, networks: Mapping[str, Network] | None = None) ->
     Raises:
         FormatError: A table is missing, or not as long as it should be.
     """
+    known = dict(networks or {})
     try:
-        head = _head(packed)
-        layers = tuple(_layer(packed, f"layer{i}.", entry, head, networks or {})
-                       for i, entry in enumerate(packed.descriptor["layers"]))
-        notices = tuple(packed.descriptor["licenseNotices"])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        # What is out of range becomes infinite, which the nouns refuse by name.
+        with np.errstate(over="ignore", invalid="ignore"):
+            head = _head(packed)
+            layers = tuple(_layer(packed, f"layer{i}.", entry, head, known)
+                           for i, entry in enumerate(packed.descriptor["layers"]))
+            return Avatar(head, layers, known, meta=Meta(license_notices=tuple(packed.descriptor["licenseNotices"])))
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise FormatError(f"packed texels: the descriptor does not fit its tables: {' '.join(str(error).split())}") from error
-    return Avatar(head, layers, {name: net for name, net in (networks or {}).items()}, meta=Meta(license_notices=notices))
 
 
 def _floats(packed: PackedTexels, name: str, columns: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import importlib.util
 import json
+import random
 import struct
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,30 @@ def test_descriptors_that_do_not_fit_end_in_one_clear_line(edit: Any) -> None:
     with pytest.raises(AvatarError) as raised:
         packed_texels_reader.read(packed)
     assert "\n" not in str(raised.value)
+
+
+def leaves(value: Any) -> list[tuple[Any, Any]]:
+    keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    return [(value, key) for key in keys] + [leaf for key in keys for leaf in leaves(value[key])]
+
+
+@pytest.mark.parametrize("kind, variant", [("linear", "float"), ("own-skin-turning", "half"), ("vertex-index", "quantised")])
+def test_random_damage_gives_an_avatar_or_one_clear_line(kind: str, variant: str) -> None:
+    packed, rng = pack(tiny_avatar(kind), variant), random.Random(kind)
+    refused = 0
+    for _ in range(150):
+        descriptor = json.loads(json.dumps(packed.descriptor))
+        owner, key = rng.choice(leaves(descriptor))
+        owner[key] = rng.choice([None, -1, 0, 1.5, 10**9, 1e308, "x", [], {}])
+        data = bytearray(packed.data)
+        for _ in range(20):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        try:
+            packed_texels_reader.read(from_bytes(PackedTexels(descriptor, bytes(data)).to_bytes(), "test"))
+        except AvatarError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert 30 < refused < 150
 
 
 def test_files_that_are_cut_or_something_else() -> None:
