@@ -1,21 +1,20 @@
 """Proof for SPZ: read it back and compare it with the still of the bundle that it is most like; a file does not say which."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from exporter import stills
 from exporter.capabilities import fit
+from exporter.ply_check import worst
 from exporter.targets import spz as target
 from exporter.validation_report import Measure, ValidationReport, decibels
 from formats.avatar import Avatar
 from formats.codecs import spz
-from formats.errors import BindingError, CheckpointMismatch, UnsupportedFeature
+from formats.errors import CheckpointMismatch, UnsupportedFeature
 from formats.files import read_bytes
 from formats.gaussians import GaussianCloud
-from formats.retarget import MODES
 
 Progress = Callable[[str], None]
 TURN = np.deg2rad(0.35)
@@ -45,27 +44,18 @@ def check(path: Path, avatar: Avatar, frames: int = 10, progress: Callable[[str]
         tell("reading back")
         measures, name = _one(Path(path), fitted.avatar, None)
         return ValidationReport(f"spz, {name}", tuple(measures), fitted.losses)
-    numbered = sorted((number, file) for file in Path(path).iterdir()
-                      if (number := stills.number_of(file.name, target.SUFFIX)) is not None)
-    if not numbered:
-        raise CheckpointMismatch(f"{path}: holds no frame_NNNNN{target.SUFFIX}; expected a folder that `export spz --frames` "
-                                 "wrote")
-    worst: dict[str, Measure] = {}
-    for i in np.unique(np.linspace(0, len(numbered) - 1, max(frames, 1)).round().astype(int)):
-        number, file = numbered[i]
+    found: list[list[Measure]] = []
+    for number, file in stills.spread(Path(path), target.SUFFIX, frames):
         tell(f"reading back {file.name}")
-        for measure in _one(file, fitted.avatar, number)[0]:
-            known = worst.setdefault(measure.what, measure)
-            value = min(known.value, measure.value) if measure.at_least else max(known.value, measure.value)
-            worst[measure.what] = dataclasses.replace(measure, value=value)
-    return ValidationReport(f"spz, {len(numbered)} frames", tuple(worst.values()), fitted.losses)
+        found.append(_one(file, fitted.avatar, number)[0])
+    return ValidationReport("spz, numbered frames", tuple(worst(found)), fitted.losses)
 
 
 def _one(path: Path, avatar: Avatar, frame: int | None) -> tuple[list[Measure], str]:
     data = read_bytes(path)
     header, back = spz.header_of(data, str(path)), spz.parse(data, str(path))
     best: tuple[float, str, GaussianCloud, GaussianCloud, float] | None = None
-    for name, cloud in _candidates(avatar, frame):
+    for name, cloud in stills.candidates(avatar, frame, "spz"):
         if len(cloud) != len(back):
             raise CheckpointMismatch(f"{path}: {len(back)} Gaussians, the bundle gives {len(cloud)}; was it made from "
                                      "this bundle?")
@@ -96,25 +86,6 @@ def _one(path: Path, avatar: Avatar, frame: int | None) -> tuple[list[Measure], 
         Measure("SH degrees missing", float(max(cloud.sh_degree - back.sh_degree, 0)), "", 0),
         Measure("picture", decibels(target.picture_psnr(avatar, cloud, back)), "dB", PICTURE_DB, at_least=True)]
     return measures, name if scale == 1 else f"{name}, {scale:g} units a metre"
-
-
-def _candidates(avatar: Avatar, frame: int | None) -> Iterator[tuple[str, GaussianCloud]]:
-    """Give the stills that the file may be of: the head at rest, then each frame of the clip; or the one frame it names."""
-    count = 0 if avatar.sequence is None else len(avatar.sequence)
-    if frame is not None:
-        if frame >= count:
-            raise CheckpointMismatch(f"the file shows frame {frame}, the bundle's clip has {count} frames; validate it against "
-                                     "the bundle and clip it was made from")
-    else:
-        try:
-            yield "at rest", stills.still(avatar, None, "spz")
-        except BindingError:
-            pass  # a network needs a clip's drivers
-    moves = avatar.sequence is not None and bool(avatar.sequence.cameras)
-    for mode in MODES if moves else MODES[:1]:
-        moved = stills.with_motion(avatar, mode)
-        for i in range(count) if frame is None else [frame]:
-            yield f"frame {i}", stills.still(moved, float(i), "spz")
 
 
 def _scale(cloud: GaussianCloud, back: GaussianCloud) -> float:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,10 +11,10 @@ import numpy as np
 
 from formats.avatar import Avatar
 from formats.deform import PosedSplats, deform, rest_sequence
-from formats.errors import BindingError, FormatError, UnsupportedFeature
+from formats.errors import BindingError, CheckpointMismatch, FormatError, UnsupportedFeature
 from formats.files import replacing_folder
 from formats.gaussians import GaussianCloud
-from formats.retarget import with_head_motion
+from formats.retarget import MODES, with_head_motion
 from formats.sequence import Sequence
 from formats.spherical_harmonics import rotate_sh
 
@@ -154,6 +154,41 @@ def number_of(name: str, suffix: str) -> int | None:
     """Return the frame that a file of a series shows, or None when its name is no such file's."""
     found = re.fullmatch(r"frame_(\d{5,7})" + re.escape(suffix), name)
     return int(found[1]) if found else None
+
+
+def spread(folder: Path, suffix: str, count: int) -> list[tuple[int, Path]]:
+    """Return `count` files of a series with the frames they show, spread over it.
+
+    Raises:
+        CheckpointMismatch: There are none.
+    """
+    numbered = sorted((number, file) for file in folder.iterdir() if (number := number_of(file.name, suffix)) is not None)
+    if not numbered:
+        raise CheckpointMismatch(f"{folder}: holds no frame_NNNNN{suffix}; expected a folder that `export {suffix[1:]} --frames` "
+                                 "wrote")
+    return [numbered[i] for i in np.unique(np.linspace(0, len(numbered) - 1, max(count, 1)).round().astype(int))]
+
+
+def candidates(avatar: Avatar, frame: int | None, target: str) -> Iterator[tuple[str, GaussianCloud]]:
+    """Give the stills that a file may be of, with their names: the one of `frame`, or all, the head at rest first.
+
+    Raises:
+        CheckpointMismatch: The clip has no such frame.
+    """
+    count = 0 if avatar.sequence is None else len(avatar.sequence)
+    if frame is not None and frame >= count:
+        raise CheckpointMismatch(f"{target}: the file shows frame {frame}, the bundle's clip has {count} frames; validate it "
+                                 "against the bundle and clip it was made from")
+    if frame is None:
+        try:
+            yield "at rest", still(avatar, None, target)
+        except BindingError:
+            pass  # a network needs a clip's drivers
+    moves = avatar.sequence is not None and bool(avatar.sequence.cameras)
+    for mode in MODES if moves else MODES[:1]:
+        moved = with_motion(avatar, mode)
+        for i in range(count) if frame is None else [frame]:
+            yield f"frame {i}", still(moved, float(i), target)
 
 
 def notices(avatar: Avatar) -> str:

@@ -1,18 +1,20 @@
 """PLY: a still that other viewers read."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from exporter import ply_check
 from exporter.export import export
 from exporter.targets import ply
 from formats.codecs import inria_ply
 from formats.deform import PosedSplats, deform
-from formats.errors import AvatarError, BindingError, FormatError, UnsupportedFeature
+from formats.errors import AvatarError, BindingError, CheckpointMismatch, FormatError, UnsupportedFeature
 from formats.spherical_harmonics import evaluate_sh
-from tests.builders import tiny_avatar
+from tests.builders import tiny_avatar, tiny_sequence
 
 STORED = {"rtol": 1e-5, "atol": 1e-6}
 """Scales and opacities go through logarithms and logits in float32."""
@@ -134,3 +136,21 @@ def test_options_that_contradict_each_other(options: dict, tmp_path: Path) -> No
     with pytest.raises(UnsupportedFeature, match="--local|--frames"):
         written(tiny_avatar("edge-height"), tmp_path, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_series_and_stills_are_checked(tmp_path: Path) -> None:
+    avatar = tiny_avatar("edge-height", degree=1)
+    avatar = dataclasses.replace(avatar, sequence=tiny_sequence(avatar.head, 4, cameras=True))
+    for mode in ("head", "camera"):
+        export(avatar, "ply", tmp_path / mode, ply.Options(frames="all", head_motion=mode))
+        report = ply_check.check(tmp_path / mode, avatar, 3)
+        assert report.ok and report.kind == "ply, numbered frames", report.failure
+    for name, options in {"as stored": {"local": True}, "at rest": {}, "frame 2": {"frame": 2, "pad_sh": True}}.items():
+        [path] = ply.write(avatar, tmp_path / "a.ply", ply.Options(**options))
+        report = ply_check.check(path, avatar)
+        assert report.ok and report.kind == f"ply, {name}", report.failure
+    shutil.copy(tmp_path / "head" / "frame_00001.ply", tmp_path / "head" / "frame_00003.ply")
+    assert not ply_check.check(tmp_path / "head", avatar).ok
+    shutil.copy(tmp_path / "head" / "frame_00001.ply", tmp_path / "head" / "frame_00009.ply")
+    with pytest.raises(CheckpointMismatch, match="frame 9, the bundle's clip has 4"):
+        ply_check.check(tmp_path / "head", avatar)
