@@ -41,6 +41,8 @@ NOTICE = ("MonoGaussianAvatar's code is under the MIT licence, but draws with In
 FLAME_NOTICE = ("The head holds tables of the FLAME model, edition '{edition}' (Max Planck Institute for Intelligent Systems), "
                 "for non-commercial use; its licence applies to them and to what is made with them.")
 SIDES = {"flame_params": "flame_params.json of the training videos, commas between them", "conf": "runconf.conf of the run"}
+PARTS = ("pc.", "FLAMEServer.", "geometry_network.", "deformer_network.", "gaussian_deformer_network.")
+"""Beginnings of the keys that are read; `rendering_network` is there and never used."""
 NETWORK = "appearance"
 GHOST = "ghost"
 FATE_JAW = 0.2
@@ -119,7 +121,7 @@ def _model(path: Path) -> tuple[dict[str, np.ndarray], float]:
         if not isinstance(radius, (int, float)) or not 0 <= radius <= 1:
             raise FormatError(f"{path}: 'radius': expected a length in 0..1, got {ascii(radius)[:40]}; every scale has it added")
         state = {str(key): value for key, value in unwrapped(root["model_state_dict"]).items()
-                 if not str(key).startswith(("rendering_network.", "deformer_network.FLAMEServer."))}
+                 if str(key).startswith(PARTS) and not str(key).startswith("deformer_network.FLAMEServer.")}
         return torch_file.arrays(state, f"{path}: model_state_dict"), float(radius)
 
 

@@ -283,7 +283,7 @@ def test_a_run_may_rest_on_no_expression(original: Original, avatar: Avatar, tmp
 def test_a_model_that_was_wrapped_is_read(original: Original, avatar: Avatar, tmp_path: Path) -> None:
     """DataParallel puts `module.` before every key."""
     path = altered(original, tmp_path / "renamed.pt", lambda content: content.update(
-        model_state_dict={f"module.{key}": value for key, value in content["model_state_dict"].items()}))
+        model_state_dict={f"module.{key}": value for key, value in content["model_state_dict"].items()} | {"module.note": ""}))
     made = mono_gaussian_avatar.read(path, None, {"conf": original.sides["config"], "flame_params": videos(original)})
     np.testing.assert_array_equal(layer_of(made)[0].cloud.means, layer_of(avatar)[0].cloud.means)
     found = recognise(path)
