@@ -83,6 +83,29 @@ def check_split(split: str) -> None:
         raise UnsupportedFeature(f"unknown split '{split}'; this layout has {' and '.join(SPLITS)}")
 
 
+def tag_of(root: Path, above: int = 1) -> Fields | None:
+    """Return what `flameport capture` said of the folder, from its tag in `root` or in one of `above` folders over it."""
+    places = (folder / TAG for folder in (root, *list(root.parents)[:above]))
+    place = next((place for place in places if place.is_file()), None)
+    return None if place is None else Fields(read_json(place), str(place))
+
+
+def told_split(root: Path, count: int, above: int = 1) -> int | None:
+    """Return how many of `count` frames (of a rig: moments) are for training where the folder's tag says so, else None."""
+    tag = tag_of(root, above)
+    if tag is None or not tag.has("frames"):
+        return None
+    frames = tag.fields("frames")
+    trained = frames.integer("train")
+    return trained if trained + frames.integer("test") == count and 0 < trained < count else None
+
+
+def told_cameras(root: Path, above: int = 1) -> tuple[str, ...]:
+    """Return the cameras of a rig that the folder's tag keeps from training."""
+    tag = tag_of(root, above)
+    return () if tag is None else tag.texts("held_out_cameras", ())
+
+
 def edition_of(root: Path, edition: str | None, default: str = DEFAULT_EDITION, above: int = 1) -> str:
     """Return the FLAME edition the data in `root` was tracked with.
 
@@ -100,12 +123,10 @@ def edition_of(root: Path, edition: str | None, default: str = DEFAULT_EDITION, 
     """
     where = "--edition"
     if edition is None:
-        for place in (folder / TAG for folder in (root, *list(root.parents)[:above])):
-            if place.is_file():
-                where, edition = str(place), Fields(read_json(place), str(place)).text("edition")
-                break
-        else:
+        tag = tag_of(root, above)
+        if tag is None:
             return default
+        where, edition = tag.where, tag.text("edition")
     if edition not in EDITIONS:
         raise FormatError(f"{where}: unknown edition '{edition}'; expected one of {', '.join(EDITIONS)}")
     return edition

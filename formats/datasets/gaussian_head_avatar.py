@@ -73,16 +73,16 @@ def read(root: Path, split: str, edition: str | None = None, head: HeadModel | N
     folder.check_split(split)
     subject = _subject(Path(root))
     tracked = _tracked(subject, edition, folder.FPS)
-    moments = rig.moments(len(tracked.frames), split)
+    moments = rig.moments(len(tracked.frames), split, folder.told_split(subject, len(tracked.frames)))
     shots: list[tuple[int, str, Path, bool]] = []
     serials = sorted({serial for frame in tracked.frames for serial in _pictures(subject, frame)})
-    kept = rig.kept_camera(serials) if split == "train" else None
+    kept = rig.kept_cameras(serials, folder.told_cameras(subject)) if split == "train" else ()
     for i in moments:
         found = _pictures(subject, tracked.frames[i])
         if not found:
             raise MissingAsset(f"{subject / 'images' / tracked.frames[i]}: holds no image_<serial>.jpg; copy the moment's "
                                "pictures there, or remove its parameters")
-        shots += [(i, serial, *picture) for serial, picture in found.items() if serial != kept]
+        shots += [(i, serial, *picture) for serial, picture in found.items() if serial not in kept]
     rows = [i for i, *_ in shots]
     cameras = [_camera(subject, tracked.frames[i], serial, picture, low) for i, serial, picture, low in shots]
     sequence = _placed(tracked, rows, cameras, head, subject)
@@ -121,7 +121,7 @@ def motion(root: Path, edition: str | None = None, fps: float | None = None) -> 
         sequence = dataclasses.replace(tracked.sequence, translation=where.translation, cameras=held)
     else:
         sequence = _placed(tracked, rows, cameras, None, subject)
-    return folder.ranged(sequence, len(rig.moments(len(sequence), "train")))
+    return folder.ranged(sequence, len(rig.moments(len(sequence), "train", folder.told_split(subject, len(sequence)))))
 
 
 def holds(root: Path) -> bool:

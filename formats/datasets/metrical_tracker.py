@@ -67,7 +67,7 @@ def read(root: Path, split: str, edition: str | None = None) -> Frames:
     folder.check_split(split)
     place = _place(Path(root))
     files = tracker_frames.frame_files(place.checkpoint)
-    picked = split_of(len(files), split)
+    picked = split_of(len(files), split, folder.told_split(place.checkpoint, len(files), 4))
     if place.pictures is None:
         raise MissingAsset(f"{place.checkpoint}: no pictures for these frames; expected {place.checkpoint.parent / 'input'} or "
                            f"{place.inputs / 'images'}, or FlashAvatar's dataset/{place.name}/imgs: copy one of them there")
@@ -89,11 +89,15 @@ def motion(root: Path, edition: str | None = None, fps: float | None = None) -> 
     place = _place(Path(root))
     files = tracker_frames.frame_files(place.checkpoint)
     sequence = _sequence(place, files, range(len(files)), edition, fps)
-    return folder.ranged(sequence, len(split_of(len(files), "train"))) if len(files) > 1 else sequence
+    told = folder.told_split(place.checkpoint, len(files), 4)
+    return folder.ranged(sequence, len(split_of(len(files), "train", told))) if len(files) > 1 else sequence
 
 
-def split_of(count: int, split: str) -> range:
-    """Return which of `count` frames are in a split: the last 500, or 15 % of clips of up to 1000, are the test."""
+def split_of(count: int, split: str, trained: int | None = None) -> range:
+    """Return which of `count` frames are in a split: all but the first `trained`, where it is known, else the last 500, or
+    15 % of clips of up to 1000, are the test."""
+    if trained is not None:
+        return range(trained) if split == "train" else range(trained, count)
     return folder.tail(count, split, HELD if count > 2 * HELD else round(SHARE * count))
 
 

@@ -205,8 +205,8 @@ def _frames(recording: Recording, split: str, whole: bool, edition: str | None) 
         raise MissingAsset(f"{recording.calibration}: names none of the cameras in {recording.folder / kind}: "
                            f"{', '.join(_serials(recording.folder / kind)[:4])}")
     if split == "train":
-        kept = rig.kept_camera(serials)
-        serials = [serial for serial in serials if serial != kept]
+        kept = rig.kept_cameras(serials, folder.told_cameras(recording.folder, 4))
+        serials = [serial for serial in serials if serial not in kept]
     moments = list(range(len(track.moments)) if whole else rig.moments(len(track.moments), split))
     images, masks, fps = {}, {}, folder.FPS
     for serial in serials:

@@ -75,6 +75,16 @@ def test_every_picture_shows_the_head_as_it_was_filmed(captured):
             assert off < 6, f"{layout} {split} {frames.labels[i]}"
 
 
+def test_nothing_that_was_held_out_is_learned_from(captured):
+    layout, out, filmed = captured
+    held = seen(filmed.head, next(take.sequence for take in filmed.takes if take.split == "test"))
+    if layout in ("vhap", "nersemble-benchmark"):
+        pytest.skip("its own rule holds other frames out")
+    for head in (None, filmed.head) if layout in PLACED else (None,):
+        learned = seen(filmed.head, read(layout, out, "train", head=head).sequence)
+        assert np.linalg.norm(learned[:, None] - held[None], axis=3).mean(axis=2).min() > 0.01, layout
+
+
 def test_what_was_tracked_is_what_is_read(captured):
     layout, out, filmed = captured
     if layout not in SPLIT_ALIKE:
