@@ -69,9 +69,9 @@ def limit_losses(avatar: Avatar, less: Avatar) -> list[Loss]:
     return found
 
 
-def rounding_losses(avatar: Avatar, back: Avatar) -> list[Loss]:
-    """Return what grade `small` rounds: posed points, rotations and scales are told by what they do to a picture."""
-    found = [Loss("grade small rounds", f"posed vertices and means up to {farthest(avatar, back) * 1e3:.3g} mm off", False)]
+def rounding_losses(avatar: Avatar, back: Avatar, error: float) -> list[Loss]:
+    """Return what grade `small` rounds: posed points (`error`, metres), and the rest by what it does to a picture."""
+    found = [Loss("grade small rounds", f"posed vertices and means up to {error * 1e3:.3g} mm off", False)]
     if avatar.layers:
         frame = next(tried_frames(avatar))
         camera, options = default_camera(avatar, PICTURE, PICTURE), RenderOptions()

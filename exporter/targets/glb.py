@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -32,6 +33,8 @@ CAPABILITIES = Capabilities()
 SMALL_BOUND = 4.5e-5
 """Metres: a tenth below what grade `small` promises for posed vertices and means."""
 TRIES = 4
+_MADE: "WeakKeyDictionary[Avatar, tuple[Options, bytes]]" = WeakKeyDictionary()
+"""Small files whose losses were just told: `write` usually comes next, and making one takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,9 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
     less = limited(avatar, options)
     found = limit_losses(avatar, less)
     if options.grade == "small":
-        found += rounding_losses(less, _small(less, options).back)
+        made = _small(less, options)
+        _MADE[avatar] = options, made.data
+        found += rounding_losses(less, made.back, made.error)
     return found
 
 
@@ -94,8 +99,11 @@ def to_bytes(avatar: Avatar, options: Options | None = None) -> bytes:
     """Return the GLB of `avatar`; the layout is specified in `exporter/GLB.md`."""
     options = options or Options()
     require(avatar, CAPABILITIES, "glb")
-    avatar = limited(avatar, options)
-    return _small(avatar, options).data if options.grade == "small" else _assemble(GlbWriter(), avatar, options)
+    told, data = _MADE.pop(avatar, (None, b""))
+    if told == options:
+        return data
+    less = limited(avatar, options)
+    return _small(less, options).data if options.grade == "small" else _assemble(GlbWriter(), less, options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +111,8 @@ class _Small:
     data: bytes
     back: Avatar
     """What a reader makes of `data`."""
+    error: float
+    """Metres that posed points are off."""
 
 
 def _small(avatar: Avatar, options: Options) -> _Small:
@@ -112,8 +122,9 @@ def _small(avatar: Avatar, options: Options) -> _Small:
         packing = pack_head(avatar, finer)
         assert packing.vertex_order is not None
         data = _assemble(MeshoptGlbWriter(), reorder_faces(avatar, packing.vertex_order), options, packing)
-        result = _Small(data, glb_avatar.from_document(read_document(data)))
-        if farthest(avatar, result.back) <= SMALL_BOUND:
+        back = glb_avatar.from_document(read_document(data))
+        result = _Small(data, back, farthest(avatar, back))
+        if result.error <= SMALL_BOUND:
             break
     assert result is not None
     return result
