@@ -10,7 +10,7 @@ from exporter.targets import onnx as target
 from exporter.validation_report import Measure, ValidationReport
 from formats.avatar import Avatar, LinearDynamics, SplatLayer
 from formats.codecs.json_file import Fields, check_version, read_json
-from formats.errors import CheckpointMismatch, FormatError
+from formats.errors import CheckpointMismatch, FormatError, naming
 from formats.files import read_bytes
 
 SEED = 7
@@ -107,7 +107,8 @@ def _read(folder: Path, entry: Fields, key: str, pictures: bool) -> Any:
         raise FormatError(f"{path}: opset {versions}; expected {onnx_plain.OPSET} of ONNX's own operators")
     onnx_plain.check_operators(model, str(path), pictures)
     onnx_plain.static_shapes(model, str(path))
-    said = target.metadata(model)
+    with naming(path):
+        said = target.metadata(model)
     for field in ("role", "layers", "space", "inputs", "outputs"):
         if said.get(field) != entry.values.get(field):
             raise FormatError(f"{path}: its metadata says another '{field}' than {target.ABOUT}; export it again")

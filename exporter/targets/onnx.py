@@ -281,8 +281,17 @@ def set_metadata(model: Any, name: str, entry: Mapping[str, Any], avatar: Avatar
 
 
 def metadata(model: Any) -> dict[str, Any]:
-    """Return our metadata properties of a model, parsed."""
-    found = {p.key.removeprefix(METADATA): p.value for p in model.metadata_props if p.key.startswith(METADATA)}
+    """Return our metadata properties of a model, parsed.
+
+    Raises:
+        FormatError: They are no text, or no JSON where they look like it.
+    """
+    found: dict[str, Any] = {}
+    for entry in model.metadata_props:
+        if not isinstance(entry.key, str) or not isinstance(entry.value, str):  # bytes that are no UTF-8
+            raise FormatError("metadata: is no text; export the networks again")
+        if entry.key.startswith(METADATA):
+            found[entry.key.removeprefix(METADATA)] = entry.value
     for key, value in found.items():
         if value[:1] in "[{":
             try:

@@ -280,7 +280,9 @@ def _read_map(entry: Fields, folder: Path) -> tuple[Float32[np.ndarray, "H W C"]
             q = _planes(path, _beside(folder, entry.text("low_file"), entry.where), channels)
         if q.shape[2] == 3 and channels == 2:  # as `_padded` made it
             q = q[..., :2]
-        found = low + (high - low) * q.astype(np.float64) / STEPS if q.shape[2] == channels else q
+        with np.errstate(over="ignore", invalid="ignore"):  # what is out of range is refused as not finite
+            found = low + (high - low) * q.astype(np.float64) / STEPS if q.shape[2] == channels else q
+            found = found.astype(np.float32)
     if found.shape != (size[1], size[0], channels):
         raise FormatError(f"{path}: is {found.shape[1]} x {found.shape[0]} with {found.shape[2]} channels, {ABOUT} "
                           f"says {size[0]:g} x {size[1]:g} with {channels}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from exporter.targets.onnx import Options
 from formats import networks
 from formats.avatar import Avatar, Network, SplatLayer
 from formats.deform import coefficients_of, driver_values
-from formats.errors import CheckpointMismatch, FormatError, UnsupportedFeature
+from formats.errors import AvatarError, CheckpointMismatch, FormatError, UnsupportedFeature
 from formats.importers.gha_networks import super_resolution
 from formats.onnx_graph import OnnxGraph
 from tests.builders import tiny_avatar, tiny_head, tiny_network
@@ -324,6 +325,22 @@ def test_changed_weights_fail_the_check(tmp_path: Path) -> None:
     onnx.save(model, path)
     report = onnx_check.check(tmp_path / "nets", avatar)
     assert not report.ok and "deformer" in report.failure
+
+
+def test_graphs_with_damaged_bytes_end_in_one_clear_line(tmp_path: Path) -> None:
+    avatar, rng = tiny_avatar("world"), random.Random(3)
+    export(avatar, "onnx", tmp_path / "nets")
+    path = tmp_path / "nets" / "deformer.onnx"
+    raw = path.read_bytes()
+    for _ in range(40):
+        data = bytearray(raw)
+        for _ in range(3):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        path.write_bytes(data)
+        try:
+            onnx_check.check(tmp_path / "nets", avatar)
+        except AvatarError as error:
+            assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("damage, error, match", [
