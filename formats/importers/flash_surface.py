@@ -103,11 +103,21 @@ def places(head: HeadModel, boundary: np.ndarray | None, guard: float = 0.0) -> 
     """
     if head.uvs is None or head.uv_faces is None:
         raise FormatError("the head has no texture coordinates")
-    texel, face, weights = owned_texels(head.uvs, head.uv_faces, SIZE, guard)
+    texel, face, weights = owned_texels(as_written(head.uvs), head.uv_faces, SIZE, guard)
     if boundary is not None:
         outside = ~np.isin(head.faces[face], boundary).any(axis=1)
         texel, face, weights = texel[outside], face[outside], weights[outside]
     return Places(texel, face.astype(np.int32), _summed(head, face, weights, guard))
+
+
+def as_written(uvs: np.ndarray) -> Float64[np.ndarray, "U 2"]:
+    """Return texture coordinates from which the rasterizer's come to the last bit: 2 v - 1 of an OBJ's v as float32.
+
+    v was turned over and rounded since; what the file says, with seven decimals at most, is found again. A texel more or less
+    on an edge, and all Gaussians after it are others'.
+    """
+    v = np.round(1 - uvs[:, 1].astype(np.float64), 7).astype(np.float32)
+    return np.stack([uvs[:, 0].astype(np.float64), 1 - v.astype(np.float64)], axis=1)
 
 
 def rivals(head: HeadModel, held: Places, guard: float = 0.0) -> tuple[Int64[np.ndarray, " M"], Places]:

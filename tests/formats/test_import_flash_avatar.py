@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from formats.avatar import Avatar, FaceBinding, SplatLayer
-from formats.codecs.flame_sides import read_masks
+from formats.codecs.flame_sides import read_masks, read_template_mesh
 from formats.deform import PosedSplats, deform, driver_values
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.importers import fate, flash_avatar, flash_checkpoint, flash_evidence, flash_surface
@@ -242,6 +242,20 @@ def test_a_zero_quaternion_draws_as_no_rotation(base: Original, tmp_path: Path) 
     quats = clouds(made, base.sequence, 1)[0].quats
     np.testing.assert_allclose(quats[:3], [[1, 0, 0, 0]] * 3, atol=1e-6)
     assert np.abs(quats[3:, 1:]).max(axis=1).min() > 1e-5
+
+
+@pytest.mark.parametrize("decimals", [4, 6, 7])
+def test_the_rasterisers_coordinates_come_to_the_last_bit(decimals: int, tmp_path: Path) -> None:
+    """The original computes 2 v - 1 in float32 of what the OBJ says, v upward; we keep v turned over, in float32."""
+    written = np.random.default_rng(5).uniform(0, 1, (3000, 2)).round(decimals)
+    lines = [f"v {i} 0 0" for i in range(3)] + [f"vt {u:.{decimals}f} {v:.{decimals}f}" for u, v in written]
+    lines += [f"f 1/{i + 1} 2/{i + 2} 3/{i + 3}" for i in range(0, 3000, 3)]
+    (tmp_path / "mesh.obj").write_text("\n".join(lines))
+    _, uvs, _ = read_template_mesh(tmp_path / "mesh.obj")
+    original = written.astype(np.float32) * np.float32(2) - np.float32(1)
+    ours = (2 * flash_surface.as_written(uvs) - 1).astype(np.float32)
+    np.testing.assert_array_equal(ours, original * np.float32([1, -1]))
+    assert (2 * uvs - 1 != ours).any()
 
 
 # --- The rasteriser's guard -------------------------------------------------------------------------------------------
