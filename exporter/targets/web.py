@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import web_viewer
+from exporter.capabilities import Loss
 from exporter.targets import glb
 from exporter.targets.glb import CAPABILITIES
 from formats.avatar import Avatar
@@ -15,7 +16,7 @@ from formats.errors import FormatError
 from formats.files import replacing_folder
 from formats.render import default_camera
 
-__all__ = ["CAPABILITIES", "Options", "write"]
+__all__ = ["CAPABILITIES", "Options", "losses", "write"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Options:
 
     grade: Literal["plain", "full", "small"] = "plain"
     """How the avatar is stored: `plain` opens everywhere, `full` keeps floats exact, `small` is for shipping."""
+
+
+def losses(avatar: Avatar, options: Options) -> list[Loss]:
+    """Return what the page's GLB rounds."""
+    return glb.losses(avatar, glb.Options(grade=options.grade))
 
 
 def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:

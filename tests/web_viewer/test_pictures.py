@@ -25,6 +25,8 @@ from tests.web_viewer.browser import DRIVERS, run
 
 pytestmark = pytest.mark.browser
 
+SMALL_DB = 40.0
+"""dB of grade `small`, into either target, against the avatar it was made from."""
 HALF_DB, CANVAS_DB = 45.0, 42.0
 """dB a player must reach: into a half-float target; on the 8-bit canvas, whose rounding after every splat costs the rest."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "posing"
@@ -81,9 +83,10 @@ def shows(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Show], tup
     return get
 
 
-def _compare(driver: str, name: str, kit: tuple[Path, Show, list[np.ndarray]], out: Path) -> None:
+def _compare(driver: str, name: str, kit: tuple[Path, Show, list[np.ndarray]], out: Path,
+             bounds: tuple[float, float] = (HALF_DB, CANVAS_DB), avatar: str = "avatar.glb") -> None:
     files, show, pictures = kit
-    task = {"kind": "pictures", "name": name, "avatar": "avatar.glb", "clip": "clip.json", "camera": "camera.json",
+    task = {"kind": "pictures", "name": name, "avatar": avatar, "clip": "clip.json", "camera": "camera.json",
             "moments": list(show.moments), "near": 0.2, "exact": False}
     report = run(driver, [task], files, out)
     assert not [line for line in report["errors"] if "Performance" not in line]
@@ -95,8 +98,8 @@ def _compare(driver: str, name: str, kit: tuple[Path, Show, list[np.ndarray]], o
         assert wanted.std() > 0.02, "the reference picture is empty"
         found = {"half float": psnr(half, wanted), "canvas": psnr(canvas, wanted)}
         worst = {target: min(worst[target], found[target]) for target in worst}
-        assert found["half float"] > HALF_DB, f"frame {show.moments[i]} into half floats"
-        assert found["canvas"] > CANVAS_DB, f"frame {show.moments[i]} on the canvas"
+        assert found["half float"] > bounds[0], f"frame {show.moments[i]} into half floats"
+        assert found["canvas"] > bounds[1], f"frame {show.moments[i]} on the canvas"
     if "FLAMEPORT_PICTURES" in os.environ:  # set by scripts/benchmark
         with Path(os.environ["FLAMEPORT_PICTURES"]).open("a") as file:
             for target, value in worst.items():
@@ -108,6 +111,16 @@ def _compare(driver: str, name: str, kit: tuple[Path, Show, list[np.ndarray]], o
 def test_pictures_match_the_reference(driver, name, shows, tmp_path):
     make = {"synthetic": _synthetic, "standin": _standin, "standin_full": lambda: _standin(65_000, 512)}[name]
     _compare(driver, name, shows(name, make), tmp_path)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("name", ["synthetic", "standin", pytest.param("lam", marks=pytest.mark.lam)])
+def test_small_files_look_as_they_should(driver, name, shows, tmp_path, request):
+    make = {"synthetic": _synthetic, "standin": _standin, "lam": lambda: _lam(request.getfixturevalue("lam_zip"))}[name]
+    kit = files, show, _ = shows(name, make)
+    if not (files / "small.glb").exists():
+        glb.write(dataclasses.replace(show.avatar, sequence=None), files / "small.glb", glb.Options(grade="small"))
+    _compare(driver, f"{name} small", kit, tmp_path, (SMALL_DB, SMALL_DB), "small.glb")
 
 
 @pytest.mark.demo
