@@ -51,7 +51,9 @@ def check(path: Path, avatar: Avatar, frames: int = 10, progress: Callable[[str]
     if not same:
         raise CheckpointMismatch(f"{path}: {len(back.layers)} layers, the bundle gives {len(layers)}, or their faces differ; was "
                                  "it made from this bundle?")
-    clip = target.clip_of(own) if (path / target.CLIPS).is_dir() else None
+    clip, neutral = target.clip_of(own), baked_sequence.read(path / target.CLIPS)
+    if len(neutral) == len(target.NEUTRAL) and tuple(neutral.ranges) == tuple(target.NEUTRAL.ranges):
+        clip = None
     measures = [_clip_measure(path, clip)] if clip is not None else []
     clip = dataclasses.replace(clip, basis=head.edition) if clip is not None else None
     theirs: Sequence = clip or rest_sequence(back.head)

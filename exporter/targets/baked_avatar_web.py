@@ -46,7 +46,7 @@ class Options:
     """What goes into the folder."""
 
     clip: bool = True
-    """Write the clip as `sequence_data`; --no-clip leaves it out."""
+    """Write the clip as `sequence_data`; --no-clip writes a neutral one, for the demo does not start without any."""
     head_motion: Literal["head", "camera"] = "head"
     """Where relative motion goes when the clip moves the camera instead of the head; the demo has a camera of its own."""
 
@@ -64,7 +64,7 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     foreign = sorted({entry.name for entry in out.iterdir()} - {MESHES, CLIPS, stills.NOTICES}) if out.is_dir() else []
     if foreign:
         raise FormatError(f"{out}: holds '{foreign[0]}', which is no part of BakedAvatar's demo data; choose another --out")
-    clip = clip_of(avatar) if options.clip else None
+    clip = (clip_of(avatar) if options.clip else None) or NEUTRAL
     with replacing_folder(out) as folder:
         place = folder / MESHES
         metadata = {"common": _saved(place, "common", common_of(avatar.head)),
@@ -76,8 +76,7 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
         for i, entry in enumerate(metadata["meshes"]):
             entry["level"] = float(i)
         write_json(metadata, place / "metadata.json")
-        if clip is not None:
-            baked_sequence.write(clip, folder / CLIPS)
+        baked_sequence.write(clip, folder / CLIPS)
         if avatar.meta.license_notices:
             (folder / stills.NOTICES).write_text(stills.notices(avatar), encoding="utf-8")
     return sorted(path for path in out.rglob("*") if path.is_file())
@@ -179,7 +178,11 @@ def _split(layer: MeshLayer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def clip_of(avatar: Avatar) -> Sequence | None:
-    """Return what of the avatar's clip the layout has a place for, in its first 50 expressions, at 25 frames a second."""
+    """Return what of the avatar's clip the layout has a place for, in its first 50 expressions, at 25 frames a second.
+
+    The demo skips a range's first frame and stops at its last, and never stops where they are one: such ranges are said
+    again at the end with their frame twice.
+    """
     clip, head = avatar.sequence, avatar.head
     if clip is None:
         return None
@@ -187,7 +190,18 @@ def clip_of(avatar: Avatar) -> Sequence | None:
     expr = np.pad(expr, ((0, 0), (0, EXPRESSIONS - expr.shape[1])))
     plain = Sequence(baked_sequence.BASIS, clip.fps, expr, rotation=clip.rotation, neck=clip.neck, jaw=clip.jaw, eyes=clip.eyes,
                      ranges=clip.ranges)
-    return plain if clip.fps == baked_sequence.FPS else resample(plain, baked_sequence.FPS)
+    plain = plain if clip.fps == baked_sequence.FPS else resample(plain, baked_sequence.FPS)
+    ranges = dict(plain.ranges) or {baked_sequence.DEFAULT_RANGE: (0, len(plain))}
+    frames = list(range(len(plain)))
+    for name, (first, end) in list(ranges.items()):
+        if end - first == 1:
+            ranges[name] = (len(frames), len(frames) + 2)
+            frames += [first, first]
+    return plain if len(frames) == len(plain) else dataclasses.replace(plain.take(frames), ranges=ranges)
+
+
+NEUTRAL = Sequence(baked_sequence.BASIS, baked_sequence.FPS, np.zeros((2, EXPRESSIONS)), ranges={"neutral": (0, 2)})
+"""What is played where there is no clip."""
 
 
 # --- Losses -----------------------------------------------------------------------------------------------------------

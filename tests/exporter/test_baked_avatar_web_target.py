@@ -163,7 +163,21 @@ def test_textured_layers_become_equal_bases(tmp_path: Path) -> None:
     camera = default_camera(avatar, 96, 96)
     pictures = [render_avatar(each, rest_sequence(each.head), 0, camera).rgb for each in (avatar, back)]
     assert psnr(*pictures) > 50
-    assert not (tmp_path / "out" / "sequence_data").exists()
+    # The demo does not start without a clip, and does not stop at the end of one of a single frame.
+    clip = baked_sequence.read(tmp_path / "out" / "sequence_data")
+    assert len(clip) == 2 and not clip.expr.any() and dict(clip.ranges) == {"neutral": (0, 2)}
+    assert baked_web_check.check(tmp_path / "out", avatar).ok
+
+
+def test_ranges_of_one_frame_are_held(imported: Avatar, tmp_path: Path) -> None:
+    clip = imported.sequence
+    assert clip is not None and len(clip) == 3
+    avatar = dataclasses.replace(imported, sequence=dataclasses.replace(clip, ranges={"a": (0, 2), "b": (1, 2)}))
+    target.write(avatar, tmp_path / "out", target.Options())
+    back = baked_sequence.read(tmp_path / "out" / "sequence_data")
+    assert dict(back.ranges) == {"a": (0, 2), "b": (3, 5)}
+    np.testing.assert_array_equal(back.jaw, clip.jaw[[0, 1, 2, 1, 1]])
+    assert baked_web_check.check(tmp_path / "out", avatar).ok
 
 
 def test_a_graph_of_gemms_is_the_same_network() -> None:
