@@ -1,8 +1,10 @@
 """Proof: read an export back, pose it, draw it, and say in numbers how far it is from the bundle it was made from."""
 
 import dataclasses
+import importlib
+import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -12,15 +14,15 @@ from exporter.glb_losses import farthest, limit_losses
 from exporter.ops.limit_head import keep_expressions, keep_joints
 from exporter.ops.limit_influences import limit_influences
 from exporter.plain_player import PlainPlayer
-from exporter.targets import glb, ply, textures
+from exporter.targets import glb, textures
 from exporter.validation_report import Measure, ValidationReport, decibels
 from formats import codecs
 from formats.avatar import Avatar, check_driver
-from formats.codecs import glb_avatar, inria_ply
+from formats.codecs import glb_avatar
 from formats.codecs.glb import read_document
 from formats.codecs.json_file import Fields, read_json
 from formats.deform import PosedSplats, deform, deform_head, rest_sequence
-from formats.errors import BindingError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
+from formats.errors import CheckpointMismatch, FormatError, MissingAsset
 from formats.gaussians import GaussianCloud
 from formats.render import RenderOptions, default_camera, psnr, render_avatar
 from formats.retarget import with_head_motion
@@ -43,11 +45,29 @@ TINY_SCALE = 1e-6
 Progress = Callable[[str], None]
 
 
+def _is_lam(path: Path) -> bool:
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(PurePosixPath(name).name == "skin.glb" for name in archive.namelist())
+
+
+CHECKS: tuple[tuple[Callable[[Path], bool], str], ...] = (
+    (lambda path: (path / textures.ABOUT).is_file(), "exporter.textures_check"),
+    (lambda path: (path / "networks.json").is_file(), "exporter.onnx_check"),
+    (lambda path: (path / "mesh_data" / "metadata.json").is_file(), "exporter.baked_web_check"),
+    (lambda path: path.suffix.lower() == ".spz" or path.is_dir() and any(path.glob("*.spz")), "exporter.spz_check"),
+    (lambda path: path.suffix.lower() == ".ply" or path.is_dir() and any(path.glob("*.ply")), "exporter.ply_check"),
+    (_is_lam, "exporter.lam_check"),
+)
+"""How a target's file or folder is told, and the module whose `check` reads it back; the others are told by `codecs.sniff`."""
+
+
 def validate(path: Path, avatar: Avatar, frames: int = 10, progress: Progress | None = None) -> ValidationReport:
     """Return how far the export at `path` is from `avatar`.
 
     Args:
-        path: A GLB, a PLY, a sequence, or a folder that `export web` or `export textures` wrote.
+        path: What `flameport export` wrote.
         avatar: The bundle it was made from.
         frames: How many frames of the clip to pose, spread over it.
         progress: Told what is going on.
@@ -59,17 +79,16 @@ def validate(path: Path, avatar: Avatar, frames: int = 10, progress: Progress | 
     path, tell = Path(path), progress or (lambda _: None)
     if path.is_dir() and (path / "manifest.json").is_file():
         return _validate_web(path, avatar, frames, tell)
-    if path.is_dir() and (path / textures.ABOUT).is_file():
-        return _validate_textures(path, avatar)
+    for told_by, name in CHECKS:
+        if told_by(path):
+            return importlib.import_module(name).check(path, avatar, frames, tell)
     kind = codecs.sniff(path)
     if kind == "glb":
         return _validate_glb(path, avatar, frames, tell)
-    if kind == "inria_ply":
-        return _validate_ply(path, avatar)
     if kind in ("sequence_json", "sequence_binary"):
         return _validate_sequence(path, avatar)
-    raise FormatError(f"{path}: is {kind}; expected a GLB, a PLY, a sequence, or a folder that `export web` or `export "
-                      "textures` wrote")
+    raise FormatError(f"{path}: is {kind}; expected what `flameport export` wrote: a GLB, PLY, SPZ, sequence, LAM zip, or a "
+                      "folder of a page, textures, networks, stills or BakedAvatar's demo")
 
 
 # --- GLB --------------------------------------------------------------------------------------------------------------
@@ -247,26 +266,6 @@ def _plain_measures(player: PlainPlayer, places: np.ndarray, back: Avatar, seque
 # --- PLY, sequence, web -----------------------------------------------------------------------------------------------
 
 
-def _validate_ply(path: Path, avatar: Avatar) -> ValidationReport:
-    """Compare with the still it is most like: as stored, at rest, or a whole frame of the clip; a PLY does not say."""
-    cloud, fitted = inria_ply.read(path), fit(avatar, ply.CAPABILITIES)
-    choices = {"as stored": ply.Options(local=True), "at rest": ply.Options()}
-    choices |= {f"frame {i}": ply.Options(frame=i) for i in range(0 if avatar.sequence is None else len(avatar.sequence))}
-    best: tuple[float, str, dict[str, float]] | None = None
-    for name, options in choices.items():
-        try:
-            errors = cloud_errors(ply.still(fitted.avatar, options), cloud)
-        except (UnsupportedFeature, BindingError):
-            continue  # this avatar has no such still
-        if best is None or errors["means"] + errors["quats"] < best[0]:
-            best = errors["means"] + errors["quats"], name, errors
-        if best[0] < 1e-5:
-            break
-    if best is None:
-        raise UnsupportedFeature(f"{path}: the bundle gives no still to compare with")
-    return ValidationReport(f"ply, {best[1]}", tuple(_cloud_measures(best[2], METRES["full"])), fitted.losses)
-
-
 def _validate_sequence(path: Path, avatar: Avatar) -> ValidationReport:
     clip = codecs.read_sequence(path)
     check_driver(avatar.head, clip)
@@ -287,32 +286,6 @@ def _validate_sequence(path: Path, avatar: Avatar) -> ValidationReport:
     clip_measure = _clip_measure(avatar, clip, METRES["full"])
     measures = [Measure("numbers", largest, "", 1e-6), Measure("frame rate", abs(clip.fps - own.fps), "fps", 1e-6)]
     return ValidationReport("sequence", tuple(measures + ([clip_measure] if clip_measure else [])))
-
-
-def _validate_textures(path: Path, avatar: Avatar) -> ValidationReport:
-    back, own = textures.read(path), avatar.maps
-    if own is None or set(own.images) != set(back.images):
-        raise CheckpointMismatch(f"{path}: holds maps {', '.join(back.images)}, the bundle "
-                                 f"{', '.join(own.images) if own else 'none'}; validate it against the bundle it was made from")
-    masks = [np.ones((1, 1), bool) if maps.mask is None else maps.mask for maps in (own, back)]
-    differ = float(np.sum(masks[0] != masks[1])) if masks[0].shape == masks[1].shape else float(masks[0].size)
-    measures = [Measure("mask: texels that differ", differ, "", 0)]
-    for name, image in own.images.items():
-        found = back.images[name]
-        if image.shape != found.shape or own.color_spaces[name] != back.color_spaces[name]:
-            raise CheckpointMismatch(f"{path}: '{name}' is {list(found.shape)} {back.color_spaces[name]}, the bundle's "
-                                     f"{list(image.shape)} {own.color_spaces[name]}")
-        seen = own.mask if own.mask is not None and own.mask.shape == image.shape[:2] else np.ones(image.shape[:2], bool)
-        if own.color_spaces[name] == "srgb":
-            image, low, high, levels = np.clip(image, 0, 1), np.zeros(1), np.ones(1), 255
-        else:
-            low, high = textures.bounds(own, name)
-            levels = textures.STEPS
-        # Single precision may be coarser than a step, where a channel hardly changes.
-        step = (high - low) / levels + np.spacing(np.maximum(np.abs(low), np.abs(high)).astype(np.float32))
-        error = np.abs(image.astype(np.float64) - found)[seen] / step
-        measures.append(Measure(f"{name}: largest error, in {levels + 1} levels", float(error.max(initial=0)), "levels", 0.501))
-    return ValidationReport("textures", tuple(measures))
 
 
 def _validate_web(path: Path, avatar: Avatar, frames: int, tell: Progress) -> ValidationReport:
