@@ -153,10 +153,7 @@ def _gaussians(stored: FlashCheckpoint, encoding: np.ndarray, drivers: Mapping[s
 
 
 def _clip(path: Path, sides: Mapping[str, Path], edition: str) -> Sequence:
-    name, above = _name(path), side_files.ancestors(path, LEVELS)
-    beside = [path.resolve().parent / "checkpoint", path.resolve().parent / "frames",
-              *(folder / "metrical-tracker" / "output" / name / "checkpoint" for folder in above),
-              *(folder / "output" / name / "checkpoint" for folder in above)]
+    beside = frame_places(path)
     found = side_files.find(path, sides, "frames", beside)
     if found is None:
         raise side_files.missing(path, "frames", "the subject's shape and motion, metrical-tracker's folder of .frame files",
@@ -170,6 +167,16 @@ def _clip(path: Path, sides: Mapping[str, Path], edition: str) -> Sequence:
     first, size = sequence.cameras["K"][0], sequence.cameras["size"]
     k[:, 0, 0], k[:, 1, 1], k[:, :2, 2], k[:, 2, 2] = first[0, 0], first[1, 1], size / 2, 1
     return dataclasses.replace(sequence, cameras={**sequence.cameras, "K": k})
+
+
+def frame_places(path: Path) -> list[Path]:
+    """Return where the tracker's frames of a checkpoint may lie: beside it, else by the subject's name or a folder's above it."""
+    above = side_files.ancestors(path, LEVELS)
+    folders, subject = [folder.name for folder in above if folder.name], _name(path)
+    names = dict.fromkeys([subject, *folders] if subject in folders else [*folders, subject])
+    return [above[0] / "checkpoint", above[0] / "frames",
+            *(folder / output / name / "checkpoint" for name in names for output in ("metrical-tracker/output", "output")
+              for folder in above)]
 
 
 def _with_ranges(clip: Sequence, held_out: bool) -> Sequence:

@@ -110,7 +110,7 @@ def clips(path: Path, sides: Mapping[str, Path], config: Config, subsample: int)
         given = [Path(part.strip()) for part in str(sides["flame_params"]).split(",")]
         files = [file for part in given for file in _json_in(part, config)]
     else:
-        files = next((group for group in beside if all(file.is_file() for file in group)), [])
+        files = found_clips(path, config)
     if not files:
         raise side_files.missing(
             path, "flame_params", "the training videos' flame_params.json, whose mean expression is the avatar's rest and is not "
@@ -124,6 +124,11 @@ def clips(path: Path, sides: Mapping[str, Path], config: Config, subsample: int)
             raise FormatError(f"{file}: of {len(clip)} frames none is left by subsample = {step}")
         parts.append(clip.take(kept))
     return [file.parent.name for file in files], parts
+
+
+def found_clips(path: Path, config: Config) -> list[Path]:
+    """Return the files of all training videos where the data folder that the configuration names has every one, else none."""
+    return next((group for group in _json_places(path, config) if all(file.is_file() for file in group)), [])
 
 
 def _json_in(given: Path, config: Config) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from formats.codecs.torch_file import TorchTensor
 from formats.errors import AvatarError
-from formats.importers import fate_workspace, gha_files, mono_training, side_files
+from formats.importers import fate_workspace, flash_avatar, gha_files, mono_training
 from formats.importers.recognition import Finding, Need, near, numbers, rows, tensors, unwrapped
 
 SAMPLED = 1 << 14
@@ -123,8 +123,7 @@ def _flash(root: Any, path: Path) -> Finding | None:
     still = rotation.dtype.kind == "f" and len(rotation.shape) == 2 and rotation.shape[1] == 4 and bool(
         (rotation.load() == [1, 0, 0, 0]).all())
     counts = {"gaussians": colours.shape[0], "iteration": root[2], "network_inputs": first[-1], "weights": numbers(networks[0])}
-    frames = near(path, [f"{folder}{name}/checkpoint" for name in _names_above(path)
-                         for folder in ("metrical-tracker/output/", "output/")] + ["checkpoint", "frames"], _ABOVE)
+    frames = next((place for place in flash_avatar.frame_places(path) if place.exists()), None)
     lids = near(path, [f"{folder}l_eyelid.npy" for folder in _FLAME_FOLDERS], _ABOVE)
     needs = (_HEAD, Need("frames", "metrical-tracker's folder of .frame files: the person's identity and the clip", frames),
              Need("mesh", "FlashAvatar's FlameMesh.obj", near(path, [f"{f}FlameMesh.obj" for f in _FLAME_FOLDERS], _ABOVE)),
@@ -136,10 +135,6 @@ def _flash(root: Any, path: Path) -> Finding | None:
     variant = "the Wasserstein variant: all rotations are exactly (1, 0, 0, 0)" if still else "FlashAvatar's own"
     return Finding("flash-avatar", "checkpoint", variant + (", U-Net mode" if unet else ""), counts, "FLAME 2020, not inside",
                    needs, imports=not unet, note="its U-Net modes are not read" if unet else "")
-
-
-def _names_above(path: Path) -> list[str]:
-    return [folder.name for folder in side_files.ancestors(path, _ABOVE) if folder.name]
 
 
 def _gaussian_avatars(root: Any, path: Path) -> Finding | None:
@@ -160,10 +155,9 @@ def _mono(root: Any, path: Path) -> Finding | None:
         run = mono_training.config_of(path, {})
     except AvatarError:
         run = mono_training.Config()  # the import says what is wrong with it
-    places = [f"{base}{run.data_folder}/{run.subject}/{run.subject}/{video}/{run.json_name}" for base in ("", "code/")
-              for video in run.sub_dirs]
+    clips = mono_training.found_clips(path, run)
     needs = (Need("flame_params", "the training videos' flame_params.json: the clip, whose mean expression is the canonical one",
-                  near(path, places, mono_training.LEVELS)),
+                  clips[0] if clips else None),
              Need("conf", "runconf.conf of the run: how the jaw rests, and which videos it was trained on",
                   near(path, [mono_training.CONFIG], mono_training.LEVELS), required=False))
     return Finding("mono-gaussian-avatar", "checkpoint", "",

@@ -185,6 +185,22 @@ def test_the_clip_is_the_folder_of_frames(base: Original, avatar: Avatar) -> Non
     np.testing.assert_allclose(clip.shape, base.extras["shape"], atol=1e-6)
 
 
+def test_import_finds_what_inspect_found(base: Original, avatar: Avatar, tmp_path: Path) -> None:
+    """Also when the checkpoint was moved up and renamed: then a folder's name above it is the subject's."""
+    run = tmp_path / "project"
+    shutil.copytree(base.path.parents[4], run)
+    path = (run / base.path.relative_to(base.path.parents[4])).rename(run / "dataset/Obama/best.pth")
+    found = recognise(path)
+    assert found is not None and "--side" not in found["import"]
+    made = flash_avatar.read(path, base.head)
+    np.testing.assert_array_equal(clouds(made, base.sequence, 1)[0].means, clouds(avatar, base.sequence, 1)[0].means)
+    (run / "metrical-tracker").rename(run / "elsewhere")
+    found = recognise(path)
+    assert found is not None and "--side frames=PATH" in found["import"]
+    with pytest.raises(MissingAsset, match="looked for .*metrical-tracker/output/Obama/checkpoint.*--side frames=PATH"):
+        flash_avatar.read(path, base.head)
+
+
 def test_clips_have_the_originals_ranges(base: Original, wasserstein: Original, avatar: Avatar,
                                          monkeypatch: pytest.MonkeyPatch) -> None:
     assert avatar.sequence is not None and not avatar.sequence.ranges  # too short to hold 500 frames back

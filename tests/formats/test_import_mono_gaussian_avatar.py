@@ -290,6 +290,20 @@ def test_a_model_that_was_wrapped_is_read(original: Original, avatar: Avatar, tm
     assert found is not None and (found["system"], found["gaussians"]) == ("mono-gaussian-avatar", 300)
 
 
+def test_inspect_finds_what_the_import_finds(original: Original, tmp_path: Path) -> None:
+    shutil.copytree(original.path.parents[8], tmp_path / "run")
+    path = tmp_path / "run" / original.path.relative_to(original.path.parents[8])
+    found = recognise(path)
+    assert found is not None and "--side" not in found["import"]
+    mono_gaussian_avatar.read(path)
+    last = tmp_path / "run" / original.sides["last_video"].relative_to(original.path.parents[8])
+    last.unlink()  # the mean is over all videos: one of them is not enough
+    found = recognise(path)
+    assert found is not None and "--side flame_params=PATH" in found["import"]
+    with pytest.raises(MissingAsset, match="--side flame_params=PATH"):
+        mono_gaussian_avatar.read(path)
+
+
 def test_configurations_are_read_as_written(tmp_path: Path) -> None:
     path = tmp_path / "runconf.conf"
     path.write_text("train{\n  exps_folder = exps // not data\n}\ndataset{\n data_folder = ../data/datasets\n"
