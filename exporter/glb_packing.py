@@ -51,15 +51,17 @@ class Packing:
     """Metres: coarsest step of places on triangles and of offsets from them."""
 
 
-def pack_head(avatar: Avatar, finer: int = 0) -> Packing:
-    """Return how to store the avatar's head; `finer` halves every step of its deltas and places so many times."""
-    head = avatar.head
+def pack_head(avatar: Avatar, finer: float = 1.0) -> Packing:
+    """Return how to store the avatar's head; `finer` times every step of its deltas, places and offsets."""
+    head, leverage = avatar.head, _leverage(avatar)
     most = max((float(np.abs(table).max(initial=0)) for table in _tables(head)), default=0)
-    scale = 1 / (32767 * _target_step(avatar) / 2**finer)
+    scale = 1 / (32767 * _target_step(avatar, leverage) * finer)
     scale = min(scale, 0.999 / max(most, 1e-9))
+    # What rides far out shows errors of the template, too, and a template is cheap.
+    template = TEMPLATE_STEP * finer / min(float(leverage.max(initial=1)), 8)
     return Packing(vertex_order=hilbert_order(head.v_template), scale=float(np.float32(scale)),
-                   template=int(exponent_for(TEMPLATE_STEP * scale)) - finer, rest_means=-17 - finer,
-                   point=1.2e-5 / 2**finer)
+                   template=int(exponent_for(template * scale)), rest_means=int(exponent_for(8e-6 * finer)),
+                   point=1.2e-5 * finer)
 
 
 def _tables(head: HeadModel) -> list[np.ndarray]:
@@ -82,10 +84,10 @@ def probe_coefficients(head: HeadModel, sequence: Sequence | None) -> Float64[np
     return np.concatenate([clip, _of_length(rng, PROBES, count, max(probe_length(head), _longest(clip)))])
 
 
-def _target_step(avatar: Avatar) -> float:
+def _target_step(avatar: Avatar, leverage: Float64[np.ndarray, " V"]) -> float:
     """Return the coarsest step of the deltas, metres, that moves nothing by more than the budget, whatever is tried.
 
-    Rounding errors grow with the step, so one trial tells; `_leverage` says what a vertex moves beside itself.
+    Rounding errors grow with the step, so few trials tell; `leverage` says what a vertex moves beside itself.
     """
     head = avatar.head
     rng = np.random.default_rng(6)
@@ -96,7 +98,6 @@ def _target_step(avatar: Avatar) -> float:
         coefficients.append(rng.uniform(0, 1, (trials, 2)))
     if head.posedirs is not None and head.posedirs.shape[2]:
         coefficients.append(_of_length(rng, trials, head.posedirs.shape[2], POSE_LENGTH))
-    leverage = _leverage(avatar)[:, None]
     budget = FACE_BUDGET if any(isinstance(layer.binding, FaceBinding) for layer in avatar.layers) else BUDGET
     step = COARSEST
     while True:
@@ -105,7 +106,7 @@ def _target_step(avatar: Avatar) -> float:
             error = table / np.float32(step)
             error -= np.round(error)
             moved += error.reshape(len(moved), -1) @ (c.T * step).astype(np.float32)
-        largest = float((np.linalg.norm(moved.reshape(-1, 3, trials), axis=1) * leverage).max(initial=0))
+        largest = float((np.linalg.norm(moved.reshape(-1, 3, trials), axis=1) * leverage[:, None]).max(initial=0))
         if largest <= budget or step <= FINEST:
             return step
         step *= max(0.97 * budget / largest, 0.3)

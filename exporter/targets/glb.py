@@ -116,9 +116,9 @@ class _Small:
 
 
 def _small(avatar: Avatar, options: Options) -> _Small:
-    """Return the small file, stored as finely as its bound asks: read back, posed, and halved in step until it holds."""
-    result = None
-    for finer in range(TRIES):
+    """Return the small file, stored as finely as its bound asks: read back, posed, and made finer until it holds."""
+    result, finer = None, 1.0
+    for _ in range(TRIES):
         packing = pack_head(avatar, finer)
         assert packing.vertex_order is not None
         data = _assemble(MeshoptGlbWriter(), reorder_faces(avatar, packing.vertex_order), options, packing)
@@ -126,6 +126,7 @@ def _small(avatar: Avatar, options: Options) -> _Small:
         result = _Small(data, back, farthest(avatar, back))
         if result.error <= SMALL_BOUND:
             break
+        finer *= max(0.8 * SMALL_BOUND / result.error, 0.3)
     assert result is not None
     return result
 
