@@ -260,9 +260,10 @@ TURNED = 3
 
 def faces(head: HeadModel) -> Iterator[Sequence]:
     """Give the frames that pose `head` by the weights of `FACES`."""
-    for i, weights in enumerate(FACES):
-        row = np.array([[weights.get(name, 0.0) for name in ARKIT_52]])
-        frame = retarget(Sequence("arkit-52", 30.0, row, expr_names=ARKIT_52), head)
+    rows = np.array([[weights.get(name, 0.0) for name in ARKIT_52] for weights in FACES])
+    frames = retarget(Sequence("arkit-52", 30.0, rows, expr_names=ARKIT_52), head)
+    for i in range(len(FACES)):
+        frame = frames.take([i])
         yield dataclasses.replace(frame, neck=frame.neck + np.array([[0.08, 0.2, 0]]) * (i >= TURNED))
 
 
