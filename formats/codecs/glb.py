@@ -29,6 +29,8 @@ JSON_LIMIT = 64 << 20
 """Bytes; a head with 400 named targets and a clip has about 0.3 MB of JSON."""
 EMPTY_LIMIT = 1 << 24
 """Numbers of an accessor that stores none of them (all zeros, or sparse over zeros)."""
+EXPANDED_LIMIT = 1 << 30
+"""Bytes of all decompressed views together: 64 times a 16 MB file, whose views may name the same bytes again and again."""
 TABLE_LIMIT = 1 << 27
 """Numbers of a table over many accessors, which may be such ones: half a gigabyte."""
 
@@ -178,6 +180,8 @@ class GlbDocument:
         packed, stride = bytes(self._bytes(how)), how.integer("byteStride", low=1, high=256)
         count, mode = how.integer("count", low=1), how.text("mode")
         filter_ = how.text("filter", "NONE")
+        if count * stride + sum(map(len, self._decoded.values())) > EXPANDED_LIMIT:
+            raise FormatError(f"{how.where}: decompressed views would have more than {EXPANDED_LIMIT} bytes")
         if mode == "INDICES" and filter_ == "NONE" and stride in (2, 4):
             return meshopt.decode_indices(packed, count, how.where).astype(f"<u{stride}").tobytes()
         if mode != "ATTRIBUTES" or filter_ not in ("NONE", "EXPONENTIAL"):

@@ -421,3 +421,10 @@ def test_layers_keep_their_names_and_kinds() -> None:
     back = glb_avatar.from_document(small(carried("everything")))
     assert all(isinstance(layer, SplatLayer) for layer in back.layers)
     assert [layer.name for layer in back.layers] == [layer.name for layer in carried("everything").layers]
+
+
+def test_a_file_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = small(carried("edge-height"))
+    monkeypatch.setattr("formats.codecs.glb.EXPANDED_LIMIT", 20_000)
+    with pytest.raises(FormatError, match="more than 20000 bytes"):
+        glb_avatar.from_document(GlbDocument(document.json, document.binary))

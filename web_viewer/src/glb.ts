@@ -10,6 +10,8 @@ const SIZES: Record<number, number> = { 5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125
 const NORMAL: Record<number, number> = { 5120: 127, 5121: 255, 5122: 32767, 5123: 65535 };
 /** Elements of an accessor that stores none of them: what a small file may make us allocate. */
 const EMPTY_LIMIT = 1 << 24;
+/** Bytes of all decompressed views together; views may name the same bytes again and again. */
+const EXPANDED_LIMIT = 1 << 30;
 const MESHOPT = "EXT_meshopt_compression";
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON from a stranger; every use below is checked
@@ -245,6 +247,9 @@ export class Glb {
     if (!Number.isInteger(count) || count < 1 || !Number.isInteger(byteStride)) {
       throw new AvatarFormatError(`${where}: its layout makes no sense.`);
     }
+    let total = count * byteStride;
+    for (const view of this.expanded.values()) total += view.byteLength;
+    if (total > EXPANDED_LIMIT) throw new AvatarFormatError(`${where}: would decompress to more than a gigabyte.`);
     if (mode === "INDICES" && filter === "NONE" && (byteStride === 2 || byteStride === 4)) {
       const indices = decodeIndices(packed, count);
       return new DataView((byteStride === 4 ? indices : Uint16Array.from(indices)).buffer);
