@@ -117,6 +117,15 @@ def _ply(path: Path) -> dict[str, Any]:
     return {"gaussians": len(next(iter(fields.values()))), "properties": list(fields)}
 
 
+def _spz(path: Path) -> dict[str, Any]:
+    from formats.codecs import spz
+    from formats.files import read_bytes
+
+    header = spz.header_of(read_bytes(path), str(path))
+    return {"version": header.version, "gaussians": header.count, "sh_degree": header.sh_degree,
+            "position_step": header.step, "antialiased": header.antialiased}
+
+
 def _npz(path: Path) -> dict[str, Any]:
     from formats.codecs import npz_file
 
@@ -174,7 +183,7 @@ def _bundle(path: Path) -> dict[str, Any]:
 
 
 _DESCRIBE: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "bundle": _bundle, "glb": _glb, "inria_ply": _ply, "npz": _npz, "flame_npz": _npz, "flame_pickle": _flame,
+    "bundle": _bundle, "glb": _glb, "inria_ply": _ply, "spz": _spz, "npz": _npz, "flame_npz": _npz, "flame_pickle": _flame,
     "head_file": _head_file, "camera_json": _camera, "sequence_json": _sequence, "sequence_binary": _sequence,
     "arkit_json": _sequence, "flame_params": _sequence, "torch_file": _torch,
 }

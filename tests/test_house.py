@@ -13,7 +13,7 @@ import flameport
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("formats", "exporter", "trainers")
-HEAVY = ("torch", "numba", "onnx", "onnxruntime", "av", "scipy", "plyfile")
+HEAVY = ("torch", "numba", "onnx", "onnxruntime", "av", "scipy", "plyfile", "zstandard")
 
 
 def modules() -> list[str]:

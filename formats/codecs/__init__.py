@@ -21,6 +21,7 @@ CODECS = {
     "bundle": "formats.codecs.bundle",
     "glb": "formats.codecs.glb",
     "inria_ply": "formats.codecs.inria_ply",
+    "spz": "formats.codecs.spz",
     "head_file": "formats.codecs.head_file",
     "sequence_binary": "formats.codecs.sequence_binary",
     "sequence_json": "formats.codecs.sequence_json",
@@ -35,7 +36,7 @@ CODECS = {
 """Name to module. `sniff` asks them in this order, so the more particular comes first."""
 
 EXTENSIONS = {
-    ".avatar": "bundle", ".glb": "glb", ".ply": "inria_ply", ".fpsq": "sequence_binary", ".json": "sequence_json",
+    ".avatar": "bundle", ".glb": "glb", ".ply": "inria_ply", ".spz": "spz", ".fpsq": "sequence_binary", ".json": "sequence_json",
     ".csv": "arkit_json", ".safetensors": "head_file", ".npz": "npz", ".pkl": "flame_pickle",
     ".pth": "torch_file", ".pt": "torch_file", ".ckpt": "torch_file", ".frame": "torch_file",
 }

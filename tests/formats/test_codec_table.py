@@ -19,6 +19,7 @@ from formats.codecs import (
     npz_file,
     sequence_binary,
     sequence_json,
+    spz,
 )
 from formats.conventions import ARKIT_52
 from formats.errors import FormatError, MissingAsset
@@ -38,6 +39,7 @@ def flame_params(path):
 FILES = {
     "bundle": (".avatar", lambda path: bundle.write(tiny_avatar(), path)),
     "inria_ply": (".ply", lambda path: inria_ply.write(tiny_cloud(), path)),
+    "spz": (".spz", lambda path: spz.write(tiny_cloud(), path)),
     "sequence_binary": (".fpsq", lambda path: sequence_binary.write(tiny_sequence(), path)),
     "sequence_json": (".json", lambda path: sequence_json.write(tiny_sequence(), path)),
     "camera_json": (".json", lambda path: camera_json.write(tiny_camera(), path)),
