@@ -20,6 +20,8 @@ MANTISSA_BITS = 4
 """Of scales: relative steps between 1/16 and 1/8, errors half of that."""
 TABLE_BUDGET = 2.6e-5
 """Metres that rounding a skin binding's own tables may move a Gaussian by."""
+SAMPLE = 16384
+"""Gaussians that a skin binding's basis is made from."""
 DYNAMICS_STEPS = {"means": 1.2e-5, "rotvecs": 2e-3, "log_scales": 4e-3, "opacity_logits": 3e-2, "rgb": 2e-3}
 """Of what a channel adds, for a coefficient vector as long as the clip's longest: metres, radians, natural logarithms."""
 
@@ -128,8 +130,11 @@ def write_tables(glb: GlbWriter, binding: SkinBinding, budget: float) -> dict[st
     count, total = len(binding), sum(counts)
     matrix = np.concatenate([t.transpose(0, 2, 1) for t in tables.values()], axis=1).reshape(count, total * 3)
     weight = np.repeat([POSE_LENGTH if name == "posedirs" else 1.0 for name in tables], [3 * k for k in counts])
-    matrix = matrix * weight.astype(np.float32)
-    values, basis = np.linalg.eigh((matrix.T @ matrix).astype(np.float64))
+    matrix *= weight.astype(np.float32)
+    # Some thousands of rows say what the basis is, all of them take longer than the rest.
+    seen = np.linspace(0, count - 1, min(count, SAMPLE)).astype(int)
+    some = matrix[seen].astype(np.float64)
+    values, basis = np.linalg.eigh(some.T @ some)
     basis = basis[:, np.argsort(-values)].T.astype(np.float32)
     coefficients = matrix @ basis.T
     rng = np.random.default_rng(7)
@@ -140,7 +145,7 @@ def write_tables(glb: GlbWriter, binding: SkinBinding, budget: float) -> dict[st
         parts.append(probe * (length / np.linalg.norm(probe, axis=1, keepdims=True)))
     moved = np.einsum("rkc,pk->rcp", basis.reshape(len(basis), total, 3), np.concatenate(parts, axis=1), optimize=True)
     moved = moved.reshape(len(basis), -1).astype(np.float32)
-    seen = np.linspace(0, count - 1, min(count, 4096)).astype(int)
+    seen = seen[::4] if count > SAMPLE else seen
     step = budget
     while True:
         error = (np.round(coefficients[seen] / step) * step - coefficients[seen]) @ moved
