@@ -149,9 +149,10 @@ def write_tables(glb: GlbWriter, binding: SkinBinding, budget: float) -> dict[st
     step = budget
     while True:
         error = (np.round(coefficients[seen] / step) * step - coefficients[seen]) @ moved
-        if np.linalg.norm(error.reshape(len(seen), 3, PROBES), axis=1).max() <= budget or step < 1e-9:
+        largest = float(np.linalg.norm(error.reshape(len(seen), 3, PROBES), axis=1).max())
+        if largest <= budget or step < 1e-9:
             break
-        step *= 0.8
+        step *= max(0.97 * budget / largest, 0.3)
     step = max(step, float(np.abs(coefficients).max()) / 32767)
     whole = np.round(coefficients / step).astype("<i2")
     kept = np.flatnonzero(whole.any(axis=0))
