@@ -94,8 +94,8 @@ def decode_rows(data: bytes, count: int, stride: int, where: str = "meshopt") ->
         raise FormatError(f"{where}: {count} rows of {stride} bytes; expected a stride of 4 to 256, a multiple of 4")
     tail = max(TAIL, stride)
     size = block_rows(stride)
-    headers = sum(stride * -(-rows // (4 * GROUP)) for rows in _block_sizes(count, size))
-    if len(data) < 1 + headers + tail:
+    # Each plane of a block says two bits for every group.
+    if len(data) < 1 + stride * -(-count // (4 * GROUP)) + tail:
         raise FormatError(f"{where}: {len(data)} bytes are too few for {count} rows of {stride} bytes")
     if data[0] != ROWS_MAGIC:
         raise FormatError(f"{where}: starts with byte {data[0]:#x}; expected {ROWS_MAGIC:#x}, version 0 of the codec")
