@@ -319,6 +319,8 @@ def read_obj(path: Path) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, 
                     raise FormatError(f"{path}: line {number}: a face of {len(rest)} corners; expected triangles")
                 # Counted from 1, or backwards from the last one read.
                 places = [int(corner.split(b"/")[0]) for corner in rest]
+                if max(map(abs, places)) >= 1 << 31:
+                    raise ValueError("no OBJ has so many vertices")
                 faces.append([i - 1 if i > 0 else i + len(vertices) for i in places])
         except (ValueError, IndexError) as error:
             raise FormatError(f"{path}: line {number} is no line of an OBJ; the file is damaged") from error

@@ -294,3 +294,10 @@ def test_colours_that_depend_on_the_view_are_refused_and_padding_is_not(copy: tu
                 splatting_avatar.read(path, original.head)
         else:
             assert_posed(splatting_avatar.read(path, original.head), original)
+
+
+@pytest.mark.parametrize("corner", ["9" * 30, "-" + "9" * 30])
+def test_a_mesh_with_numbers_beyond_all_counts_is_refused(corner: str, tmp_path: Path) -> None:
+    (tmp_path / "a.obj").write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 {corner}\n")
+    with pytest.raises(FormatError, match="line 4"):
+        splatting_avatar.read_obj(tmp_path / "a.obj")

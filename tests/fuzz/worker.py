@@ -109,7 +109,8 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
                 reader.read(file)
 
     atheris.Setup([sys.argv[0], str(folder / "corpus"), f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=4096",
-                   f"-max_len={LONGEST}", f"-artifact_prefix={folder}/", "-print_final_stats=0"], one,
+                   f"-max_len={LONGEST}", f"-artifact_prefix={folder}/", "-print_final_stats=0",
+                   f"-seed={os.environ.get('FLAMEPORT_FUZZ_SEED', '0')}"], one,
                   custom_mutator=mutated)
     atheris.Fuzz()
 
