@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exporter import lam_glb, lam_model
+from exporter import lam_glb, lam_model, stills
 from exporter.capabilities import fit
 from exporter.lam_model import LamModel
 from exporter.targets import lam as target
@@ -61,8 +61,8 @@ def check(path: Path, avatar: Avatar, frames: int = 10, progress: Callable[[str]
     truth = list(lam_model.faces_of_both(fitted.avatar, model))
     moved = model.moved.astype(np.float32)
     drawn = [0, 1, len(clouds) - 1]
-    whole = [target.picture_psnr(avatar, truth[i][0], _shifted(clouds[i][1], -moved)) for i in drawn]
-    worst = min(target.picture_psnr(avatar, *(_shifted(cloud, -moved) for cloud in clouds[i])) for i in drawn[:2])
+    whole = [stills.picture_psnr(avatar, truth[i][0], _shifted(clouds[i][1], -moved)) for i in drawn]
+    worst = min(stills.picture_psnr(avatar, *(_shifted(cloud, -moved) for cloud in clouds[i])) for i in drawn[:2])
     measures += [Measure("picture", decibels(worst), "dB", PICTURE_DB, at_least=True),
                  Measure("picture at rest, against the avatar itself", decibels(whole[0]), "dB"),
                  Measure(f"picture at {len(whole)} faces, against the avatar itself", decibels(min(whole)), "dB")]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.onnx_plain import onnx_package
+from exporter.onnx_plain import onnx_package, set_nodes
 
 LARGEST = 65504.0
 """Of float16."""
@@ -81,11 +81,5 @@ def _resize_sizes(graph: Any) -> set[str]:
 
 
 def _set_nodes(graph: Any, nodes: list[Any]) -> None:
-    copies = []
-    for node in nodes:
-        twin = type(node)()
-        twin.CopyFrom(node)
-        copies.append(twin)
-    del graph.node[:]
-    graph.node.extend(copies)
+    set_nodes(graph, nodes)
     del graph.value_info[:]

@@ -273,6 +273,11 @@ def _lower_resize(onnx: Any, graph: Any, known: Mapping[str, tuple[int, ...]]) -
             value, known = made, {**known, made: tuple(shape)}
         if not axes:
             nodes.append(onnx.helper.make_node("Identity", [value], [node.output[0]]))
+    set_nodes(graph, nodes)
+
+
+def set_nodes(graph: Any, nodes: list[Any]) -> None:
+    """Make `nodes` the graph's; some may be its own, so they are copied before those are dropped."""
     copies = []
     for node in nodes:
         twin = type(node)()

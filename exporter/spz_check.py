@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from exporter import stills
-from exporter.capabilities import fit
-from exporter.ply_check import worst
+from exporter.stills_check import check_stills
 from exporter.targets import spz as target
 from exporter.validation_report import Measure, ValidationReport, decibels
 from formats.avatar import Avatar
@@ -15,6 +14,7 @@ from formats.codecs import spz
 from formats.errors import CheckpointMismatch, UnsupportedFeature
 from formats.files import read_bytes
 from formats.gaussians import GaussianCloud
+from formats.rotations import quat_angle
 
 Progress = Callable[[str], None]
 TURN = np.deg2rad(0.35)
@@ -39,16 +39,7 @@ def check(path: Path, avatar: Avatar, frames: int = 10, progress: Callable[[str]
         CheckpointMismatch: It has another number of Gaussians.
         UnsupportedFeature: The avatar has no such still.
     """
-    tell, fitted = progress or (lambda _: None), fit(avatar, target.CAPABILITIES)
-    if not Path(path).is_dir():
-        tell("reading back")
-        measures, name = _one(Path(path), fitted.avatar, None)
-        return ValidationReport(f"spz, {name}", tuple(measures), fitted.losses)
-    found: list[list[Measure]] = []
-    for number, file in stills.spread(Path(path), target.SUFFIX, frames):
-        tell(f"reading back {file.name}")
-        found.append(_one(file, fitted.avatar, number)[0])
-    return ValidationReport("spz, numbered frames", tuple(worst(found)), fitted.losses)
+    return check_stills("spz", path, avatar, target, _one, frames, progress)
 
 
 def _one(path: Path, avatar: Avatar, frame: int | None) -> tuple[list[Measure], str]:
@@ -76,7 +67,7 @@ def _one(path: Path, avatar: Avatar, frame: int | None) -> tuple[list[Measure], 
     measures = [
         Measure("Gaussian means", off * 1e3, "mm", target.KEPT * 1e3),
         Measure("reach of positions", header.reach / scale, "m"),
-        Measure("Gaussian rotations", float(target.turns(cloud, back).max(initial=0)), "rad", float(TURN)),
+        Measure("Gaussian rotations", float(quat_angle(cloud.quats, back.quats).max(initial=0)), "rad", float(TURN)),
         Measure("Gaussian scales", float(relative), "relative", float(SCALE)),
         Measure("scales out of the format's range", float((~inside).sum()), ""),
         Measure("Gaussian opacities", float(np.abs(cloud.opacities - back.opacities).max(initial=0)), "", OPACITY),
@@ -84,7 +75,7 @@ def _one(path: Path, avatar: Avatar, frame: int | None) -> tuple[list[Measure], 
                 if bands == cloud.sh.shape[1] else 0.0, "", COLOR),
         Measure("Gaussian colours (SH, rest)", float(np.abs(cloud.sh[:, 1:bands] - back.sh[:, 1:bands]).max(initial=0)), ""),
         Measure("SH degrees missing", float(max(cloud.sh_degree - back.sh_degree, 0)), "", 0),
-        Measure("picture", decibels(target.picture_psnr(avatar, cloud, back)), "dB", PICTURE_DB, at_least=True)]
+        Measure("picture", decibels(stills.picture_psnr(avatar, cloud, back)), "dB", PICTURE_DB, at_least=True)]
     return measures, name if scale == 1 else f"{name}, {scale:g} units a metre"
 
 

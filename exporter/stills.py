@@ -14,6 +14,7 @@ from formats.deform import PosedSplats, deform, rest_sequence
 from formats.errors import BindingError, CheckpointMismatch, FormatError, UnsupportedFeature
 from formats.files import replacing_folder
 from formats.gaussians import GaussianCloud
+from formats.render import RenderOptions, default_camera, psnr, render_layers
 from formats.retarget import MODES, with_head_motion
 from formats.sequence import Sequence
 from formats.spherical_harmonics import rotate_sh
@@ -21,6 +22,8 @@ from formats.spherical_harmonics import rotate_sh
 NOTICES = "LICENSES.txt"
 """What a folder keeps the avatar's licence notices in."""
 SERIES_LIMIT = 100_000
+PICTURE_SIZE = 256
+"""Pixels each way of pictures that are compared."""
 
 
 @dataclass(frozen=True)
@@ -194,3 +197,9 @@ def candidates(avatar: Avatar, frame: int | None, target: str) -> Iterator[tuple
 def notices(avatar: Avatar) -> str:
     """Return the avatar's licence notices as text, a line each."""
     return "".join(f"{notice}\n" for notice in avatar.meta.license_notices)
+
+
+def picture_psnr(avatar: Avatar, a: GaussianCloud, b: GaussianCloud) -> float:
+    """Return the PSNR between pictures of two clouds of `avatar`, from where its default camera stands."""
+    camera, options = default_camera(avatar, PICTURE_SIZE, PICTURE_SIZE), RenderOptions()
+    return psnr(*(render_layers([PosedSplats("still", cloud, np.eye(3))], camera, options).rgb for cloud in (a, b)))

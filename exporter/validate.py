@@ -26,7 +26,7 @@ from formats.errors import CheckpointMismatch, FormatError, MissingAsset
 from formats.gaussians import GaussianCloud
 from formats.render import RenderOptions, default_camera, psnr, render_avatar
 from formats.retarget import with_head_motion
-from formats.rotations import quat_multiply
+from formats.rotations import quat_angle
 from formats.sequence import LINEAR_FIELDS, ROTATION_FIELDS, Sequence
 
 PICTURES = 3
@@ -165,11 +165,11 @@ def _posed_measures(avatar: Avatar, back: Avatar, sequence: Sequence, times: lis
                 errors[name] = max(errors[name], value)
     measures = [Measure("head vertices", head * 1e3, "mm", bound * 1e3)]
     if back.layers:
-        measures += _cloud_measures(errors, bound, judged)
+        measures += cloud_measures(errors, bound, judged)
     return measures
 
 
-def _cloud_measures(errors: dict[str, float], bound: float, judged: bool = True) -> list[Measure]:
+def cloud_measures(errors: dict[str, float], bound: float, judged: bool = True) -> list[Measure]:
     """Return rows for people; what a small file rounds on purpose is judged by the picture."""
     relative = RELATIVE if judged else None
     return [Measure("Gaussian means", errors["means"] * 1e3, "mm", bound * 1e3),
@@ -183,13 +183,11 @@ def cloud_errors(a: GaussianCloud, b: GaussianCloud) -> dict[str, float]:
     """Return the largest differences of two clouds of the same Gaussians: metres, radians, relative, absolute."""
     if len(a) != len(b):
         raise CheckpointMismatch(f"{len(b)} Gaussians, the bundle gives {len(a)}; was it made from this bundle?")
-    turn = quat_multiply(a.quats * np.array([1, -1, -1, -1]), b.quats)
-    angle = 2 * np.arctan2(np.linalg.norm(turn[:, 1:], axis=1), np.abs(turn[:, 0]))
     thick = a.scales > TINY_SCALE
     relative = np.abs(b.scales[thick].astype(np.float64) / a.scales[thick] - 1)
     bands = max(a.sh.shape[1], b.sh.shape[1])
     sh = [np.pad(c.sh, ((0, 0), (0, bands - c.sh.shape[1]), (0, 0))) for c in (a, b)]
-    return {"means": _farthest(a.means, b.means), "quats": float(angle.max(initial=0)),
+    return {"means": _farthest(a.means, b.means), "quats": float(quat_angle(a.quats, b.quats).max(initial=0)),
             "scales": float(relative.max(initial=0)), "opacities": float(np.abs(a.opacities - b.opacities).max(initial=0)),
             "sh": float(np.abs(sh[0] - sh[1]).max(initial=0))}
 

@@ -60,6 +60,18 @@ def quat_multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
                      aw * by - ax * bz + ay * bw + az * bx, aw * bz + ax * by - ay * bx + az * bw], axis=-1)
 
 
+def quat_angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the angles [...] between the rotations of unit quaternions [..., 4], 0..pi radians; q and -q are one rotation."""
+    turn = quat_multiply(np.asarray(a) * np.array([1, -1, -1, -1]), b)
+    return 2 * np.arctan2(np.linalg.norm(turn[..., 1:], axis=-1), np.abs(turn[..., 0]))
+
+
+def euler_to_matrix(angles: np.ndarray) -> np.ndarray:
+    """Return Rx Ry Rz [..., 3, 3] of intrinsic Euler angles XYZ [..., 3], radians."""
+    x, y, z = (axis_angle_to_matrix(np.asarray(angles, np.float64)[..., i:i + 1] * axis) for i, axis in enumerate(np.eye(3)))
+    return x @ y @ z
+
+
 def normalize(v: np.ndarray, floor: float = 1e-20) -> np.ndarray:
     """Return `v` scaled to unit length over the last axis; lengths below `floor` are left as tiny as they are."""
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), floor)

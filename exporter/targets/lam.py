@@ -26,11 +26,9 @@ from formats.avatar import Avatar, LinearDynamics, SplatLayer
 from formats.codecs import arkit_json, inria_ply
 from formats.codecs.json_file import dump_line
 from formats.conventions import sh_to_rgb
-from formats.deform import PosedSplats
 from formats.files import write_bytes
 from formats.gaussians import GaussianCloud
-from formats.render import RenderOptions, default_camera, psnr, render_layers
-from formats.rotations import quat_multiply
+from formats.rotations import quat_angle
 from formats.sequence import Sequence
 
 CAPABILITIES = Capabilities(layers=frozenset({"splats", "strands"}), dynamics=frozenset({"linear", "linear-network", "network"}),
@@ -39,7 +37,6 @@ DATE = (1980, 1, 1, 0, 0, 0)
 """Of every member, so that the same avatar gives the same zip."""
 CUT = 1e-7
 """Metres; what a converted target moves less stays."""
-PICTURE_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -159,7 +156,7 @@ def _drivers_used(avatar: Avatar) -> set[str]:
 
 def _conversion(avatar: Avatar, model: LamModel, why: str, pairs: list[tuple[GaussianCloud, GaussianCloud]]) -> list[Loss]:
     off = [np.linalg.norm(a.means.astype(np.float64) - b.means, axis=1) for a, b in pairs]
-    picture = [picture_psnr(avatar, *pair) for pair in pairs]
+    picture = [stills.picture_psnr(avatar, *pair) for pair in pairs]
     ahead, turned = slice(0, lam_model.TURNED), slice(lam_model.TURNED, None)
     amounts = []
     for part in (ahead, turned):
@@ -177,14 +174,6 @@ def _conversion(avatar: Avatar, model: LamModel, why: str, pairs: list[tuple[Gau
 
 def _turned(pairs: list[tuple[GaussianCloud, GaussianCloud]]) -> str:
     """Return how far the avatar's Gaussians turn against the first pair's, as text."""
-    still = pairs[0][0].quats * np.array([1, -1, -1, -1])
-    turns = [quat_multiply(still, a.quats) for a, _ in pairs]
-    angles = np.rad2deg(np.stack([2 * np.arctan2(np.linalg.norm(t[:, 1:], axis=1), np.abs(t[:, 0])) for t in turns]).max(axis=0))
+    angles = np.rad2deg(np.stack([quat_angle(pairs[0][0].quats, a.quats) for a, _ in pairs]).max(axis=0))
     return (f"{np.median(angles):.1f} degrees for half of them, {np.quantile(angles, 0.99):.1f} for one in a hundred, at "
             f"{len(pairs)} faces")
-
-
-def picture_psnr(avatar: Avatar, a: GaussianCloud, b: GaussianCloud) -> float:
-    """Return the PSNR between pictures of two clouds of `avatar`, from where its default camera stands."""
-    camera, options = default_camera(avatar, PICTURE_SIZE, PICTURE_SIZE), RenderOptions()
-    return psnr(*(render_layers([PosedSplats("lam", cloud, np.eye(3))], camera, options).rgb for cloud in (a, b)))

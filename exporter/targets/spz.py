@@ -18,20 +18,16 @@ from exporter.capabilities import MEASURED_FRAMES, Capabilities, Loss, fit, requ
 from exporter.stills import StillOptions
 from formats.avatar import Avatar
 from formats.codecs import spz
-from formats.deform import PosedSplats
 from formats.errors import UnsupportedFeature
 from formats.files import write_bytes
 from formats.gaussians import GaussianCloud
-from formats.render import RenderOptions, default_camera, psnr, render_layers
-from formats.rotations import quat_multiply
+from formats.rotations import quat_angle
 
 CAPABILITIES = Capabilities(subject="still", layers=frozenset({"splats", "strands"}),
                             dynamics=frozenset({"linear", "linear-network", "network"}), maps=(), foreign_players=False)
 SUFFIX = ".spz"
 KEPT = 5e-5
 """Metres that no position may be off."""
-PICTURE_SIZE = 256
-"""Pixels each way of the pictures that losses are measured on."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +107,14 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
              for cloud in clouds]
     pairs = list(zip(clouds, backs, strict=True))
     return [*_numbers(pairs, options, bits), Loss("picture drawn from the file, against the avatar",
-                                                  f"{min(picture_psnr(avatar, *pair) for pair in pairs):.1f} dB", False)]
+                                                  f"{min(stills.picture_psnr(avatar, *pair) for pair in pairs):.1f} dB", False)]
 
 
 def _numbers(pairs: list[tuple[GaussianCloud, GaussianCloud]], options: Options, bits: int) -> Iterator[Loss]:
     off = max(float(np.linalg.norm(a.means.astype(np.float64) - b.means, axis=1).max(initial=0)) for a, b in pairs)
     yield Loss(f"positions rounded to steps of {1e3 * 2.0**-bits / options.scale:.3g} mm, within "
                f"{2.0**(23 - bits) / options.scale:.0f} m", f"up to {off * 1e3:.3g} mm", False)
-    turned = max(float(turns(a, b).max(initial=0)) for a, b in pairs)
+    turned = max(float(quat_angle(a.quats, b.quats).max(initial=0)) for a, b in pairs)
     yield Loss("rotations rounded to 10 bits", f"up to {np.rad2deg(turned):.2g} degrees", False)
     low, high = np.exp(-10) / options.scale, np.exp(255 / 16 - 10) / options.scale
     inside = [(a.scales >= low) & (a.scales <= high) for a, _ in pairs]
@@ -136,16 +132,3 @@ def _numbers(pairs: list[tuple[GaussianCloud, GaussianCloud]], options: Options,
         rest = max(float(np.abs(a.sh[:, 1:] - b.sh[:, 1:]).max(initial=0)) for a, b in pairs)
         clipped = max(int((np.abs(a.sh[:, 1:]) > 1).sum()) for a, _ in pairs)
         yield Loss(f"spherical harmonics rounded to {options.sh_bits} bits", f"up to {rest:.2g}, {clipped} beyond 1 cut", False)
-
-
-def turns(a: GaussianCloud, b: GaussianCloud) -> np.ndarray:
-    """Return the angles [N] between the rotations of two clouds, radians."""
-    turn = quat_multiply(a.quats * np.array([1, -1, -1, -1]), b.quats)
-    return 2 * np.arctan2(np.linalg.norm(turn[:, 1:], axis=1), np.abs(turn[:, 0]))
-
-
-def picture_psnr(avatar: Avatar, a: GaussianCloud, b: GaussianCloud) -> float:
-    """Return the PSNR between pictures of two clouds of `avatar`, from where its default camera stands."""
-    camera, options = default_camera(avatar, PICTURE_SIZE, PICTURE_SIZE), RenderOptions()
-    shown = [render_layers([PosedSplats("still", cloud, np.eye(3))], camera, options).rgb for cloud in (a, b)]
-    return psnr(*shown)

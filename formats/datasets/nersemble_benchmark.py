@@ -26,7 +26,7 @@ from formats.datasets.joining import join_frames, join_sequences
 from formats.datasets.placement import Similarity, placed, root_joints
 from formats.errors import FormatError, MissingAsset, naming
 from formats.head_model import HeadModel
-from formats.rotations import axis_angle_to_matrix
+from formats.rotations import euler_to_matrix
 from formats.sequence import Sequence
 
 LOG = logging.getLogger(__name__)
@@ -234,9 +234,3 @@ def _tracking(sequence: Path, edition: str, fps: float) -> Tracking:
     with naming(path):
         return Tracking(path, Sequence(edition, fps, arrays["expression"], neck=arrays["neck"], jaw=arrays["jaw"],
                                        eyes=arrays["eyes"], shape=arrays["shape"].reshape(-1)), where, frames.astype(np.int64))
-
-
-def euler_to_matrix(angles: np.ndarray) -> np.ndarray:
-    """Return Rx Ry Rz [..., 3, 3] of intrinsic Euler angles XYZ [..., 3], radians."""
-    x, y, z = (axis_angle_to_matrix(np.asarray(angles, np.float64)[..., i:i + 1] * axis) for i, axis in enumerate(np.eye(3)))
-    return x @ y @ z

@@ -32,6 +32,11 @@ class Similarity:
         return Similarity(self.rotation[rows], self.translation[rows], self.scale[rows])
 
 
+def about_root(where: Similarity, pivot: Float64[np.ndarray, "T 3"]) -> Float64[np.ndarray, "T 3"]:
+    """Return the translations, metres of the unscaled head, of heads that turn about their root joint at `pivot`."""
+    return where.translation / where.scale[:, None] + np.einsum("tab,tb->ta", where.rotation, pivot) - pivot
+
+
 def placed(sequence: Sequence, where: Similarity, pivot: Float64[np.ndarray, "T 3"] | None) -> Sequence:
     """Return a clip, whose root stands still so far, with its head placed.
 
@@ -40,18 +45,16 @@ def placed(sequence: Sequence, where: Similarity, pivot: Float64[np.ndarray, "T 
         where: The same T moments.
         pivot: The root joint at every moment, from `root_joints`; when None, the motion goes into the cameras.
     """
-    translation = where.translation / where.scale[:, None]
     world_to_camera = sequence.cameras["world_to_camera"].astype(np.float64)
     world_to_camera[:, :3, 3] /= where.scale[:, None]
     if pivot is None:
         motion = np.tile(np.eye(4), (len(sequence), 1, 1))
-        motion[:, :3, :3], motion[:, :3, 3] = where.rotation, translation
+        motion[:, :3, :3], motion[:, :3, 3] = where.rotation, where.translation / where.scale[:, None]
         cameras = dict(sequence.cameras) | {"world_to_camera": world_to_camera @ motion}
         return dataclasses.replace(sequence, cameras=cameras)
     cameras = dict(sequence.cameras) | {"world_to_camera": world_to_camera}
-    moved = translation + np.einsum("tab,tb->ta", where.rotation, pivot) - pivot
-    return dataclasses.replace(sequence, rotation=quat_to_axis_angle(matrix_to_quat(where.rotation)), translation=moved,
-                               cameras=cameras)
+    return dataclasses.replace(sequence, rotation=quat_to_axis_angle(matrix_to_quat(where.rotation)),
+                               translation=about_root(where, pivot), cameras=cameras)
 
 
 def root_joints(head: HeadModel, sequence: Sequence) -> Float64[np.ndarray, "T 3"]:

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from formats.codecs import npz_file
+from formats.datasets.placement import Similarity, about_root
 from formats.errors import FormatError, naming
 from formats.head_model import HeadModel
-from formats.rotations import matrix_to_quat, quat_to_axis_angle
+from formats.rotations import euler_to_matrix, matrix_to_quat, quat_to_axis_angle
 from formats.sequence import Sequence
 
 WIDTHS = {"expression": None, "jaw": 3, "neck": 3, "eyes": 6, "translation": 3}
@@ -70,21 +71,8 @@ def read(path: str | os.PathLike[str]) -> Tracking:
     scale = float(held.get("scale", np.ones(1)).astype(np.float64).reshape(-1)[0])
     if not np.isfinite(shape).all() or not 0 < scale < 1e6:
         raise FormatError(f"{where}: 'shape' is not finite, or 'scale' {scale} is no scale")
-    rotation = table("rotation_matrices", 3, 3) if "rotation_matrices" in held else euler(table("rotation", 3))
+    rotation = table("rotation_matrices", 3, 3) if "rotation_matrices" in held else euler_to_matrix(table("rotation", 3))
     return Tracking(where, shape, {name: table(name, width) for name, width in WIDTHS.items()}, rotation, scale)
-
-
-def euler(angles: Float64[np.ndarray, "T 3"]) -> Float64[np.ndarray, "T 3 3"]:
-    """Return Rx Ry Rz of intrinsic Euler angles about X, then Y, then Z, radians."""
-    turns = []
-    for axis in range(3):
-        c, s = np.cos(angles[:, axis]), np.sin(angles[:, axis])
-        turn = np.tile(np.eye(3), (len(angles), 1, 1))
-        i, j = [(1, 2), (2, 0), (0, 1)][axis]
-        turn[:, i, i] = turn[:, j, j] = c
-        turn[:, i, j], turn[:, j, i] = -s, s
-        turns.append(turn)
-    return turns[0] @ turns[1] @ turns[2]
 
 
 def sequence_of(tracking: Tracking, head: HeadModel) -> Sequence:
@@ -92,8 +80,8 @@ def sequence_of(tracking: Tracking, head: HeadModel) -> Sequence:
     expr = tracking.motion["expression"][:, :len(head.expr_names)]
     rest, moving = head.rest_joints()
     joint = rest[0] + np.einsum("ce,te->tc", moving[0], expr)
-    translation = tracking.motion["translation"] / tracking.scale + np.einsum("tab,tb->ta", tracking.rotation, joint) - joint
+    where = Similarity(tracking.rotation, tracking.motion["translation"], np.full(len(expr), tracking.scale))
     with naming(tracking.where):
         return Sequence(head.edition, FPS, expr, rotation=quat_to_axis_angle(matrix_to_quat(tracking.rotation)),
                         neck=tracking.motion["neck"], jaw=tracking.motion["jaw"], eyes=tracking.motion["eyes"],
-                        translation=translation, shape=tracking.shape)
+                        translation=about_root(where, joint), shape=tracking.shape)
