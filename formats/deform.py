@@ -33,6 +33,7 @@ from formats.rotations import (
     normalize,
     polar_rotation,
     quat_multiply,
+    shepperd_candidates,
 )
 from formats.sequence import Sequence
 
@@ -330,15 +331,9 @@ def corner_quats(to_first: np.ndarray, to_second: np.ndarray) -> Float64[np.ndar
     """
     normal = normalize(np.cross(to_first, to_second))
     m = np.stack([to_first, np.cross(normal, to_first), normal], axis=-1)
-    a, b, c = m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]
-    size = np.sqrt(np.maximum(np.stack([1 + a + b + c, 1 + a - b - c, 1 - a + b - c, 1 - a - b + c], axis=1), 0))
-    x, y, z = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
-    xy, xz, yz = m[:, 1, 0] + m[:, 0, 1], m[:, 0, 2] + m[:, 2, 0], m[:, 2, 1] + m[:, 1, 2]
-    w2, x2, y2, z2 = (size**2).T
-    candidates = np.stack([np.stack([w2, x, y, z], axis=1), np.stack([x, x2, xy, xz], axis=1),
-                           np.stack([y, xy, y2, yz], axis=1), np.stack([z, xz, yz, z2], axis=1)], axis=1)
-    best = np.argmax(size, axis=1)
-    rows = np.arange(len(best))
+    candidates = shepperd_candidates(m)
+    size = np.sqrt(np.maximum(np.diagonal(candidates, axis1=1, axis2=2), 0))
+    best, rows = np.argmax(size, axis=1), np.arange(len(size))
     return candidates[rows, best] / (2 * np.maximum(size[rows, best], 0.1))[:, None]
 
 

@@ -34,19 +34,25 @@ def quat_to_matrix(q: np.ndarray) -> np.ndarray:
     return np.stack(rows, axis=-1).reshape(*w.shape, 3, 3)
 
 
-def matrix_to_quat(m: np.ndarray) -> np.ndarray:
-    """Return unit quaternions [..., 4] with w >= 0 of rotation matrices [..., 3, 3] (Shepperd's branches)."""
+def shepperd_candidates(m: np.ndarray) -> np.ndarray:
+    """Return Shepperd's four quaternions [..., 4, 4] of rotation matrices [..., 3, 3]: row i is 4 q_i q, and 4 q_i^2 stands on
+    its diagonal; the largest is the best conditioned."""
     m = np.asarray(m, np.float64)
     d = np.diagonal(m, axis1=-2, axis2=-1)
     trace = d.sum(-1)
-    largest = np.argmax(np.concatenate([trace[..., None], d], axis=-1), axis=-1)
     xy, xz, yz = m[..., 1, 0] + m[..., 0, 1], m[..., 2, 0] + m[..., 0, 2], m[..., 2, 1] + m[..., 1, 2]
     wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
-    candidates = np.stack([
+    return np.stack([
         np.stack([1 + trace, wx, wy, wz], -1),
         np.stack([wx, 1 + 2 * d[..., 0] - trace, xy, xz], -1),
         np.stack([wy, xy, 1 + 2 * d[..., 1] - trace, yz], -1),
         np.stack([wz, xz, yz, 1 + 2 * d[..., 2] - trace], -1)], axis=-2)
+
+
+def matrix_to_quat(m: np.ndarray) -> np.ndarray:
+    """Return unit quaternions [..., 4] with w >= 0 of rotation matrices [..., 3, 3] (Shepperd's branches)."""
+    candidates = shepperd_candidates(m)
+    largest = np.argmax(np.diagonal(candidates, axis1=-2, axis2=-1), axis=-1)
     q = np.take_along_axis(candidates, largest[..., None, None], axis=-2)[..., 0, :]
     q = q / np.linalg.norm(q, axis=-1, keepdims=True)
     return np.where(q[..., :1] < 0, -q, q)
