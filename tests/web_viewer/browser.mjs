@@ -57,12 +57,12 @@ async function play(task) {
   for (const [i, t] of task.moments.entries()) {
     player.seek({ frame: t });
     if (task.kind === "world") {
-      const { means, covariances, opacities, rgb } = player.readWorld();
+      const { means, covariances, opacities, rgb } = await player.readWorld();
       await put(`${i}.f32`, new Blob([means, covariances, opacities, rgb]));
       continue;
     }
-    await put(`${i}.half.f32`, player.readPixels({ half: true }));
-    await put(`${i}.canvas.u8`, player.readPixels());
+    await put(`${i}.half.f32`, await player.readPixels({ half: true }));
+    await put(`${i}.canvas.u8`, await player.readPixels());
     canvases.push(player.stats);
   }
   player.dispose();

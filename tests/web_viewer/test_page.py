@@ -122,20 +122,20 @@ def test_two_players_transparency_and_a_lost_device(files, tmp_path):
       const a = make({background: null}), b = make({background: [1, 0, 0]});
       for (const player of [a, b]) { player.setAvatar(avatar); player.pause(); player.seek({frame: 1.5}); }
       b.setExpression(avatar.head.exprNames[0], 2);
-      const corner = (player) => [...player.readPixels().slice(0, 4)];
-      const sum = (player) => player.readPixels().reduce((x, y) => x + y, 0);
-      const told = {a: corner(a), b: corner(b), shown: a.stats.shown, before: sum(a), errors: []};
+      const corner = async (player) => [...(await player.readPixels()).slice(0, 4)];
+      const sum = async (player) => (await player.readPixels()).reduce((x, y) => x + y, 0);
+      const told = {a: await corner(a), b: await corner(b), shown: a.stats.shown, before: await sum(a), errors: []};
       const c = make({onError: (e) => told.errors.push(e.message), onRestored: () => { told.restored = true; }});
       c.setAvatar(avatar); c.seek({frame: 1});
-      const whole = sum(c), gl = c.canvas.getContext('webgl2'), lose = gl.getExtension('WEBGL_lose_context');
+      const whole = await sum(c), gl = c.canvas.getContext('webgl2'), lose = gl.getExtension('WEBGL_lose_context');
       lose.loseContext();
       await new Promise(r => setTimeout(r, 100));
       try { c.render(); } catch (e) { told.thrown = e.name; }
       lose.restoreContext();
       for (let i = 0; i < 50 && !told.restored; i++) await new Promise(r => setTimeout(r, 50));
-      told.same = sum(c) === whole;
+      told.same = await sum(c) === whole;
       b.dispose(); b.dispose();
-      told.after = sum(a);
+      told.after = await sum(a);
       try { b.render(); } catch (e) { told.disposed = e.name; }
       window.told = told;
     })()"""

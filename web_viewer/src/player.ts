@@ -2,14 +2,12 @@
 import { ARKIT_52, addArkit } from "./arkit.ts";
 import type { Avatar } from "./avatar.ts";
 import { cameraOf, fitCamera, type PinholeCamera, positionOf } from "./camera.ts";
+import type { AvatarRenderer, Background, Device, View, WorldSplats } from "./device.ts";
 import { DeviceError, SequenceError } from "./errors.ts";
 import { defaultCamera } from "./framing.ts";
-import type { GL } from "./gl/device.ts";
-import { type Background, Renderer, type WorldSplats } from "./gl/renderer.ts";
-import type { View } from "./gl/splat_layer.ts";
+import { WebGLDevice } from "./gl/webgl_device.ts";
 import type { Json } from "./glb.ts";
 import { isAlwaysThere, isPoseField, Pose } from "./pose.ts";
-import { PosedAvatar } from "./posed_avatar.ts";
 import { readSequence, Sequence } from "./sequence.ts";
 
 export interface PlayerOptions {
@@ -21,6 +19,8 @@ export interface PlayerOptions {
   exact?: boolean;
   /** Follow the canvas's size on the page; otherwise its width and height attributes stay as they are. */
   resize?: boolean;
+  /** What to draw with; WebGL2 when absent. */
+  device?: Device;
   /** Called when something goes wrong after construction, e.g. the device is lost. */
   onError?: (error: Error) => void;
   /** Called when a lost device has come back and the avatar is on it again. */
@@ -48,10 +48,9 @@ export class Player {
   loop = true;
   avatar: Avatar | null = null;
   sequence: Sequence | null = null;
-  private readonly gl: GL;
-  private readonly options: Required<PlayerOptions>;
-  private renderer: Renderer | null = null;
-  private posed: PosedAvatar | null = null;
+  private readonly device: Device;
+  private readonly options: Required<Omit<PlayerOptions, "device">>;
+  private renderer: AvatarRenderer | null = null;
   private current: Pose | null = null;
   private columns: number[] = [];
   private camera: PinholeCamera | null = null;
@@ -71,17 +70,14 @@ export class Player {
   private frameMs = 0;
   private readonly times: number[] = [];
   private readonly observer: ResizeObserver | null;
-  private pictures: { width: number; height: number; texture: WebGLTexture; framebuffer: WebGLFramebuffer } | null =
-    null;
 
   constructor(
     readonly canvas: HTMLCanvasElement,
     options: PlayerOptions = {},
   ) {
-    const gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, depth: false });
-    if (!gl)
-      throw new DeviceError("This browser cannot draw with WebGL2. Update it, or switch on hardware acceleration.");
-    this.gl = gl;
+    this.device = options.device ?? new WebGLDevice(canvas);
+    this.device.onLost = this.onLost;
+    this.device.onRestored = this.onRestored;
     this.options = {
       background: options.background === undefined ? [1, 1, 1] : options.background,
       near: options.near ?? 0.2,
@@ -90,8 +86,6 @@ export class Player {
       onError: options.onError ?? (() => {}),
       onRestored: options.onRestored ?? (() => {}),
     };
-    canvas.addEventListener("webglcontextlost", this.onLost);
-    canvas.addEventListener("webglcontextrestored", this.onRestored);
     this.observer = this.options.resize ? new ResizeObserver(() => this.refresh()) : null;
     this.observer?.observe(canvas);
     this.request = requestAnimationFrame(this.tick);
@@ -102,11 +96,10 @@ export class Player {
   /** Show an avatar, with the clip that came with it; the camera stands in front of it. */
   setAvatar(avatar: Avatar): void {
     this.check();
-    const renderer = new Renderer(this.gl, avatar, this.options.exact);
+    const renderer = this.device.load(avatar, this.options.exact);
     this.renderer?.dispose();
     this.renderer = renderer;
     this.avatar = avatar;
-    this.posed = new PosedAvatar(avatar);
     this.current = new Pose(avatar.head);
     this.camera = defaultCamera(avatar);
     this.resetPose();
@@ -116,7 +109,7 @@ export class Player {
   /** Play another clip: a sequence, or the parsed JSON of one. Null: the neutral pose. */
   setSequence(sequence: Sequence | Json | null): void {
     const { avatar } = this;
-    if (!avatar || !this.posed) throw new SequenceError("Load an avatar before its clip.");
+    if (!avatar) throw new SequenceError("Load an avatar before its clip.");
     const next = sequence === null || sequence instanceof Sequence ? sequence : readSequence(sequence, avatar.head);
     this.columns = next ? next.columns(avatar.head) : [];
     for (const layer of avatar.layers) {
@@ -245,8 +238,8 @@ export class Player {
   }
 
   private update(): void {
-    const { current, posed, renderer } = this;
-    if (!this.poseDirty || !current || !posed || !renderer) return;
+    const { avatar, current, renderer } = this;
+    if (!this.poseDirty || !avatar || !current || !renderer) return;
     const start = performance.now();
     if (this.sequence) {
       const held = Math.min(this.time, this.span(this.sequence)[1]);
@@ -256,13 +249,9 @@ export class Player {
     for (const [row, weight] of this.arkit) addArkit(current, row, weight);
     for (const [name, values] of this.overrides) {
       if (isPoseField(name)) current[name].set(values);
-      else current.joints.set(posed.head.head.jointNames.indexOf(name), values);
+      else current.joints.set(avatar.head.jointNames.indexOf(name), values);
     }
-    posed.pose(current);
-    posed.centers.forEach((centers, l) => {
-      renderer.centersOf(l).set(centers);
-    });
-    renderer.pose(posed.head.vertices, posed.head.matrices, posed.coefficients);
+    renderer.pose(current);
     this.poseDirty = false;
     this.poseMs = performance.now() - start;
   }
@@ -282,18 +271,17 @@ export class Player {
   render(): void {
     this.check();
     this.fit();
-    this.draw(null);
-  }
-
-  private draw(framebuffer: WebGLFramebuffer | null): void {
-    if (!this.renderer || !this.posed || !this.camera) return;
+    if (!this.renderer || !this.camera) return;
     const start = performance.now();
     this.update();
-    const { background } = this.options;
-    const ground: Background = { rgb: background ?? [0, 0, 0], alpha: background ? 1 : 0 };
-    this.renderer.render(this.view(this.camera), this.posed.head.rootRotation, ground, framebuffer);
+    this.renderer.render(this.view(this.camera), this.ground);
     this.pictureDirty = false;
     this.frameMs = performance.now() - start;
+  }
+
+  private get ground(): Background {
+    const { background } = this.options;
+    return { rgb: background ?? [0, 0, 0], alpha: background ? 1 : 0 };
   }
 
   private view(from: PinholeCamera): View {
@@ -312,53 +300,23 @@ export class Player {
   }
 
   /** Draw and return the picture, rows from the top: RGBA bytes of the canvas, or floats of a half-float target. */
-  readPixels({ half = false } = {}): Float32Array | Uint8Array {
-    this.check();
+  async readPixels({ half = false } = {}): Promise<Float32Array | Uint8Array> {
     this.fit();
-    const { gl } = this;
-    const { width, height } = this.canvas;
-    const framebuffer = half ? this.halfTarget(width, height) : null;
-    this.draw(framebuffer);
-    gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
-    const pixels = half ? new Float32Array(width * height * 4) : new Uint8Array(width * height * 4);
-    gl.readPixels(0, 0, width, height, gl.RGBA, half ? gl.FLOAT : gl.UNSIGNED_BYTE, pixels);
-    const row = width * 4;
-    for (let y = 0; y < height >> 1; y++) {
-      const upper = pixels.slice(y * row, (y + 1) * row);
-      pixels.copyWithin(y * row, (height - 1 - y) * row, (height - y) * row);
-      pixels.set(upper, (height - 1 - y) * row);
-    }
-    return pixels;
+    const [renderer, view] = this.shown();
+    return renderer.readPixels(view, this.ground, half);
   }
 
   /** Return the Gaussians as the card has them; slow, for tests. */
-  readWorld(): WorldSplats {
+  async readWorld(): Promise<WorldSplats> {
+    const [renderer, view] = this.shown();
+    return renderer.readWorld(view);
+  }
+
+  private shown(): [AvatarRenderer, View] {
     this.check();
     this.update();
-    if (!this.renderer || !this.camera || !this.posed) throw new SequenceError("Load an avatar first.");
-    return this.renderer.readWorld(this.view(this.camera), this.posed.head.rootRotation);
-  }
-
-  private halfTarget(width: number, height: number): WebGLFramebuffer {
-    if (this.pictures?.width !== width || this.pictures.height !== height) {
-      const { gl } = this;
-      this.dropPictures();
-      const texture = gl.createTexture();
-      gl.bindTexture(gl.TEXTURE_2D, texture);
-      gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA16F, width, height);
-      const framebuffer = gl.createFramebuffer();
-      gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
-      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
-      this.pictures = { width, height, texture, framebuffer };
-    }
-    return this.pictures.framebuffer;
-  }
-
-  private dropPictures(): void {
-    if (!this.pictures) return;
-    this.gl.deleteTexture(this.pictures.texture);
-    this.gl.deleteFramebuffer(this.pictures.framebuffer);
-    this.pictures = null;
+    if (!this.renderer || !this.camera) throw new SequenceError("Load an avatar first.");
+    return [this.renderer, this.view(this.camera)];
   }
 
   private fit(): void {
@@ -430,17 +388,15 @@ export class Player {
     if (this.lost) throw new DeviceError("The graphics device was lost.");
   }
 
-  private readonly onLost = (event: Event): void => {
-    event.preventDefault();
+  private readonly onLost = (): void => {
     this.lost = true;
     this.renderer = null;
-    this.pictures = null;
     this.options.onError(new DeviceError("The graphics device was lost. Waiting for it to come back…"));
   };
 
   private readonly onRestored = (): void => {
     this.lost = false;
-    if (this.avatar) this.renderer = new Renderer(this.gl, this.avatar, this.options.exact);
+    if (this.avatar) this.renderer = this.device.load(this.avatar, this.options.exact);
     this.move();
     this.options.onRestored();
   };
@@ -451,10 +407,8 @@ export class Player {
     this.disposed = true;
     cancelAnimationFrame(this.request);
     this.observer?.disconnect();
-    this.canvas.removeEventListener("webglcontextlost", this.onLost);
-    this.canvas.removeEventListener("webglcontextrestored", this.onRestored);
     this.renderer?.dispose();
     this.renderer = null;
-    this.dropPictures();
+    this.device.dispose();
   }
 }

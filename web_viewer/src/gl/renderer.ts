@@ -1,10 +1,13 @@
 /** One avatar on one WebGL2 context: passes, depth order, and the picture. */
 import type { Avatar } from "../avatar.ts";
+import type { AvatarRenderer, Background, View, WorldSplats } from "../device.ts";
 import { DeviceError } from "../errors.ts";
+import type { Pose } from "../pose.ts";
+import { PosedAvatar } from "../posed_avatar.ts";
 import { DepthSorter } from "../sort.ts";
 import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
 import { FETCH } from "./shader_math.ts";
-import { SplatLayer, type View } from "./splat_layer.ts";
+import { SplatLayer } from "./splat_layer.ts";
 
 const DRAW_VERTEX = `${FETCH}
 uniform usampler2D order;
@@ -35,21 +38,7 @@ void main(){
   o=a<1./255.?vec4(0):vec4(color.xyz*a,a);
 }`;
 
-export interface Background {
-  rgb: [number, number, number];
-  alpha: number;
-}
-
-/** World-space Gaussians as the card has them, for tests. */
-export interface WorldSplats {
-  means: Float32Array;
-  /** xx, xy, xz, yy, yz, zz. */
-  covariances: Float32Array;
-  opacities: Float32Array;
-  rgb: Float32Array;
-}
-
-export class Renderer {
+export class Renderer implements AvatarRenderer {
   readonly layers: SplatLayer[];
   readonly rows: number[] = [];
   /** Splat ids, as the order uses them: row * WIDTH + column. */
@@ -67,7 +56,9 @@ export class Renderer {
   private readonly draw: Program;
   private readonly quads: WebGLBuffer;
   private readonly array: WebGLVertexArrayObject;
+  private readonly posed: PosedAvatar;
   private readonly sorter = new DepthSorter();
+  private picture: Picture | null = null;
   private readonly vertexData: Float32Array;
   private readonly jointData: Float32Array;
 
@@ -80,6 +71,7 @@ export class Renderer {
       throw new DeviceError("This device cannot draw into floating-point textures, which the player needs.");
     }
     const { head } = avatar;
+    this.posed = new PosedAvatar(avatar);
     this.layers = avatar.layers.map((layer) => new SplatLayer(gl, layer, head, exact));
     let rows = 0;
     for (const layer of this.layers) {
@@ -134,9 +126,13 @@ export class Renderer {
     return this.centers.subarray(start, start + 3 * this.avatar.layers[l].count);
   }
 
-  /** Take a new pose. `coefficients` are per layer; joint matrices are 3x4 row-major. */
-  pose(vertices: Float64Array, matrices: Float64Array, coefficients: (Float64Array | null)[]): void {
-    const { gl } = this;
+  pose(pose: Pose): void {
+    const { gl, posed } = this;
+    posed.pose(pose);
+    posed.centers.forEach((centers, l) => {
+      this.centersOf(l).set(centers);
+    });
+    const { vertices, matrices } = posed.head;
     gl.disable(gl.BLEND);
     if (this.layers.some((layer) => layer.readsVertices)) {
       this.vertexData.set(vertices);
@@ -149,18 +145,21 @@ export class Renderer {
       this.joints.write(this.jointData);
     }
     this.layers.forEach((layer, l) => {
-      layer.pose(this.centersOf(l), coefficients[l], this.vertices);
+      layer.pose(this.centersOf(l), posed.coefficients[l], this.vertices);
     });
   }
 
-  /** Draw into `framebuffer` (null: the canvas). */
-  render(view: View, rootRotation: Float64Array, background: Background, framebuffer: WebGLFramebuffer | null): void {
+  render(view: View, background: Background): void {
+    this.paint(view, background, null);
+  }
+
+  private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null): void {
     const { gl } = this;
     const r = view.rotation;
     const axis: [number, number, number] = [r[6], r[7], r[8]];
     this.shown = this.sorter.sort(this.centers, this.ids, axis, view.translation[2], view.near, this.orderData);
     this.order.write(this.orderData.subarray(0, this.shown));
-    this.splats(view, rootRotation, false);
+    this.splats(view, false);
 
     gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
     gl.viewport(0, 0, view.width, view.height);
@@ -182,8 +181,9 @@ export class Renderer {
     gl.bindVertexArray(null);
   }
 
-  private splats(view: View, rootRotation: Float64Array, world: boolean): void {
+  private splats(view: View, world: boolean): void {
     const { gl } = this;
+    const { rootRotation } = this.posed.head;
     gl.disable(gl.BLEND);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.framebuffer);
     this.layers.forEach((layer, l) => {
@@ -191,10 +191,34 @@ export class Renderer {
     });
   }
 
-  /** Return the Gaussians as the card has them; slow, for tests. */
-  readWorld(view: View, rootRotation: Float64Array): WorldSplats {
+  async readPixels(view: View, background: Background, half: boolean): Promise<Float32Array | Uint8Array> {
+    const { gl } = this;
+    const { width, height } = view;
+    const framebuffer = half ? this.halfTarget(width, height) : null;
+    this.paint(view, background, framebuffer);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
+    const pixels = half ? new Float32Array(width * height * 4) : new Uint8Array(width * height * 4);
+    gl.readPixels(0, 0, width, height, gl.RGBA, half ? gl.FLOAT : gl.UNSIGNED_BYTE, pixels);
+    const row = width * 4;
+    for (let y = 0; y < height >> 1; y++) {
+      const upper = pixels.slice(y * row, (y + 1) * row);
+      pixels.copyWithin(y * row, (height - 1 - y) * row, (height - y) * row);
+      pixels.set(upper, (height - 1 - y) * row);
+    }
+    return pixels;
+  }
+
+  private halfTarget(width: number, height: number): WebGLFramebuffer {
+    if (this.picture?.width !== width || this.picture.height !== height) {
+      this.picture?.dispose();
+      this.picture = new Picture(this.gl, width, height);
+    }
+    return this.picture.target.framebuffer;
+  }
+
+  async readWorld(view: View): Promise<WorldSplats> {
     const { gl, ids } = this;
-    this.splats(view, rootRotation, true);
+    this.splats(view, true);
     const parts = this.outputs.map((table, i) => {
       gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.framebuffer);
       gl.readBuffer(gl.COLOR_ATTACHMENT0 + i);
@@ -225,7 +249,30 @@ export class Renderer {
     for (const layer of this.layers) layer.dispose();
     for (const owned of [this.vertices, this.joints, this.order, ...this.outputs, this.target, this.draw])
       owned.dispose();
+    this.picture?.dispose();
     gl.deleteVertexArray(this.array);
     gl.deleteBuffer(this.quads);
+  }
+}
+
+/** A half-float picture to read back. */
+class Picture {
+  readonly target: Target;
+  private readonly texture: WebGLTexture;
+
+  constructor(
+    private readonly gl: GL,
+    readonly width: number,
+    readonly height: number,
+  ) {
+    this.texture = gl.createTexture();
+    gl.bindTexture(gl.TEXTURE_2D, this.texture);
+    gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA16F, width, height);
+    this.target = new Target(gl, [this.texture]);
+  }
+
+  dispose(): void {
+    this.target.dispose();
+    this.gl.deleteTexture(this.texture);
   }
 }

@@ -1,6 +1,7 @@
 /** One layer of Gaussians on the card: its tables, and the pass that turns them into ellipses. */
 import type { Head, Layer } from "../avatar.ts";
 import { influencesOf } from "../binding.ts";
+import type { View } from "../device.ts";
 import { sumFloor } from "../rest.ts";
 import { FRAME, triangleFrame } from "../surface.ts";
 import { type Format, FULLSCREEN, type GL, heightOf, Program, Table, WIDTH } from "./device.ts";
@@ -8,18 +9,6 @@ import { splatShader } from "./splat_shader.ts";
 import { type RingRotation, VertexPass } from "./vertex_pass.ts";
 
 const SH_C0 = 0.28209479177387814;
-
-/** What a picture needs besides the layer. */
-export interface View {
-  /** Row-major. */
-  rotation: Float64Array;
-  translation: Float64Array;
-  eye: [number, number, number];
-  intrinsics: [number, number, number, number];
-  width: number;
-  height: number;
-  near: number;
-}
 
 export class SplatLayer {
   readonly rows: number;

@@ -1,0 +1,61 @@
+/** What a player draws with: `gl/` and `gpu/` hold one each, and make the same pictures. */
+import type { Avatar } from "./avatar.ts";
+import type { Pose } from "./pose.ts";
+
+/** A canvas's graphics device. It owns the context, and knows when everything on the card is gone. */
+export interface Device {
+  readonly kind: "webgl2" | "webgpu";
+  /** The card forgot everything: what was loaded is dead. */
+  onLost: (() => void) | null;
+  /** It can be used again; avatars have to be loaded again. */
+  onRestored: (() => void) | null;
+  /** Put an avatar on the card; `exact` keeps harmonics and dynamics as 32-bit floats instead of 16-bit ones. */
+  load(avatar: Avatar, exact: boolean): AvatarRenderer;
+  dispose(): void;
+}
+
+/** One avatar on a device. */
+export interface AvatarRenderer {
+  /** Gaussians beyond the near plane in the last picture. */
+  readonly shown: number;
+  /** Bytes on the card, without the picture. */
+  readonly bytes: number;
+  /** Take a new pose; the next pictures show it. */
+  pose(pose: Pose): void;
+  /** Draw onto the canvas. */
+  render(view: View, background: Background): void;
+  /** Draw and return the picture, RGBA, rows from the top: the canvas's bytes, or floats of a half-float target. */
+  readPixels(view: View, background: Background, half: boolean): Promise<Float32Array | Uint8Array>;
+  /** Return the Gaussians as the card has them; slow, for tests. */
+  readWorld(view: View): Promise<WorldSplats>;
+  dispose(): void;
+}
+
+/** Where a picture is seen from. */
+export interface View {
+  /** World to camera, row-major; x right, y down, z forward. */
+  rotation: Float64Array;
+  translation: Float64Array;
+  eye: [number, number, number];
+  /** fx fy cx cy, pixels. */
+  intrinsics: [number, number, number, number];
+  width: number;
+  height: number;
+  /** Metres of view depth. */
+  near: number;
+}
+
+/** Display sRGB, straight. */
+export interface Background {
+  rgb: [number, number, number];
+  alpha: number;
+}
+
+/** World-space Gaussians as the card has them, in the layers' order. */
+export interface WorldSplats {
+  means: Float32Array;
+  /** xx, xy, xz, yy, yz, zz. */
+  covariances: Float32Array;
+  opacities: Float32Array;
+  rgb: Float32Array;
+}
