@@ -3,13 +3,14 @@
 What these numbers *mean* is `formats.deform` and `formats.render`; the field-by-field file layout is `formats/SPEC.md`.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from formats import checks
+from formats import checks, terms
 from formats.errors import BindingError, CheckpointMismatch, FormatError, UnsupportedFeature
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
@@ -330,7 +331,7 @@ class Meta:
     """The file or run it was made from; a name, never a path of somebody's machine."""
     paper: str = ""
     license_notices: tuple[str, ...] = ()
-    """Terms that come with the data, one sentence each."""
+    """Terms that come with the data, one sentence each. `Avatar` adds those of its head's tables (`formats.terms`)."""
     tool: str = ""
 
 
@@ -355,7 +356,9 @@ class Avatar:
 
     def __post_init__(self) -> None:
         head, joints = self.head, len(self.head.parents)
-        checks.freeze(self, {"layers": tuple(self.layers), "networks": dict(self.networks)})
+        notices = terms.with_tables(self.meta.license_notices, head.edition)
+        checks.freeze(self, {"layers": tuple(self.layers), "networks": dict(self.networks),
+                             "meta": dataclasses.replace(self.meta, license_notices=notices)})
         if self.vertex_rgb is not None:
             checks.freeze(self, {"vertex_rgb": checks.array("Avatar", "vertex_rgb", self.vertex_rgb,
                                                             (len(head.v_template), 3), {})})

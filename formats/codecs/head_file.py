@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from formats import checks, files
+from formats import checks, files, terms
 from formats.codecs import safetensors_file
 from formats.errors import AvatarError, FormatError
 from formats.head_model import HeadModel
@@ -85,6 +85,9 @@ def to_tensors(head: HeadModel) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         "regions": list(head.regions),
         "landmarks": list(head.landmarks),
     }
+    notice = terms.table_notice(head.edition)
+    if notice:  # for whoever opens the file; readers go by the edition
+        about["license_notices"] = [notice]
     return tensors, {METADATA_KEY: json.dumps(about, separators=(",", ":"))}
 
 

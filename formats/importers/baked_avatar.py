@@ -26,7 +26,7 @@ from formats.avatar import Avatar, BasisMix, MeshLayer, Meta, Network, SkinBindi
 from formats.codecs import baked_sequence, flame_params
 from formats.errors import CheckpointMismatch, FormatError, MissingAsset, naming
 from formats.head_model import ARKIT_TAIL, HeadModel
-from formats.importers import flame_rig, side_files
+from formats.importers import side_files
 from formats.importers.baked_files import GLOBAL_MLP, BakedFiles, read_folder, read_pickle
 from formats.importers.carrier_triangle import carrier
 from formats.onnx_graph import OnnxGraph
@@ -80,7 +80,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         layers = tuple(_layer(files, i, hidden, as_original) for i in range(files.layers))
         return Avatar(head=model, layers=layers, networks={NETWORK: network}, sequence=_sequence(place, given, edition),
                       meta=Meta(name=_name(place), system="baked-avatar", source=place.name, paper=PAPER,
-                                license_notices=(LICENSE, *flame_rig.notices(edition))))
+                                license_notices=(LICENSE,)))
 
 
 def located(path: Path) -> Path:

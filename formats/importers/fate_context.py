@@ -34,8 +34,6 @@ DISTANT = 2.5
 """Metres; a camera further away than this is in units of a quarter of a metre (MonoGaussianAvatar's four-fold heads)."""
 PAPER = ("Zhang et al., FATE: Full-head Gaussian Avatar with Textural Editing from Monocular Video, CVPR 2025, "
          "arXiv:2411.15604")
-FLAME_NOTICE = ("The head holds tables of the FLAME model, edition '{edition}' (Max Planck Institute for Intelligent Systems), "
-                "for non-commercial use; its licence applies to them and to what is made with them.")
 FATE_NOTICE = ("FATE's code is under the MIT licence, but bundles parts for non-commercial research only (Inria's 3D Gaussian "
                "Splatting among them); check their terms and the consent of the person shown before you publish.")
 
@@ -89,9 +87,9 @@ class FateContext:
     as_original: bool = False
 
     def meta(self, paper: str = PAPER, notices: tuple[str, ...] = (), suffix: str = "") -> Meta:
-        """Return where the avatar comes from; `notices` are the system's own terms, FLAME's and FATE's are added."""
+        """Return where the avatar comes from; `notices` are the system's own terms, FATE's are added."""
         return Meta(name=self.name, system=self.kind, source=f"{self.source}{suffix}", paper=paper,
-                    license_notices=(*notices, FATE_NOTICE, FLAME_NOTICE.format(edition=self.head.edition)))
+                    license_notices=(*notices, FATE_NOTICE))
 
 
 def read_identity(path: str | os.PathLike[str]) -> Identity:

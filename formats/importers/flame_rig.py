@@ -15,7 +15,6 @@ from formats.codecs import flame_npz, npz_file
 from formats.errors import CheckpointMismatch, FormatError, MissingAsset, naming
 from formats.head_model import HeadModel
 from formats.importers import side_files
-from formats.importers.fate_context import FLAME_NOTICE
 from formats.sequence import Sequence
 from formats.teeth import add_teeth, has_teeth
 
@@ -52,11 +51,6 @@ def bare_head(head: HeadModel | None, edition: str, system: str, where: Path) ->
             raise CheckpointMismatch("the head has no identity directions, a person is in it already; pass the head from "
                                      "`flameport head`, not an avatar's")
         return head if has_teeth(head) else add_teeth(head)
-
-
-def notices(edition: str) -> tuple[str, ...]:
-    """Return the terms that come with a head of an edition; none for the stand-in's, which is ours."""
-    return () if edition == "standin" else (FLAME_NOTICE.format(edition=edition),)
 
 
 def find_param(path: Path, sides: Mapping[str, Path], folders: Iterable[Path] = ()) -> Path:

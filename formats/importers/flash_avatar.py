@@ -41,8 +41,6 @@ WASSERSTEIN_PAPER = ("Deng et al., Physics of Motion, Geometry of Cohesion: A Si
                      "Processing Letters 2025")
 FLASH_NOTICE = ("FlashAvatar's code builds on Inria's 3D Gaussian Splatting (non-commercial research); check its terms and the "
                 "consent of the person shown before you publish.")
-FLAME_NOTICE = ("The head holds tables of the FLAME model, edition '{edition}' (Max Planck Institute for Intelligent Systems), "
-                "for non-commercial use; its licence applies to them and to what is made with them.")
 SIDES = {"frames": "metrical-tracker's folder of .frame files", "mesh": "FlashAvatar's FlameMesh.obj",
          "masks": "FLAME_masks.pkl", "eyelids": "the folder of l_eyelid.npy and r_eyelid.npy, or LEFT.npy,RIGHT.npy"}
 VARIANTS = ("auto", "base", "wasserstein")
@@ -99,7 +97,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         LOG.info("%s: read as %s", path, "FlashAvatar's own" if moved else "its Wasserstein variant's: no rotation was trained")
     sequence = _with_ranges(sequence, moved)
     meta = Meta(name=_name(path), system="flash-avatar", source=path.name, paper=PAPER if moved else WASSERSTEIN_PAPER,
-                license_notices=(FLASH_NOTICE, FLAME_NOTICE.format(edition=head.edition)))
+                license_notices=(FLASH_NOTICE,))
 
     def avatar(at: Places, stored: FlashCheckpoint) -> Avatar:
         """Return the avatar of `stored`, whose Gaussians sit at `at`."""

@@ -61,7 +61,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     layer = SplatLayer(inria_ply.cloud_of(fields, str(ply)), binding_of(fields, len(person.faces), str(ply)))
     return Avatar(person, (layer,), sequence=clip, meta=Meta(
         name=run_name(ply), system="gaussian-avatars", source=ply.name, paper=PAPER,
-        license_notices=(LICENSE, *flame_rig.notices(edition))))
+        license_notices=(LICENSE,)))
 
 
 def from_fate(model: Mapping[str, np.ndarray], context: FateContext) -> Avatar:

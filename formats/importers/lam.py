@@ -37,8 +37,8 @@ from formats.sequence import Sequence
 
 LOG = logging.getLogger(__name__)
 PAPER = "He et al., LAM: Large Avatar Model for One-shot Animatable Gaussian Head, SIGGRAPH 2025"
-LICENSE = ("LAM's weights, and avatars made with them, are under CC BY-NC (non-commercial); check the terms of LAM and "
-           "the consent of the person shown before you publish.")
+LICENSE = ("LAM's weights, and avatars made with them, are under CC BY-NC (non-commercial), its head is made from FLAME 2023, "
+           "reported non-commercial; check the terms of both and the consent of the person shown before you publish.")
 HEAD_JOINT = "head"
 """The bone that the public renderer moves."""
 FACE_JOINTS = {"jaw": "lowerJaw", "left_eye": "lEye", "right_eye": "rEye"}

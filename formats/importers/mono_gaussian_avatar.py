@@ -38,8 +38,6 @@ LOG = logging.getLogger(__name__)
 PAPER = ("Chen et al., MonoGaussianAvatar: Monocular Gaussian Point-based Head Avatar, SIGGRAPH 2024, arXiv:2312.04558")
 NOTICE = ("MonoGaussianAvatar's code is under the MIT licence, but draws with Inria's 3D Gaussian Splatting (non-commercial "
           "research); check its terms and the consent of the person shown before you publish.")
-FLAME_NOTICE = ("The head holds tables of the FLAME model, edition '{edition}' (Max Planck Institute for Intelligent Systems), "
-                "for non-commercial use; its licence applies to them and to what is made with them.")
 SIDES = {"flame_params": "flame_params.json of the training videos, commas between them", "conf": "runconf.conf of the run"}
 PARTS = ("pc.", "FLAMEServer.", "geometry_network.", "deformer_network.", "gaussian_deformer_network.")
 """Beginnings of the keys that are read; `rendering_network` is there and never used."""
@@ -86,7 +84,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     layer, network = _layer(state, plain, mono_training.canonical_expression(tracked, config), jaw, radius, where)
     sequence = mono_training.refined(path, tracked)
     meta = Meta(name=_name(path, config.subject), system="mono-gaussian-avatar", source=path.name, paper=PAPER,
-                license_notices=(NOTICE, FLAME_NOTICE.format(edition=plain.edition)))
+                license_notices=(NOTICE,))
     with naming(where):
         return Avatar(head=with_ghost(plain), layers=(layer,), networks={NETWORK: network}, sequence=sequence, meta=meta)
 

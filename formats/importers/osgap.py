@@ -115,7 +115,7 @@ def avatar_of_maps(maps: Mapping[str, np.ndarray], head: HeadModel | None, sides
     with naming(where):
         cloud = osgap_maps.cloud_of(maps, texel, space)
     layer = SplatLayer(cloud, gaussian_avatars.on_faces(face.astype(np.int32)))
-    return Avatar(person, (layer,), maps=osgap_maps.uv_maps(maps, texel, space), sequence=clip, meta=_meta(where, edition))
+    return Avatar(person, (layer,), maps=osgap_maps.uv_maps(maps, texel, space), sequence=clip, meta=_meta(where))
 
 
 def encoder_of(root: Any, path: Path) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _read_ply(path: Path, head: HeadModel | None, sides: Mapping[str, Path], edi
     cloud = GaussianCloud(stored.means, stored.quats, stored.scales, stored.opacities,
                           osgap_maps.as_sh(stored.sh.astype(np.float64), space))
     layer = SplatLayer(cloud, gaussian_avatars.binding_of(fields, len(person.faces), str(ply)))
-    return Avatar(person, (layer,), sequence=clip, meta=_meta(ply, edition))
+    return Avatar(person, (layer,), sequence=clip, meta=_meta(ply))
 
 
 def beside(path: Path) -> list[Path]:
@@ -169,6 +169,5 @@ def _color_space(name: str, usual: str, path: Path) -> str:
     return usual if name == "auto" else name
 
 
-def _meta(path: Path, edition: str) -> Meta:
-    return Meta(name=gaussian_avatars.run_name(path), system="osgap", source=path.name, paper=PAPER,
-                license_notices=(LICENSE, *flame_rig.notices(edition)))
+def _meta(path: Path) -> Meta:
+    return Meta(name=gaussian_avatars.run_name(path), system="osgap", source=path.name, paper=PAPER, license_notices=(LICENSE,))

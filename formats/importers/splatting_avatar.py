@@ -36,7 +36,7 @@ from formats.files import read_bytes
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
 from formats.importers import side_files
-from formats.importers.fate_context import FLAME_NOTICE, FateContext
+from formats.importers.fate_context import FateContext
 from formats.importers.fate_flame import array_of
 from formats.sequence import Sequence
 
@@ -100,7 +100,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
         binding = FaceBinding(embedding.face, embedding.barycentric, "vertex", "none",
                               "log_area_ratio" if mesh_scaling else "none", canonical, UNIT)
     meta = Meta(name=_name(path), system="splatting-avatar", source=path.name, paper=PAPER,
-                license_notices=(LICENSE, FLAME_NOTICE.format(edition=person.edition)))
+                license_notices=(LICENSE,))
     with naming(path):
         return Avatar(head=person, layers=(SplatLayer(cloud, binding),), sequence=sequence, meta=meta)
 

@@ -18,22 +18,13 @@ if TYPE_CHECKING:
 
 PAPER = ("Zhang et al., FATE: Full-head Gaussian Avatar with Textural Editing from Monocular Video, CVPR 2025, "
          "arXiv:2411.15604")
-STANDIN_NOTICE = "The stand-in is procedural and shows nobody; free for any use under Apache-2.0."
-FLAME_NOTICE = ("The head holds tables of the FLAME model, edition '{edition}' (Max Planck Institute for Intelligent Systems); "
-                "its licence applies to them and to what is made with them.")
 
 
 def avatar_of(model: "FateAvatar") -> Avatar:
     """Return what `model` learned; `formats.render` of it is the model's picture."""
     head = personal_head(model)
     return Avatar(head=head, layers=(splat_layer(model),), sequence=refined_sequence(model),
-                  meta=Meta(name=model.store.frames.name, system="fate", paper=PAPER,
-                            license_notices=(notice(head.edition),)))
-
-
-def notice(edition: str) -> str:
-    """Return the terms that come with a head of an edition, one sentence."""
-    return STANDIN_NOTICE if edition == "standin" else FLAME_NOTICE.format(edition=edition)
+                  meta=Meta(name=model.store.frames.name, system="fate", paper=PAPER))
 
 
 def personal_head(model: "FateAvatar") -> HeadModel:
