@@ -184,6 +184,7 @@ class Head:
 
     def run(self) -> None:
         """Read, complete, write."""
+        from formats import terms
         from formats.codecs import arkit_map, flame_pickle, head_file
 
         if self.source == "standin":
@@ -206,9 +207,7 @@ class Head:
                 lids = flame_pickle.read_eyelids(*self.eyelids)
                 with naming(self.eyelids[0]):
                     head = dataclasses.replace(head, eyeliddirs=lids, eyelid_space=self.eyelid_space)
-            if head.edition != "flame2023-open":
-                log.warning("%s: this FLAME edition is reported non-commercial; what is made with it carries its terms",
-                            head.edition)
+            log.warning("%s", terms.in_one_line(terms.with_tables((), head.edition)))
         if self.arkit_map is not None:
             head = dataclasses.replace(head, arkit_map=self._fitted(head))
         if self.arkit_map_out is not None:
@@ -390,7 +389,7 @@ class Import:
 
     def run(self) -> None:
         """Read and save."""
-        from formats import importers
+        from formats import importers, terms
         from formats.codecs import head_file
 
         sides = {name: Path(path) for name, path in (_pair("--side", entry) for entry in self.side)}
@@ -408,8 +407,7 @@ class Import:
             avatar = import_with_image(self.path, head, sides, **options)
         else:
             avatar = importers.read(self.system, self.path, head=head, sides=sides, **options)
-        for notice in avatar.meta.license_notices:
-            log.warning("%s", notice)
+        log.warning("%s", terms.in_one_line(avatar.meta.license_notices))
         save(avatar, self.out)
         _wrote(self.out, f"flameport export {self.out} web --out page")
 
@@ -644,6 +642,7 @@ class _Export:
         """Export and tell."""
         from exporter import loss_report
         from exporter.export import export as write
+        from formats import terms
 
         avatar = load(self.avatar)
         sequence = None if self.sequence is None else _sequence(avatar, self.sequence)
@@ -657,6 +656,7 @@ class _Export:
             if rows:
                 _table(title, rows, to=sys.stderr)
         log.info("%.1f s", time.perf_counter() - started)
+        _say(terms.in_one_line(avatar.meta.license_notices))
         following = {"web": f"flameport view {self.out}"}.get(
             self.target, f"flameport validate {self.out} --against {self.avatar}")
         _wrote(self.out, following)

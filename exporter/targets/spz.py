@@ -19,7 +19,7 @@ from exporter.stills import StillOptions
 from formats.avatar import Avatar
 from formats.codecs import spz
 from formats.errors import UnsupportedFeature
-from formats.files import write_bytes
+from formats.files import replacing, write_bytes
 from formats.gaussians import GaussianCloud
 from formats.rotations import quat_angle
 
@@ -62,10 +62,17 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     avatar = _moved(avatar, options)
     if options.frames:
         return stills.write_series(avatar, out, stills.frames_of(avatar, options, "spz"), SUFFIX, put, "spz")
-    put(stills.still(avatar, stills.frame_of(avatar, options, "spz"), "spz"), out)
+    cloud = scaled(stills.still(avatar, stills.frame_of(avatar, options, "spz"), "spz"), options.scale)
+    data, beside = spz.pack(cloud, options.version, bits, options.sh_bits), out.with_name(f"{out.name}.license.txt")
     if not avatar.meta.license_notices:
+        write_bytes(out, data)
+        beside.unlink(missing_ok=True)  # of another avatar's
         return [out]
-    return [out, write_bytes(out.with_name(f"{out.name}.license.txt"), stills.notices(avatar).encode())]
+    # Both are on the disk before either takes its place.
+    with replacing(beside) as text, replacing(out) as file:
+        text.write_text(stills.notices(avatar), encoding="utf-8")
+        file.write_bytes(data)
+    return [out, beside]
 
 
 def _moved(avatar: Avatar, options: Options) -> Avatar:

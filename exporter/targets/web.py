@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import web_viewer
+from exporter import stills
 from exporter.capabilities import Loss
 from exporter.targets import glb
 from exporter.targets.glb import CAPABILITIES
@@ -36,7 +37,7 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     """Write the folder `out` and return what is in it.
 
     The avatar's clip is stored twice on purpose: inside the GLB for any glTF player, and as sequence JSON that people
-    can read, edit and swap.
+    can read, edit and swap. So are licence notices: the page shows the GLB's.
 
     Raises:
         MissingAsset: The viewer was not built.
@@ -56,4 +57,6 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
         manifest = {"format": "flameport.web/1", "name": avatar.meta.name, "avatar": "avatar.glb",
                     "sequences": clips, "camera": "camera.json"}
         write_json(manifest, folder / "manifest.json")
+        if avatar.meta.license_notices:
+            (folder / stills.NOTICES).write_text(stills.notices(avatar), encoding="utf-8")
     return sorted(p for p in out.rglob("*") if p.is_file())
