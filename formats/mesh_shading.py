@@ -75,6 +75,18 @@ def mix_bases(mix: BasisMix, shading_weights: Float[np.ndarray, " S"], uvs: Floa
 
     Source: Duan et al., "BakedAvatar", ACM TOG 2023, section 4.3.
     """
+    share = mixing_shares(mix, shading_weights, sample_bilinear(mix.position_features, uvs), normals, directions,
+                          world_to_camera, name)
+    rgb = np.zeros((len(uvs), 3))
+    for k in range(len(mix.bases)):
+        rgb += share[:, k:k + 1] * sample_bilinear(mix.bases[k], uvs)
+    return rgb
+
+
+def mixing_shares(mix: BasisMix, shading_weights: Float[np.ndarray, " S"], features: Float[np.ndarray, "P D"],
+                  normals: Float[np.ndarray, "P 3"], directions: Float[np.ndarray, "P 3"],
+                  world_to_camera: Float[np.ndarray, "3 3"], name: str = "mesh") -> Float64[np.ndarray, "P K"]:
+    """Return how much each base counts at P points; arguments as `mix_bases`, `features` already looked up."""
     depth, bases = mix.position_features.shape[2], len(mix.bases)
     split = mix.hidden * (depth + 6)
     if len(shading_weights) != split + bases * mix.hidden:
@@ -85,11 +97,7 @@ def mix_bases(mix: BasisMix, shading_weights: Float[np.ndarray, " S"], uvs: Floa
     if mix.space == "view":
         to_view = CV_FROM_GL[:3, :3].T @ world_to_camera
         normals, directions = normals @ to_view.T, directions @ to_view.T
-    x = np.concatenate([sample_bilinear(mix.position_features, uvs), normals, directions], axis=1)
+    x = np.concatenate([features, normals, directions], axis=1)
     logits = mix.temperature * (np.maximum(x @ w1.T, 0) @ w2.T)
     share = np.exp(logits - logits.max(axis=1, keepdims=True))
-    share /= share.sum(axis=1, keepdims=True)
-    rgb = np.zeros((len(uvs), 3))
-    for k in range(bases):
-        rgb += share[:, k:k + 1] * sample_bilinear(mix.bases[k], uvs)
-    return rgb
+    return share / share.sum(axis=1, keepdims=True)

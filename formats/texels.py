@@ -9,11 +9,20 @@ from formats.head_model import HeadModel
 def texels(head: HeadModel, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (texel index, face, barycentric [P, 3]) for every texel whose center a UV triangle covers."""
     assert head.uvs is not None and head.uv_faces is not None
-    corner = head.uvs[head.uv_faces].astype(np.float64) * size - 0.5
-    face, x, y = _near(corner, size)
+    return covered_texels(head.uvs, head.uv_faces, size, size)
+
+
+def covered_texels(uvs: Float32[np.ndarray, "U 2"], uv_faces: Int32[np.ndarray, "F 3"], height: int, width: int
+                   ) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"], Float32[np.ndarray, "P 3"]]:
+    """Return (texel index, face, barycentric) for every texel of a picture whose center a triangle of `uvs` covers.
+
+    Texels that several triangles cover are there several times.
+    """
+    corner = uvs[uv_faces].astype(np.float64) * [width, height] - 0.5
+    face, x, y = _near(corner, width, height)
     weights = _barycentric(corner, face, x, y)
     inside = np.flatnonzero((weights > -1e-6).all(axis=1))
-    return (y * size + x)[inside], face[inside], np.clip(weights[inside], 0, 1).astype(np.float32)
+    return (y * width + x)[inside], face[inside], np.clip(weights[inside], 0, 1).astype(np.float32)
 
 
 def owned_texels(uvs: Float32[np.ndarray, "U 2"], uv_faces: Int32[np.ndarray, "F 3"], size: int, area_excess: float = 0.0
@@ -33,7 +42,7 @@ def owned_texels(uvs: Float32[np.ndarray, "U 2"], uv_faces: Int32[np.ndarray, "F
     Source: the rule of the rasterizer that FlashAvatar (Xiang et al., CVPR 2024), FATE and OSGAP find their Gaussians with.
     """
     corner = uvs[uv_faces].astype(np.float64) * size - 0.5
-    face, x, y = _near(corner, size)
+    face, x, y = _near(corner, size, size)
     screen = (2 * uvs[uv_faces] - 1).astype(np.float32)
     point = ((2 * np.stack([x, y], axis=1) + 1) / size - 1).astype(np.float32)
     rounded = _rounded_weights(screen[face], point, area_excess)
@@ -48,10 +57,11 @@ def owned_texels(uvs: Float32[np.ndarray, "U 2"], uv_faces: Int32[np.ndarray, "F
     return texel[kept], face[kept], weights / weights.sum(axis=1, keepdims=True)
 
 
-def _near(corner: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _near(corner: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return face, column and row of every texel in the box around each triangle [F, 3, 2], in texels."""
-    low = np.clip(np.ceil(corner.min(axis=1)), 0, size - 1).astype(int)
-    high = np.clip(np.floor(corner.max(axis=1)), -1, size - 1).astype(int)
+    last = np.array([width, height]) - 1
+    low = np.clip(np.ceil(corner.min(axis=1)), 0, last).astype(int)
+    high = np.clip(np.floor(corner.max(axis=1)), -1, last).astype(int)
     extent = np.maximum(high - low + 1, 0)
     count = extent[:, 0] * extent[:, 1]
     face = np.repeat(np.arange(len(corner)), count)

@@ -1,20 +1,20 @@
 """A GLB that flameport wrote, back to an `Avatar`. The layout is specified in `exporter/GLB.md`."""
 
-import io
 import logging
 import os
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
-from PIL import Image
 
 from formats.avatar import Avatar, Meta
 from formats.codecs import glb_layers
-from formats.codecs.glb import MESHOPT, QUANTIZATION, TABLE_LIMIT, WEBP, GlbDocument, check_size, read_document
+from formats.codecs.glb import MESHOPT, QUANTIZATION, TABLE_LIMIT, WEBP, GlbDocument, read_document
+from formats.codecs.glb_images import Decoder, base_color
 from formats.codecs.glb_layers import EXTENSION
+from formats.codecs.glb_networks import read_networks
+from formats.codecs.glb_skinned import read_places, read_skinned, read_weights
 from formats.codecs.json_file import Fields
 from formats.conventions import linear_to_srgb, xyzw_to_wxyz
 from formats.deform import deform_head, rest_sequence
@@ -28,8 +28,6 @@ LOG = logging.getLogger(__name__)
 MAJOR = 1
 KNOWN = (EXTENSION, glb_layers.SPLATS, "KHR_materials_unlit", MESHOPT, QUANTIZATION, WEBP)
 """Extensions a file may require and we read."""
-PIXEL_LIMIT = 1 << 28
-"""Pixels of an albedo image; 16384 x 16384."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +55,11 @@ def read(path: str | os.PathLike[str]) -> Avatar:
     return from_document(read_document(path))
 
 
-def from_document(document: GlbDocument) -> Avatar:
-    """Return the avatar in a GLB document."""
+def from_document(document: GlbDocument, decoder: Decoder | None = None) -> Avatar:
+    """Return the avatar in a GLB document; `decoder` is for pictures in KTX2."""
     # Damaged numbers may overflow while they are checked; the checks are what refuses them.
     with naming(document.where), np.errstate(over="ignore", invalid="ignore"):
-        return _avatar(document)
+        return _avatar(document, decoder)
 
 
 def sniff(head: bytes) -> bool:
@@ -69,7 +67,7 @@ def sniff(head: bytes) -> bool:
     return head[:4] == b"glTF" and EXTENSION.encode() in head
 
 
-def _avatar(document: GlbDocument) -> Avatar:
+def _avatar(document: GlbDocument, decoder: Decoder | None) -> Avatar:
     root = document.extension(EXTENSION)
     if root is None:
         raise FormatError(f"{document.where}: holds no {EXTENSION} extension, so it is not an avatar of ours; "
@@ -82,7 +80,7 @@ def _avatar(document: GlbDocument) -> Avatar:
     document.check_required(KNOWN)
     head = _read_head(document, root.fields("head"))
     rest = deform_head(head.model, rest_sequence(head.model))
-    layers = tuple(glb_layers.read_layer(document, Fields(entry, f"{root.where}: layers[{i}]"), head.model, rest)
+    layers = tuple(glb_layers.read_layer(document, Fields(entry, f"{root.where}: layers[{i}]"), head.model, rest, decoder)
                    for i, entry in enumerate(root.items("layers")))
     sequence = _read_clip(document, root.fields("clip"), head) if root.has("clip") else None
     attributes = head.primitive.fields("attributes")
@@ -95,8 +93,9 @@ def _avatar(document: GlbDocument) -> Avatar:
         linear = linear[head.place]
         colors = linear_to_srgb(linear.astype(np.float64)).astype(np.float32)
     maps = _read_albedo(document, head.primitive) if head.textured else None
-    return Avatar(head=head.model, layers=layers, maps=maps, vertex_rgb=colors, sequence=sequence,
-                  meta=_read_meta(root.fields("meta")))
+    return Avatar(head=head.model, layers=layers, networks=read_networks(document, root.fields("networks")), maps=maps,
+                  vertex_rgb=colors, sequence=sequence, decoder=root.text("decoder") if root.has("decoder") else None,
+                  decoder_scale=root.integer("decoderScale", 1, 1, 64), meta=_read_meta(root.fields("meta")))
 
 
 # --- Head -------------------------------------------------------------------------------------------------------------
@@ -106,68 +105,40 @@ def _read_head(document: GlbDocument, entry: Fields) -> _Head:
     mesh = document.item("meshes", entry.integer("mesh"))
     primitive = document.only_primitive(entry.integer("mesh"))
     attributes = primitive.fields("attributes")
-    positions = document.table(attributes.integer("POSITION"), (None, 3), attributes.where)
-    count = entry.integer("vertexCount", low=1, high=len(positions))
-    sources = np.arange(len(positions))
-    place = _places(document, entry, count)
-    sources[place] = np.arange(count)
-    if entry.has("seamSources"):
-        copies = document.table(entry.integer("seamSources"), (len(positions) - count,), entry.where)
-        if copies.max() >= count:
-            raise FormatError(f"{entry.where}: 'seamSources': names vertex {copies.max()} of {count}")
-        sources[count:] = copies
-    elif count != len(positions):
-        raise FormatError(f"{entry.where}: {len(positions)} vertices for a head of {count}, and no 'seamSources'")
-    corners = document.table(primitive.integer("indices"), (None,), primitive.where).astype(np.int64)
-    if len(corners) % 3 or corners.max() >= len(positions):
-        raise FormatError(f"{primitive.where}: 'indices': expected triangles over {len(positions)} vertices, got "
-                          f"{len(corners)} indices up to {corners.max()}")
-    corners = corners.reshape(-1, 3)
-    textured = attributes.has("TEXCOORD_0")
-
     expressions, lids = entry.integer("expressions"), entry.integer("eyelids")
     correctives = entry.integer("correctives")
-    targets = primitive.items("targets", [])
-    if lids not in (0, 2) or correctives not in (0, 36) or expressions + lids + correctives != len(targets):
+    targets = len(primitive.items("targets", []))
+    if lids not in (0, 2) or correctives not in (0, 36) or expressions + lids + correctives != targets:
         raise FormatError(f"{entry.where}: {expressions} expressions, {lids} eyelids and {correctives} correctives, but "
-                          f"{len(targets)} morph targets")
-    check_size((count, 3, len(targets)), TABLE_LIMIT, f"{primitive.where}: its morph targets")
-    skin = document.item("skins", entry.integer("skin"))
-    joints = skin.items("joints")
-    inverse = document.table(skin.integer("inverseBindMatrices"), (len(joints), 4, 4), skin.where)
-    unit = inverse[0, 0, 0]
-    if not (0 < unit < np.inf) or np.abs(inverse[:, :3, :3] - unit * np.eye(3)).max() > 1e-6 * unit:
-        raise FormatError(f"{skin.where}: 'inverseBindMatrices': expected one positive scale and a translation for all joints")
-    deltas = np.zeros((count, 3, len(targets)), np.float32)
-    for k, target in enumerate(targets):
-        where = f"{primitive.where}: targets[{k}]"
-        values = document.table(Fields(target, where).integer("POSITION"), (len(positions), 3), where)
-        deltas[:, :, k] = values[place] * unit
+                          f"{targets} morph targets")
+    shape = read_skinned(document, primitive, entry, document.item("skins", entry.integer("skin")), targets)
     names = mesh.fields("extras").texts("targetNames", ())
-    if targets and len(names) != len(targets):
-        raise FormatError(f"{mesh.where}: {len(names)} targetNames for {len(targets)} morph targets")
+    if targets and len(names) != targets:
+        raise FormatError(f"{mesh.where}: {len(names)} targetNames for {targets} morph targets")
 
+    textured, joints, deltas = attributes.has("TEXCOORD_0"), shape.joints, shape.deltas
     roles = entry.fields("jointRoles")
     regressed = None
     if entry.has("jointExprdirs"):
         flat = document.table(entry.integer("jointExprdirs"), (len(joints) * expressions, 3), entry.where)
         regressed = flat.reshape(len(joints), expressions, 3).transpose(0, 2, 1)
+    weights = read_weights(document, entry, attributes, len(shape.vertices), len(joints))
     model = HeadModel(
-        edition=entry.text("edition"), content_hash=entry.text("contentHash"), v_template=positions[place] * unit,
-        faces=sources[corners], exprdirs=deltas[:, :, :expressions],
+        edition=entry.text("edition"), content_hash=entry.text("contentHash"), v_template=shape.vertices,
+        faces=shape.faces, exprdirs=deltas[:, :, :expressions],
         eyeliddirs=deltas[:, :, expressions:expressions + 2] if lids else None,
         posedirs=deltas[:, :, expressions + lids:] if correctives else None,
         eyelid_space=entry.choice("eyelidSpace", ("rest", "posed")), expr_names=names[:expressions],
-        lbs_weights=_weights(document, entry, attributes, count, len(joints))[place], parents=_parents(document, joints),
-        J_template=-inverse[:, :3, 3], J_exprdirs=regressed,
+        lbs_weights=weights[shape.place], parents=_parents(document, joints),
+        J_template=-shape.inverse[:, :3, 3], J_exprdirs=regressed,
         joint_names=tuple(document.item("nodes", j).text("name", f"joint{i}") for i, j in enumerate(joints)),
         joint_roles={role: roles.integer(role) for role in roles.values},
-        uvs=document.table(attributes.integer("TEXCOORD_0"), (len(positions), 2), attributes.where)
+        uvs=document.table(attributes.integer("TEXCOORD_0"), (shape.stored, 2), attributes.where)
         if textured else None,
-        uv_faces=corners if textured else None,
+        uv_faces=shape.corners if textured else None,
         arkit_map=document.table(entry.integer("arkitMap"), (52 * (expressions + 14),), entry.where).reshape(52, -1)
         if entry.has("arkitMap") else None)
-    return _Head(model, primitive, textured, joints, entry.integer("node"), place)
+    return _Head(model, primitive, textured, joints, entry.integer("node"), shape.place)
 
 
 def vertex_places(document: GlbDocument) -> Int64[np.ndarray, " V"]:
@@ -176,30 +147,7 @@ def vertex_places(document: GlbDocument) -> Int64[np.ndarray, " V"]:
     if root is None:
         raise FormatError(f"{document.where}: holds no {EXTENSION} extension")
     head = root.fields("head")
-    return _places(document, head, head.integer("vertexCount", low=1, high=TABLE_LIMIT))
-
-
-def _places(document: GlbDocument, entry: Fields, count: int) -> np.ndarray:
-    if not entry.has("vertexOrder"):
-        return np.arange(count)
-    order = document.table(entry.integer("vertexOrder"), (count,), f"{entry.where}: 'vertexOrder'").astype(np.int64)
-    if not np.array_equal(np.sort(order), np.arange(count)):
-        raise FormatError(f"{entry.where}: 'vertexOrder': expected each of {count} vertices once")
-    return np.argsort(order)
-
-
-def _weights(document: GlbDocument, entry: Fields, attributes: Fields, count: int, joints: int) -> np.ndarray:
-    if entry.has("lbsWeights"):
-        return document.table(entry.integer("lbsWeights"), (count * joints,), entry.where).reshape(count, joints)
-    where = attributes.where
-    which = document.table(attributes.integer("JOINTS_0"), (None, 4), where)[:count].astype(np.int64)
-    values = document.table(attributes.integer("WEIGHTS_0"), (None, 4), where)[:count]
-    if len(which) != count or len(values) != count or which.max() >= joints:
-        raise FormatError(f"{where}: JOINTS_0 and WEIGHTS_0 do not fit {count} vertices and {joints} joints")
-    check_size((count, joints), TABLE_LIMIT, f"{where}: its weights")
-    weights = np.zeros((count, joints), np.float32)
-    np.add.at(weights, (np.arange(count)[:, None], which), values)
-    return weights
+    return read_places(document, head, head.integer("vertexCount", low=1, high=TABLE_LIMIT))
 
 
 def _parents(document: GlbDocument, joints: list[int]) -> np.ndarray:
@@ -216,25 +164,8 @@ def _parents(document: GlbDocument, joints: list[int]) -> np.ndarray:
 
 
 def _read_albedo(document: GlbDocument, primitive: Fields) -> UVMaps | None:
-    if not primitive.has("material"):
-        return None
-    surface = document.item("materials", primitive.integer("material")).fields("pbrMetallicRoughness")
-    if not surface.has("baseColorTexture"):
-        return None
-    texture = document.item("textures", surface.fields("baseColorTexture").integer("index"))
-    webp = texture.fields("extensions").fields(WEBP)
-    data, where = document.image_bytes((webp if webp.has("source") else texture).integer("source")), texture.where
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
-                if image.width * image.height > PIXEL_LIMIT:
-                    raise FormatError(f"{where}: an image of {image.width} x {image.height} pixels is too large")
-                mode = "RGBA" if image.mode in ("RGBA", "LA", "PA") else "RGB"
-                pixels = np.asarray(image.convert(mode), np.float32) / 255
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise FormatError(f"{where}: the image cannot be read: {error}") from error
-    return UVMaps({"albedo": pixels})
+    pixels = base_color(document, primitive)
+    return None if pixels is None else UVMaps({"albedo": pixels.astype(np.float32) / 255})
 
 
 def _read_meta(meta: Fields) -> Meta:

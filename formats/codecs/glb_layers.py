@@ -1,25 +1,27 @@
-"""The splat layers of a GLB that flameport wrote. The layout is specified in `exporter/GLB.md` sections 1.2 and 1.3."""
+"""The layers of a GLB that flameport wrote, splats here. The layout is specified in `exporter/GLB.md` sections 1.2 and 1.3."""
 
 import dataclasses
 from typing import Any
 
 import numpy as np
 
-from formats.avatar import FaceBinding, LinearDynamics, SkinBinding, SplatLayer
+from formats.avatar import FaceBinding, Layer, LinearDynamics, SkinBinding, SplatLayer, StrandLayer
 from formats.codecs.glb import TABLE_LIMIT, GlbDocument, check_size
+from formats.codecs.glb_images import Decoder
+from formats.codecs.glb_mesh_layers import EXTENSION, read_mesh_layer
 from formats.codecs.json_file import Fields
-from formats.conventions import xyzw_to_wxyz
+from formats.conventions import sh_to_rgb, xyzw_to_wxyz
 from formats.deform import PosedHead, bind_to_faces
 from formats.errors import FormatError
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
 from formats.rotations import normalize, quat_multiply
 
-EXTENSION = "FLAMEPORT_avatar"
 SPLATS = "KHR_gaussian_splatting"
 
 
-def read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: PosedHead) -> SplatLayer:
+def read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: PosedHead,
+               decoder: Decoder | None = None) -> Layer:
     """Return a layer.
 
     Args:
@@ -27,8 +29,15 @@ def read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: Pose
         entry: Its entry in the root extension.
         head: What it rides.
         rest: That head at rest, which the stored attributes are on.
+        decoder: For pictures in KTX2.
     """
-    entry.choice("kind", ("splats",))
+    kind = entry.choice("kind", ("splats", "mesh", "strands"))
+    if kind == "mesh":
+        return read_mesh_layer(document, entry, head, decoder)
+    return _read_splats(document, entry, head, rest) if kind == "splats" else _read_strands(document, entry, head)
+
+
+def _read_splats(document: GlbDocument, entry: Fields, head: HeadModel, rest: PosedHead) -> SplatLayer:
     primitive = document.only_primitive(entry.integer("mesh"))
     splats = primitive.fields("extensions").fields(SPLATS)
     ours = splats.fields("extensions").fields(EXTENSION)
@@ -57,6 +66,8 @@ def read_layer(document: GlbDocument, entry: Fields, head: HeadModel, rest: Pose
         if binding.frame == "corner":
             quats = xyzw_to_wxyz(document.table(fields.integer("localRotation"), (n, 4), fields.where))
     dynamics = _read_dynamics(document, ours.fields("dynamics"), n) if ours.has("dynamics") else None
+    if order is not None and isinstance(dynamics, str):
+        raise FormatError(f"{ours.where}: 'order': a layer that network '{dynamics}' moves keeps the avatar's order")
     layer = SplatLayer(GaussianCloud(means, quats, scales, opacities, sh), binding, dynamics,
                        ours.choice("shFrame", ("world", "head")), entry.text("name", "splats"))
     return layer if order is None else take(layer, np.argsort(order))
@@ -146,7 +157,10 @@ def _unbind(binding: FaceBinding, head: HeadModel, rest: PosedHead, quats: np.nd
     return local, np.where(grown > 0, scales / np.where(grown > 0, grown, 1), 0)
 
 
-def _read_dynamics(document: GlbDocument, entry: Fields, n: int) -> LinearDynamics:
+def _read_dynamics(document: GlbDocument, entry: Fields, n: int) -> LinearDynamics | str:
+    network = entry.text("network") if entry.has("network") else None
+    if network is not None and not entry.has("tables"):
+        return network
     rank, tables = entry.integer("rank", low=1), entry.fields("tables")
     read_tables = {}
     for name in tables.values:
@@ -156,4 +170,36 @@ def _read_dynamics(document: GlbDocument, entry: Fields, n: int) -> LinearDynami
         read_tables[name] = (flat.reshape(rank, n, -1).transpose(1, 0, 2) if entry.flag("rankMajor", False)
                              else flat.reshape(n, rank, -1))
     mean = document.table(entry.integer("driverMean"), (None,), entry.where) if entry.has("driverMean") else None
-    return LinearDynamics(read_tables, entry.texts("driver"), mean, space=entry.choice("space", ("canonical", "posed")))
+    return LinearDynamics(read_tables, entry.texts("driver"), mean, network, entry.choice("space", ("canonical", "posed")))
+
+
+def _read_strands(document: GlbDocument, entry: Fields, head: HeadModel) -> StrandLayer:
+    """Return a strand layer; of its primitive only what its tables do not say (section 1.5)."""
+    primitive = document.only_primitive(entry.integer("mesh"))
+    ours = primitive.fields("extensions").fields(SPLATS).fields("extensions").fields(EXTENSION)
+    attributes = primitive.fields("attributes")
+    count, points = ours.integer("strandCount", low=1, high=TABLE_LIMIT), ours.integer("strandPoints", low=2, high=TABLE_LIMIT)
+    place = document.table(ours.integer("points"), (count * points, 3), f"{ours.where}: 'points'").reshape(count, points, 3)
+    segments = count * (points - 1)
+
+    def of_points(name: str, *shape: int) -> np.ndarray:
+        values = document.table(attributes.integer(f"{SPLATS}:{name}"), (segments, *shape), attributes.where)
+        values = values.astype(np.float32).reshape(count, points - 1, *shape)
+        return np.concatenate([values, values[:, -1:]], axis=1)
+
+    rgb = sh_to_rgb(of_points("SH_DEGREE_0_COEF_0", 3).astype(np.float64))
+    order = _read_order(document, ours, count)
+    binding = _read_binding(document, ours.fields("binding"), head, count, order)
+    if not isinstance(binding, FaceBinding):
+        raise FormatError(f"{ours.where}: 'binding': strands ride triangles; expected kind 'face'")
+    layer = StrandLayer(place, of_points("SCALE", 3)[..., 1], rgb, of_points("OPACITY"), binding, entry.text("name", "strands"),
+                        ours.number("segmentScale"))
+    return layer if order is None else take_strands(layer, np.argsort(order))
+
+
+def take_strands(layer: StrandLayer, order: np.ndarray) -> StrandLayer:
+    """Return a layer whose strand i is the given layer's strand `order[i]`."""
+    moved = dataclasses.replace(layer.binding, face_index=layer.binding.face_index[order],
+                                barycentric=layer.binding.barycentric[order])
+    return dataclasses.replace(layer, points=layer.points[order], widths=layer.widths[order], rgb=layer.rgb[order],
+                               opacities=layer.opacities[order], binding=moved)
