@@ -11,7 +11,7 @@ from exporter.capabilities import measured_frames
 from formats import networks
 from formats.avatar import Avatar, LinearDynamics, MeshLayer, Network, SplatLayer
 from formats.decoding import feature_camera
-from formats.deform import deform, deform_head, deform_splats, driver_values, rest_sequence
+from formats.deform import deform, deform_head, deform_splats, driver_spans, driver_values, rest_sequence
 from formats.errors import MissingAsset, UnsupportedFeature
 from formats.framing import default_camera
 from formats.render import feature_image
@@ -97,15 +97,12 @@ def _alike(a: Use, b: Use) -> bool:
 
 def _means(avatar: Avatar, dynamics: LinearDynamics) -> dict[str, np.ndarray]:
     """Return `driver_mean` cut into the network's inputs, as `deform.coefficients_of` cuts it."""
-    mean, at, parts = dynamics.driver_mean, 0, {}
+    mean = dynamics.driver_mean
     if mean is None or not mean.any():
         return {}
     assert dynamics.network is not None
-    widths = driver_values(dynamics.driver, avatar.head, frames_of(avatar)[0])
-    for name in avatar.networks[dynamics.network].inputs:
-        width = widths[name].shape[1]
-        parts[name], at = mean[at:at + width], at + width
-    return parts
+    spans = driver_spans(dynamics, driver_values(dynamics.driver, avatar.head, frames_of(avatar)[0]))
+    return {name: mean[spans[name]] for name in avatar.networks[dynamics.network].inputs}
 
 
 def shapes_of(avatar: Avatar, use: Use, width: int, height: int) -> dict[str, tuple[int, ...]]:

@@ -442,13 +442,24 @@ def coefficients_of(dynamics: LinearDynamics, avatar: Avatar, frame: Sequence) -
         driver = driver - dynamics.driver_mean
     if dynamics.network is None:
         return driver
-    network = avatar.networks[dynamics.network]
-    feed, start = {}, 0
-    for name in network.inputs:
-        width = parts[name].shape[1]
-        feed[name] = driver[None, start:start + width].astype(np.float32)
-        start += width
+    network, spans = avatar.networks[dynamics.network], driver_spans(dynamics, parts)
+    unknown = [name for name in network.inputs if name not in spans]
+    if unknown:
+        raise BindingError(f"linear dynamics: network '{dynamics.network}' takes '{unknown[0]}', which is not in their driver, "
+                           f"{'+'.join(dynamics.driver)}")
+    feed = {name: driver[None, spans[name]].astype(np.float32) for name in network.inputs}
     return networks.evaluate(network, feed)["coefficients"][0].astype(np.float64)
+
+
+def driver_spans(dynamics: LinearDynamics, parts: Mapping[str, np.ndarray]) -> dict[str, slice]:
+    """Return where each part of the driver lies in it, and in its mean: in the driver's own order, whatever a network's is.
+
+    Args:
+        dynamics: Whose driver is meant.
+        parts: Its arrays by name [1, D], as `driver_values` gives them.
+    """
+    ends = np.cumsum([parts[name].shape[1] for name in dynamics.driver])
+    return {name: slice(int(end) - parts[name].shape[1], int(end)) for name, end in zip(dynamics.driver, ends, strict=True)}
 
 
 def linear_deltas(dynamics: LinearDynamics, c: np.ndarray) -> dict[str, np.ndarray]:

@@ -125,6 +125,21 @@ def test_linear_dynamics_with_a_mean_and_a_network(tmp_path: Path) -> None:
     assert onnx_check.check(tmp_path / "nets", avatar).ok
 
 
+def test_a_network_may_list_its_inputs_in_another_order_than_the_driver(tmp_path: Path) -> None:
+    avatar = tiny_avatar("linear-network")
+    layer, head = avatar.layers[0], avatar.head
+    assert isinstance(layer, SplatLayer) and layer.dynamics is not None and avatar.sequence is not None
+    dynamics = dataclasses.replace(layer.dynamics, driver_mean=np.linspace(-0.4, 0.5, 8, dtype=np.float32))  # type: ignore[type-var]
+    avatar = dataclasses.replace(avatar, layers=(dataclasses.replace(layer, dynamics=dynamics),),
+                                 networks={"coefficients": tiny_network(head, ("eyelids", "expr"), {"coefficients": (1, 4)})})
+    export(avatar, "onnx", tmp_path / "nets")
+    frame = avatar.sequence.take([1])
+    feed = dict(driver_values(("eyelids", "expr"), head, frame))
+    (c,) = target.run((tmp_path / "nets" / "coefficients.onnx").read_bytes(), [feed])
+    np.testing.assert_allclose(c["coefficients"][0], coefficients_of(dynamics, avatar, frame), atol=1e-6)
+
+
+
 def test_a_decoder_of_any_size_gets_one(tmp_path: Path) -> None:
     avatar = decoded()
     export(avatar, "onnx", tmp_path / "nets", Options(width=48, height=32, float16=True))

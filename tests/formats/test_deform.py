@@ -11,7 +11,8 @@ from formats import deform as d
 from formats.avatar import DERIVED_DRIVERS, Avatar, FaceBinding, SkinBinding, SplatLayer
 from formats.errors import BindingError, CheckpointMismatch
 from formats.gaussians import GaussianCloud
-from tests.builders import AVATAR_KINDS, tiny_avatar, tiny_cloud, tiny_head, tiny_sequence
+from formats.networks import evaluate
+from tests.builders import AVATAR_KINDS, tiny_avatar, tiny_cloud, tiny_head, tiny_network, tiny_sequence
 
 METERS = 1e-9  # both sides are float64 from the same float32 tables
 
@@ -284,6 +285,31 @@ def test_a_coefficient_network_gives_coefficients():
     frame = tiny_sequence(avatar.head, 3).sample(1)
     c = d.coefficients_of(avatar.layers[0].dynamics, avatar, frame)
     assert c.shape == (4,) and np.abs(c).max() > 0
+
+
+@pytest.mark.parametrize("inputs", [("expr", "jaw", "eyelids"), ("eyelids", "jaw", "expr"), ("eyelids", "expr"), ("jaw",)])
+def test_a_coefficient_network_takes_parts_of_the_driver_in_any_order(inputs):
+    avatar = tiny_avatar("linear-network")
+    head, layer = avatar.head, avatar.layers[0]
+    network = tiny_network(head, inputs, {"coefficients": (1, 4)}, size=0.5)
+    mean = np.linspace(-0.4, 0.5, len(head.expr_names) + 5, dtype=np.float32)
+    dynamics = dataclasses.replace(layer.dynamics, driver=("expr", "jaw", "eyelids"), driver_mean=mean)
+    avatar = dataclasses.replace(avatar, layers=(dataclasses.replace(layer, dynamics=dynamics),),
+                                 networks={"coefficients": network})
+    frame = tiny_sequence(head, 3).sample(1)
+    expressions = len(head.expr_names)
+    parts = {"expr": d.expression_of(head, frame) - mean[:expressions], "jaw": frame.jaw[0] - mean[expressions:expressions + 3],
+             "eyelids": frame.eyelids[0] - mean[expressions + 3:]}
+    expected = evaluate(network, {name: parts[name][None].astype(np.float32) for name in inputs})["coefficients"][0]
+    np.testing.assert_allclose(d.coefficients_of(dynamics, avatar, frame), expected, atol=1e-6)
+
+
+def test_a_coefficient_network_takes_nothing_but_the_driver():
+    avatar = tiny_avatar("linear-network")
+    network = tiny_network(avatar.head, ("expr", "jaw"), {"coefficients": (1, 4)})
+    avatar = dataclasses.replace(avatar, networks={"coefficients": network})
+    with pytest.raises(BindingError, match="takes 'jaw', which is not in their driver, expr.eyelids"):
+        d.coefficients_of(avatar.layers[0].dynamics, avatar, tiny_sequence(avatar.head, 2).sample(0))
 
 
 @pytest.mark.parametrize("change, message", [
