@@ -6,6 +6,7 @@ import type { Pose } from "../pose.ts";
 import { PosedAvatar } from "../posed_avatar.ts";
 import { DepthSorter } from "../sort.ts";
 import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
+import { asGuest, type ClipDepths, type Viewport } from "./guest.ts";
 import { FETCH } from "./shader_math.ts";
 import { SplatLayer } from "./splat_layer.ts";
 
@@ -13,6 +14,7 @@ const DRAW_VERTEX = `${FETCH}
 uniform usampler2D order;
 uniform sampler2D place,axes,paint;
 uniform vec2 picture;
+uniform vec2 clip;
 out vec2 q;
 flat out vec4 color;
 void main(){
@@ -25,7 +27,7 @@ void main(){
   q=corner*a.z;
   color=texelFetch(paint,p,0);
   vec2 pixel=a.xy+corner.x*e.xy+corner.y*e.zw;
-  gl_Position=vec4(pixel.x*2./picture.x-1.,1.-pixel.y*2./picture.y,0,1);
+  gl_Position=vec4(pixel.x*2./picture.x-1.,1.-pixel.y*2./picture.y,clip.x-clip.y/a.w,1);
 }`;
 
 // Below 1/255 nothing is added; without discard, which would cost early tests and helps nothing here.
@@ -66,7 +68,10 @@ export class Renderer implements AvatarRenderer {
     private readonly gl: GL,
     private readonly avatar: Avatar,
     exact: boolean,
+    /** The context is somebody else's: leave it as `asGuest` says, and draw with `paintInto`. */
+    private readonly foreign = false,
   ) {
+    if (foreign) asGuest(gl, () => {});
     if (!gl.getExtension("EXT_color_buffer_float")) {
       throw new DeviceError("This device cannot draw into floating-point textures, which the player needs.");
     }
@@ -127,8 +132,13 @@ export class Renderer implements AvatarRenderer {
   }
 
   pose(pose: Pose): void {
+    this.posed.pose(pose);
+    if (this.foreign) asGuest(this.gl, () => this.upload());
+    else this.upload();
+  }
+
+  private upload(): void {
     const { gl, posed } = this;
-    posed.pose(pose);
     posed.centers.forEach((centers, l) => {
       this.centersOf(l).set(centers);
     });
@@ -153,19 +163,50 @@ export class Renderer implements AvatarRenderer {
     this.paint(view, background, null);
   }
 
+  /**
+   * Draw over what the bound framebuffer holds, inside somebody else's scene and on their context (three.js, say).
+   *
+   * Each Gaussian is tested, LEQUAL, against the depth buffer that is there, at its centre's view depth under a
+   * perspective projection with these clip depths; nothing is written to it. Colours are display sRGB, blended
+   * premultiplied. The state it leaves is what `asGuest` says.
+   */
+  paintInto(view: View, clip: ClipDepths, viewport: Viewport): void {
+    const { gl } = this;
+    asGuest(gl, () => this.prepare(view));
+    const { near, far } = clip;
+    const { x, y, width, height } = viewport;
+    gl.viewport(x, y, width, height);
+    gl.enable(gl.DEPTH_TEST);
+    gl.depthFunc(gl.LEQUAL);
+    gl.depthMask(false);
+    this.quadsOnto(view, (far + near) / (far - near), (2 * far * near) / (far - near));
+    gl.disable(gl.DEPTH_TEST);
+    gl.depthMask(true);
+  }
+
   private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null): void {
     const { gl } = this;
-    const r = view.rotation;
-    const axis: [number, number, number] = [r[6], r[7], r[8]];
-    this.shown = this.sorter.sort(this.centers, this.ids, axis, view.translation[2], view.near, this.orderData);
-    this.order.write(this.orderData.subarray(0, this.shown));
-    this.splats(view, false);
-
+    this.prepare(view);
     gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
     gl.viewport(0, 0, view.width, view.height);
     const { rgb, alpha } = background;
     gl.clearColor(rgb[0] * alpha, rgb[1] * alpha, rgb[2] * alpha, alpha);
     gl.clear(gl.COLOR_BUFFER_BIT);
+    this.quadsOnto(view, 0, 0);
+  }
+
+  /** Order the Gaussians and make their ellipses. */
+  private prepare(view: View): void {
+    const r = view.rotation;
+    const axis: [number, number, number] = [r[6], r[7], r[8]];
+    this.shown = this.sorter.sort(this.centers, this.ids, axis, view.translation[2], view.near, this.orderData);
+    this.order.write(this.orderData.subarray(0, this.shown));
+    this.splats(view, false);
+  }
+
+  /** Blend all ellipses onto the bound framebuffer, at normalised depth `scale - offset / depth`. */
+  private quadsOnto(view: View, scale: number, offset: number): void {
+    const { gl } = this;
     if (!this.shown) return;
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
@@ -175,7 +216,8 @@ export class Renderer implements AvatarRenderer {
       .texture("place", this.outputs[0])
       .texture("axes", this.outputs[1])
       .texture("paint", this.outputs[2])
-      .floats("picture", view.width, view.height);
+      .floats("picture", view.width, view.height)
+      .floats("clip", scale, offset);
     gl.bindVertexArray(this.array);
     gl.drawElements(gl.TRIANGLES, 6 * this.shown, gl.UNSIGNED_INT, 0);
     gl.bindVertexArray(null);

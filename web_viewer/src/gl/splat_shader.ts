@@ -162,7 +162,7 @@ void main(){
   vec2 mean=intrinsics.xy*t.xy/t.z+intrinsics.zw;
   vec2 box=reach*sqrt(vec2(xx,yy));
   if(any(greaterThan(mean-box,picture))||any(lessThan(mean+box,vec2(0))))return;
-  place=vec4(mean,reach,1);
+  place=vec4(mean,reach,t.z);
   axes=vec4(reach*sqrt(large)*e,reach*sqrt(small)*vec2(-e.y,e.x));
   paint=vec4(color,o);
 #endif

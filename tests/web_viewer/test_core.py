@@ -1,0 +1,113 @@
+"""The player's inner parts in a real browser: guests on foreign contexts, lost contexts, and what is left behind."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.web_viewer.browser import run, unavailable
+
+pytestmark = pytest.mark.browser
+
+HERE = Path(__file__).parent
+GOLDEN = HERE.parent / "golden" / "posing"
+ESBUILD = HERE.parents[1] / "web_viewer" / "node_modules" / ".bin" / "esbuild"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a page that offers `core.mjs` as `window.flameport`."""
+    if not ESBUILD.exists():
+        unavailable("web_viewer/node_modules is missing; run scripts/build --tests")
+    out = tmp_path_factory.mktemp("core_page")
+    subprocess.run([str(ESBUILD), str(HERE / "core.mjs"), "--bundle", "--format=esm", "--log-level=error",
+                    f"--outfile={out / 'core.js'}"], check=True)
+    (out / "index.html").write_text('<!doctype html><meta charset="utf-8"><title>core</title>'
+                                    '<script type="module" src="./core.js"></script>')
+    return out
+
+
+def _ask(page: Path, out: Path, tell: str, driver: str = "swiftshader", files: Path = GOLDEN) -> dict:
+    """Return what the asynchronous function body `tell` returns on the page."""
+    tell = f"(async () => {{ {tell} }})()"
+    task = {"kind": "page", "name": "core", "width": 400, "height": 300, "ready": "window.flameport", "tell": tell}
+    report = run(driver, [task], files, out, page)
+    assert not [line for line in report["errors"] if "Performance" not in line]
+    return report["tasks"]["core"]
+
+
+GUEST = """
+const { Renderer, scene } = flameport;
+const { avatar, view, pose } = await scene("edge-height", 1);
+const { width, height } = view;
+const own = document.createElement("canvas").getContext("webgl2");
+Object.assign(own.canvas, { width, height });
+const alone = new Renderer(own, avatar, false);
+alone.pose(pose);
+const wanted = await alone.readPixels(view, { rgb: [1, 1, 1], alpha: 1 }, false);
+
+// A host that leaves everything in the way: flipped uploads, scissors, samplers, culling, a target of its own.
+const gl = document.createElement("canvas").getContext("webgl2");
+const guest = new Renderer(gl, avatar, false, true);
+const color = gl.createTexture(), depth = gl.createRenderbuffer(), target = gl.createFramebuffer();
+gl.bindTexture(gl.TEXTURE_2D, color);
+gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA8, width + 8, height + 4);
+gl.bindRenderbuffer(gl.RENDERBUFFER, depth);
+gl.renderbufferStorage(gl.RENDERBUFFER, gl.DEPTH_COMPONENT24, width + 8, height + 4);
+gl.bindFramebuffer(gl.FRAMEBUFFER, target);
+gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, color, 0);
+gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.RENDERBUFFER, depth);
+const flip = (spoil) => {
+  gl.pixelStorei(gl.UNPACK_FLIP_Y_WEBGL, spoil);
+  gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, spoil);
+  gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+  gl.bindSampler(0, gl.createSampler());
+  gl.enable(gl.SCISSOR_TEST); gl.scissor(0, 0, 3, 3);
+  gl.enable(gl.CULL_FACE); gl.cullFace(gl.FRONT_AND_BACK);
+  gl.enable(gl.STENCIL_TEST); gl.stencilFunc(gl.NEVER, 0, 1);
+  gl.blendEquation(gl.FUNC_SUBTRACT);
+  gl.colorMask(true, false, true, false);
+  gl.depthMask(false);
+};
+const draw = (left) => {
+  gl.disable(gl.SCISSOR_TEST); gl.disable(gl.STENCIL_TEST);
+  gl.colorMask(true, true, true, true); gl.depthMask(true);
+  gl.clearColor(1, 1, 1, 1); gl.clearDepth(1);
+  gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+  // Something flat stands in the left half, this many metres from the camera.
+  gl.enable(gl.SCISSOR_TEST); gl.scissor(0, 0, 8 + width / 2, height + 4);
+  const near = 0.1, far = 10;
+  gl.clearDepth(0.5 + 0.5 * ((far + near) / (far - near) - (2 * far * near) / (far - near) / left));
+  gl.clear(gl.DEPTH_BUFFER_BIT);
+  flip(true);
+  guest.pose(pose);
+  flip(true);
+  const before = gl.getParameter(gl.FRAMEBUFFER_BINDING) === target;
+  guest.paintInto(view, { near, far }, { x: 8, y: 4, width, height });
+  const after = gl.getParameter(gl.FRAMEBUFFER_BINDING) === target;
+  const got = new Uint8Array(4 * width * height);
+  gl.readPixels(8, 4, width, height, gl.RGBA, gl.UNSIGNED_BYTE, got);
+  let apart = [0, 0], drawn = [0, 0];
+  for (let y = 0; y < height; y++) for (let x = 0; x < 4 * width; x++) {
+    const half = x < 2 * width ? 0 : 1, v = got[4 * width * (height - 1 - y) + x];
+    apart[half] = Math.max(apart[half], Math.abs(wanted[4 * width * y + x] - v));
+    if (v !== 255) drawn[half]++;
+  }
+  return { before, after, apart, drawn, error: gl.getError() };
+};
+const result = { behind: draw(5), infront: draw(0.15), shown: guest.shown };
+guest.dispose();
+return result;
+"""
+
+
+@pytest.mark.parametrize("driver", ["swiftshader", "llvmpipe"])
+def test_a_guest_draws_into_a_foreign_scene(page, tmp_path, driver):
+    found = _ask(page, tmp_path, GUEST, driver)
+    assert found["shown"] > 0
+    for case in (found["behind"], found["infront"]):
+        assert case["before"] and case["after"] and case["error"] == 0
+        assert case["apart"][1] <= 1 and case["drawn"][1] > 100
+    assert found["behind"]["apart"][0] <= 1 and found["behind"]["drawn"][0] > 100
+    assert found["infront"]["drawn"][0] == 0
