@@ -1,6 +1,5 @@
 """The player's inner parts in a real browser: guests on foreign contexts, lost contexts, and what is left behind."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
