@@ -20,6 +20,11 @@ export interface AvatarRenderer {
   readonly shown: number;
   /** Bytes on the card, without the picture. */
   readonly bytes: number;
+  /**
+   * Where networks have to run first: run them for this pose, which nobody changes meanwhile. A player calls `pose` with it
+   * once that is done, and shows the pose before until then.
+   */
+  prepare?(pose: Pose): Promise<void>;
   /** Take a new pose; the next pictures show it. */
   pose(pose: Pose): void;
   /** Draw onto the canvas. */

@@ -172,7 +172,7 @@ export class Renderer implements AvatarRenderer {
    */
   paintInto(view: View, clip: ClipDepths, viewport: Viewport): void {
     const { gl } = this;
-    asGuest(gl, () => this.prepare(view));
+    asGuest(gl, () => this.arrange(view));
     const { near, far } = clip;
     const { x, y, width, height } = viewport;
     gl.viewport(x, y, width, height);
@@ -186,7 +186,7 @@ export class Renderer implements AvatarRenderer {
 
   private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null): void {
     const { gl } = this;
-    this.prepare(view);
+    this.arrange(view);
     gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
     gl.viewport(0, 0, view.width, view.height);
     const { rgb, alpha } = background;
@@ -196,7 +196,7 @@ export class Renderer implements AvatarRenderer {
   }
 
   /** Order the Gaussians and make their ellipses. */
-  private prepare(view: View): void {
+  private arrange(view: View): void {
     const r = view.rotation;
     const axis: [number, number, number] = [r[6], r[7], r[8]];
     this.shown = this.sorter.sort(this.centers, this.ids, axis, view.translation[2], view.near, this.orderData);
