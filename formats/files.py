@@ -63,7 +63,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         try:
-            yield temporary
+            with _named(temporary, target):
+                yield temporary
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, target)
         finally:
@@ -85,7 +86,8 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     with _writing(target):
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.tmp-", dir=target.parent))
         try:
-            yield temporary
+            with _named(temporary, target):
+                yield temporary
             os.chmod(temporary, 0o777 & ~_umask())
             if not target.exists():
                 os.replace(temporary, target)
@@ -113,6 +115,15 @@ def _writing(target: Path) -> Iterator[None]:
     except OSError as error:
         raise MissingAsset(f"{target}: cannot be written: {error.strerror or error}; make room, or choose another "
                            "--out") from error
+
+
+@contextlib.contextmanager
+def _named(temporary: Path, target: Path) -> Iterator[None]:
+    """Let errors of what is written inside name `target`: the temporary name is gone when somebody looks for it."""
+    try:
+        yield
+    except MissingAsset as error:
+        raise MissingAsset(str(error).replace(str(temporary), str(target))) from error
 
 
 def _exchange(one: Path, other: Path) -> bool:
