@@ -1,12 +1,16 @@
 /** From a GLB with the `FLAMEPORT_avatar` extension (`exporter/GLB.md`) to typed tables. */
 import type { Channel } from "./dynamics.ts";
 import { AvatarFormatError } from "./errors.ts";
-import { choice, EXTENSION, fail, integer, list, onePrimitive, SPLATS, text } from "./fields.ts";
-import { Glb, type Json, type SparseRows } from "./glb.ts";
+import { choice, EXTENSION, fail, list, SPLATS, text } from "./fields.ts";
+import { Glb, type SparseRows } from "./glb.ts";
+import { readHead } from "./head_file.ts";
+import { readMeshLayer } from "./mesh_layers.ts";
+import { joinNetworks, readNetworks } from "./network_file.ts";
 import type { BoundLayer } from "./rest.ts";
 import { readClip, type Sequence } from "./sequence.ts";
-import { csrFromDense, csrFromInfluences, type Influences } from "./skinning.ts";
+import type { Influences } from "./skinning.ts";
 import { readLayer } from "./splat_layers.ts";
+import { readStrands } from "./strands.ts";
 import type { FRAMES } from "./surface.ts";
 
 /** Extensions a GLB may require and we read. */
@@ -16,6 +20,7 @@ const KNOWN = [
   "KHR_mesh_quantization",
   "KHR_materials_unlit",
   "EXT_texture_webp",
+  "KHR_texture_basisu",
   "EXT_meshopt_compression",
 ];
 
@@ -43,6 +48,8 @@ export interface Head {
   weights: Influences;
   /** 52 rows of E + 14; null when unknown. */
   arkitMap: Float32Array | null;
+  /** F * 3 * 2: texture coordinates of each triangle's corners, (0, 0) the image's top left; null without. */
+  cornerUvs: Float32Array | null;
 }
 
 export interface FaceBinding {
@@ -74,13 +81,32 @@ export interface SkinBinding {
   rotation: "none" | "skin" | "surface";
 }
 
-/** delta[n] = sum_k table[k][n] c_k; tables are stored k-major here, for the loops that read them. */
+/**
+ * delta[n] = sum_k table[k][n] c_k; tables are stored k-major here, for the loops that read them.
+ *
+ * What a network moves has this form too: rank 1, c = 1, and tables that are `live`.
+ */
 export interface LinearDynamics {
   space: "canonical" | "posed";
   driver: string[];
   mean: Float32Array | null;
   rank: number;
   tables: Partial<Record<Channel, Float32Array>>;
+  /** Name of the network that makes the coefficients, or, of live dynamics, the tables; null: the driver's numbers are c. */
+  network: string | null;
+  /** The tables are what the network said last: a renderer reads them again after every pose. */
+  live: boolean;
+}
+
+/** Strands as Gaussians, one per segment, strand after strand: what turns and stretches them (`formats.deform.deform_strands`). */
+export interface Strands {
+  /** M; each strand has `points` - 1 Gaussians. */
+  count: number;
+  points: number;
+  /** Standard deviation along a segment, in its lengths. */
+  segmentScale: number;
+  /** N * 3: from a segment's first point to its second, in the binding's offset units. */
+  steps: Float32Array;
 }
 
 /** Gaussians in the binding's local space: means (offsets on faces), quats wxyz, linear scales. */
@@ -95,6 +121,80 @@ export interface Layer extends BoundLayer {
   order: Uint32Array | null;
   shFrame: "world" | "head";
   dynamics: LinearDynamics | null;
+  /**
+   * Of strands; null of other layers. Their `quats` point +x along the local step, their `scales` are (`segmentScale` times
+   * its length in the binding's offset units, width, width in metres): the offset's gain multiplies the first number only.
+   */
+  strands: Strands | null;
+  /** N * C, what the decoder's feature image is drawn with: what its network said last. Null without. */
+  features: Float32Array | null;
+}
+
+/** An image as the file holds it. */
+export interface LayerImage {
+  bytes: Uint8Array<ArrayBuffer>;
+  type: "image/png" | "image/webp" | "image/ktx2";
+}
+
+/** BakedAvatar's shading: a small network per pixel mixes radiance bases (`formats.avatar.BasisMix`). */
+export interface BasisMix {
+  /** Name of the network that gives `shading_weights`. */
+  network: string;
+  bases: LayerImage[];
+  features: LayerImage[];
+  featureChannels: 1 | 3;
+  featureCount: number;
+  /** A feature is min + (max - min) byte / 255; `featureCount` numbers each. */
+  featureMin: Float32Array;
+  featureMax: Float32Array;
+  /** Red is the layer's alpha; null of an opaque layer. */
+  alpha: LayerImage | null;
+  hidden: number;
+  temperature: number;
+  space: "view" | "world";
+}
+
+/** A textured mesh that rides the head with tables of its own; drawn in the avatar's order, innermost first. */
+export interface MeshLayer {
+  name: string;
+  vertexCount: number;
+  /** V * 3, rest space, metres; and unit normals. */
+  vertices: Float32Array;
+  normals: Float32Array;
+  tables: SkinTables;
+  /** Per vertex that is drawn (seams have several): which of V it is, and its texture coordinates (two numbers). */
+  drawn: Uint32Array;
+  uvs: Float32Array;
+  /** Three drawn vertices each, counter-clockwise seen from outside. */
+  triangles: Uint32Array;
+  opaque: boolean;
+  /** RGBA, display sRGB, straight alpha; where there is a `shading`, a fallback that nothing here draws. */
+  texture: LayerImage | null;
+  shading: BasisMix | null;
+}
+
+/** A tensor that goes into or comes out of a network; null: any size will do. */
+export interface Port {
+  name: string;
+  shape: (number | null)[];
+}
+
+/** An ONNX graph (`formats.avatar.Network`). */
+export interface Network {
+  name: string;
+  onnx: Uint8Array<ArrayBuffer>;
+  inputs: Port[];
+  outputs: Port[];
+  space: "canonical" | "posed";
+}
+
+/** The network that makes the picture out of a feature image. */
+export interface Decoder {
+  network: Network;
+  /** Pixels of the picture for each pixel of the feature image, along an axis. */
+  scale: number;
+  /** C of the feature image. */
+  channels: number;
 }
 
 export interface Avatar {
@@ -104,7 +204,12 @@ export interface Avatar {
   paper: string;
   licenseNotices: string[];
   head: Head;
+  /** Everything that is drawn as Gaussians, strands too. */
   layers: Layer[];
+  /** Innermost first. */
+  meshes: MeshLayer[];
+  networks: Map<string, Network>;
+  decoder: Decoder | null;
   /** All Gaussians. */
   count: number;
   /** The clip that came with the avatar. */
@@ -129,7 +234,14 @@ export function readAvatar(buffer: ArrayBuffer): Avatar {
     }
   }
   const head = readHead(glb, root.head ?? fail("head"));
-  const layers = list(root.layers, "layers").map((entry, i) => readLayer(glb, head, entry, i));
+  const layers: Layer[] = [];
+  const meshes: MeshLayer[] = [];
+  list(root.layers, "layers").forEach((entry, i) => {
+    const kind = choice(entry?.kind, `layers[${i}].kind`, ["splats", "mesh", "strands"]);
+    if (kind === "mesh") meshes.push(readMeshLayer(glb, root.head, head, entry, i));
+    else layers.push(kind === "strands" ? readStrands(glb, head, entry, i) : readLayer(glb, head, entry, i));
+  });
+  const networks = readNetworks(glb, root.networks);
   const meta = root.meta ?? {};
   return {
     name: text(meta.name, "avatar"),
@@ -139,163 +251,10 @@ export function readAvatar(buffer: ArrayBuffer): Avatar {
     licenseNotices: list(meta.licenseNotices ?? [], "meta.licenseNotices").map((notice) => text(notice, "")),
     head,
     layers,
+    meshes,
+    networks,
+    decoder: joinNetworks(networks, head, layers, meshes, root),
     count: layers.reduce((sum, layer) => sum + layer.count, 0),
     clip: root.clip ? readClip(glb, root.clip, root.head, head) : null,
   };
-}
-
-// --- Head ------------------------------------------------------------------------------------------------------------
-
-function readHead(glb: Glb, spec: Json): Head {
-  const primitive = onePrimitive(glb, spec.mesh, "head.mesh");
-  const { attributes } = primitive;
-  const stored = glb.count(attributes?.POSITION, 3);
-  const vertexCount = integer(spec.vertexCount, "head.vertexCount", stored);
-  const sources =
-    stored > vertexCount ? glb.integers(spec.seamSources, 1, stored - vertexCount, vertexCount) : new Uint32Array(0);
-  const places = readPlaces(glb, spec.vertexOrder, vertexCount);
-  const faces = glb.integers(primitive.indices, 1, undefined, stored);
-  for (let i = 0; i < faces.length; i++) {
-    if (faces[i] >= vertexCount) faces[i] = sources[faces[i] - vertexCount];
-    else if (places) faces[i] = places.order[faces[i]];
-  }
-
-  const skin = glb.item("skins", spec.skin);
-  const joints = list(skin.joints, "skin.joints");
-  const inverse = glb.floats(skin.inverseBindMatrices, 16, joints.length);
-  const unit = unitOf(inverse);
-
-  const names = list(glb.item("meshes", spec.mesh).extras?.targetNames ?? [], "targetNames").map((n) => text(n, "?"));
-  const targets = list(primitive.targets ?? [], "targets").map((target) =>
-    inMetres(glb.sparseRows(target.POSITION, stored, vertexCount), unit, places),
-  );
-  const count = integer(spec.expressions, "head.expressions", targets.length);
-  const lids = integer(spec.eyelids ?? 0, "head.eyelids", 2);
-  const correctives = integer(spec.correctives ?? 0, "head.correctives", 36);
-  if (count + lids + correctives !== targets.length || lids === 1 || (correctives !== 0 && correctives !== 36)) {
-    throw new AvatarFormatError(
-      `The head says ${count} expressions, ${lids} eyelids, ${correctives} correctives; its mesh has ${targets.length} targets.`,
-    );
-  }
-
-  const roles: Partial<Record<Role, number>> = {};
-  for (const role of ["root", "neck", "jaw", "left_eye", "right_eye"] as const) {
-    if (spec.jointRoles?.[role] !== undefined) {
-      roles[role] = integer(spec.jointRoles[role], "head.jointRoles", joints.length - 1);
-    }
-  }
-  const restJoints = new Float64Array(joints.length * 3);
-  joints.forEach((_, j) => {
-    for (let c = 0; c < 3; c++) restJoints[3 * j + c] = -inverse[16 * j + 12 + c];
-  });
-  const template = glb.floats(attributes.POSITION, 3).slice(0, 3 * vertexCount);
-  for (let i = 0; i < template.length; i++) template[i] *= unit;
-  return {
-    edition: text(spec.edition, ""),
-    contentHash: text(spec.contentHash, ""),
-    vertexCount,
-    faces,
-    template: gather(template, 3, places),
-    exprNames: targets.slice(0, count).map((_, i) => names[i] ?? `expr${String(i).padStart(3, "0")}`),
-    expressions: targets.slice(0, count),
-    eyelids: targets.slice(count, count + lids),
-    correctives: targets.slice(count + lids),
-    eyelidSpace: choice(spec.eyelidSpace ?? "rest", "head.eyelidSpace", ["rest", "posed"]),
-    jointNames: joints.map((node, j) => text(glb.item("nodes", node).name, `joint${j}`)),
-    parents: parentsOf(glb, joints),
-    roles,
-    restJoints,
-    jointExprdirs: spec.jointExprdirs === undefined ? null : glb.floats(spec.jointExprdirs, 3, joints.length * count),
-    weights: headWeights(glb, spec, attributes, vertexCount, joints.length, places),
-    arkitMap: spec.arkitMap === undefined ? null : glb.floats(spec.arkitMap, 1, 52 * (count + 14)),
-  };
-}
-
-function parentsOf(glb: Glb, joints: Json[]): Int32Array {
-  const place = new Map(joints.map((node, j) => [node, j]));
-  const parents = new Int32Array(joints.length).fill(-1);
-  joints.forEach((node, j) => {
-    for (const child of glb.item("nodes", node).children ?? []) {
-      const k = place.get(child);
-      if (k === undefined) continue;
-      if (k <= j)
-        throw new AvatarFormatError("The head's joints are not in order: a parent must come before its children.");
-      parents[k] = j;
-    }
-  });
-  return parents;
-}
-
-function headWeights(
-  glb: Glb,
-  spec: Json,
-  attributes: Json,
-  vertices: number,
-  joints: number,
-  places: Places | null,
-): Influences {
-  let influences: Influences;
-  if (spec.lbsWeights !== undefined) {
-    const dense = glb.floats(spec.lbsWeights, 1, vertices * joints);
-    influences = csrFromDense(gather(dense, joints, places), vertices, joints);
-  } else {
-    const sets = [];
-    for (let i = 0; attributes[`JOINTS_${i}`] !== undefined; i++) {
-      sets.push({
-        joints: gather(glb.integers(attributes[`JOINTS_${i}`], 4, undefined, joints), 4, places),
-        weights: gather(glb.floats(attributes[`WEIGHTS_${i}`], 4), 4, places),
-      });
-    }
-    influences = csrFromInfluences(sets, vertices);
-  }
-  return influences.normalized();
-}
-
-// --- Grade small -----------------------------------------------------------------------------------------------------
-
-/** How vertices are stored: vertex `order[i]` is stored at i; vertex v is stored at `place[v]`. */
-interface Places {
-  order: Uint32Array;
-  place: Uint32Array;
-}
-
-function readPlaces(glb: Glb, accessor: Json, count: number): Places | null {
-  if (accessor === undefined) return null;
-  const order = glb.integers(accessor, 1, count, count);
-  const place = new Uint32Array(count).fill(count);
-  order.forEach((vertex, i) => {
-    if (place[vertex] !== count) fail("head.vertexOrder");
-    place[vertex] = i;
-  });
-  return { order, place };
-}
-
-/** Return rows of `width` numbers as the head counts its vertices. */
-function gather<T extends Float32Array | Uint32Array>(values: T, width: number, places: Places | null): T {
-  if (!places) return values;
-  const out = values.slice(0, places.place.length * width) as T;
-  places.order.forEach((vertex, i) => {
-    for (let c = 0; c < width; c++) out[vertex * width + c] = values[i * width + c];
-  });
-  return out;
-}
-
-/** Return what makes metres of POSITION and of deltas: the inverse bind matrices hold it, and nothing else beside places. */
-function unitOf(inverse: Float32Array): number {
-  const unit = inverse[0];
-  if (!(unit > 0 && unit < 1e6)) fail("skin.inverseBindMatrices");
-  for (let i = 0; i < inverse.length; i++) {
-    const [row, column] = [i % 4, (i % 16) >> 2];
-    if (row < 3 && column < 3 && Math.abs(inverse[i] - (row === column ? unit : 0)) > 1e-6 * unit) {
-      fail("skin.inverseBindMatrices");
-    }
-  }
-  return unit;
-}
-
-function inMetres(direction: SparseRows, unit: number, places: Places | null): SparseRows {
-  const values = unit === 1 ? direction.values : direction.values.map((value) => value * unit);
-  if (!places) return { rows: direction.rows, values };
-  if (direction.rows === null) return { rows: null, values: gather(values, 3, places) };
-  return { rows: direction.rows.map((row) => places.order[row]), values };
 }

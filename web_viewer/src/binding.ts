@@ -3,7 +3,7 @@
  * them. This is the only place in the player that computes centres: the depth order needs them here, and the graphics
  * card takes the same float32 numbers. Rotations, scales and colours are in `gl/splat_shader.ts`.
  */
-import type { FaceBinding, Head, Layer, SkinBinding } from "./avatar.ts";
+import type { FaceBinding, Head, Layer, SkinBinding, SkinTables } from "./avatar.ts";
 import { addDeltas } from "./dynamics.ts";
 import { addAll, addTurned, type HeadPoser } from "./head.ts";
 import type { Pose } from "./pose.ts";
@@ -28,7 +28,7 @@ export function centersOf(layer: Layer, poser: HeadPoser): Centers {
       ? onFaces(binding, poser, local)
       : binding.vertex
         ? onVertices(binding.vertex, poser, local)
-        : withOwnTables(binding, poser, local);
+        : onOwnTables(binding.own!, poser, local);
   return {
     place(pose, coefficients, out) {
       if (table && coefficients && !posed) {
@@ -41,7 +41,7 @@ export function centersOf(layer: Layer, poser: HeadPoser): Centers {
   };
 }
 
-type Place = (pose: Pose, out: Float64Array) => void;
+export type Place = (pose: Pose, out: Float64Array) => void;
 
 function onFaces(binding: FaceBinding, poser: HeadPoser, local: Float64Array): Place {
   const { face, barycentric, frame, offsetScale } = binding;
@@ -120,8 +120,16 @@ function onVertices(vertex: Uint32Array, poser: HeadPoser, local: Float64Array):
   };
 }
 
-function withOwnTables(binding: SkinBinding, poser: HeadPoser, local: Float64Array): Place {
-  const own = binding.own!;
+/**
+ * Return what deforms points with tables of their own like vertices; `linear`, nine numbers a point, gets the blended joint
+ * rotation when it is given.
+ */
+export function onOwnTables(
+  own: SkinTables,
+  poser: HeadPoser,
+  local: Float64Array,
+  linear: Float64Array | null = null,
+): Place {
   const rest = local.slice();
   const missing = own.weights.missing();
   const atRest = poser.head.eyelidSpace === "rest";
@@ -130,7 +138,7 @@ function withOwnTables(binding: SkinBinding, poser: HeadPoser, local: Float64Arr
     addAll(rest, own.expressions, pose.expr);
     if (poser.feature.length) addAll(rest, own.correctives, poser.feature);
     if (atRest) addAll(rest, own.eyelids, pose.eyelids);
-    skin(rest, own.weights, poser.matrices, missing, out);
+    skin(rest, own.weights, poser.matrices, missing, out, linear);
     if (!atRest) addTurned(out, own.eyelids, pose.eyelids, poser.rootRotation);
   };
 }

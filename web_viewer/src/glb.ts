@@ -151,6 +151,12 @@ export class Glb {
     return count;
   }
 
+  /** Return the bytes of a view: an image, or a network. */
+  bytes(index: Json, where: string): Uint8Array<ArrayBuffer> {
+    const { data, start, length } = this.view(index, where);
+    return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset + start, length);
+  }
+
   private fill(index: Json, width: number, count: number, out: Float32Array | Uint32Array): void {
     const accessor = this.item("accessors", index);
     const { componentType } = accessor;

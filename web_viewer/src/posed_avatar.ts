@@ -1,8 +1,10 @@
-/** An avatar at one moment, on the CPU: head, dynamics coefficients and the centres of every Gaussian. */
-import type { Avatar } from "./avatar.ts";
+/** An avatar at one moment, on the CPU: head, dynamics coefficients, the centres of every Gaussian, and mesh layers. */
+import type { Avatar, Layer } from "./avatar.ts";
 import { type Centers, centersOf } from "./binding.ts";
-import { coefficientsOf } from "./dynamics.ts";
+import { type Channel, coefficientsOf } from "./dynamics.ts";
 import { HeadPoser } from "./head.ts";
+import { MeshPoser } from "./mesh_layers.ts";
+import { type Answers, AvatarNetworks, type OpenNetwork, type Tensor } from "./networks.ts";
 import type { Pose } from "./pose.ts";
 
 export class PosedAvatar {
@@ -11,21 +13,69 @@ export class PosedAvatar {
   readonly centers: Float64Array[];
   /** Per layer; null without dynamics. */
   readonly coefficients: (Float64Array | null)[];
+  /** Per mesh layer. */
+  readonly meshes: MeshPoser[];
+  /** Per mesh layer: W1 then W2 of its shading network, as `formats.avatar.BasisMix` orders them; null without. */
+  readonly shading: (Float32Array | null)[];
   private readonly placers: Centers[];
+  private readonly networks: AvatarNetworks | null;
+  private answers: Answers | null = null;
 
-  constructor(readonly avatar: Avatar) {
+  constructor(
+    readonly avatar: Avatar,
+    opener?: OpenNetwork,
+  ) {
     this.head = new HeadPoser(avatar.head);
     this.placers = avatar.layers.map((layer) => centersOf(layer, this.head));
     this.centers = avatar.layers.map((layer) => new Float64Array(3 * layer.count));
     this.coefficients = avatar.layers.map((layer) => layer.dynamics && new Float64Array(layer.dynamics.rank));
+    this.meshes = avatar.meshes.map((mesh) => new MeshPoser(mesh, this.head));
+    this.shading = avatar.meshes.map(() => null);
+    this.networks = AvatarNetworks.needed(avatar) ? new AvatarNetworks(avatar, opener) : null;
+  }
+
+  /** Whether `prepare` has to come before `pose`. */
+  get hasNetworks(): boolean {
+    return this.networks !== null;
+  }
+
+  /** Ask the networks about a pose; it is read before the first wait. The next `pose` takes the answers. */
+  async prepare(pose: Pose): Promise<void> {
+    if (this.networks) this.answers = await this.networks.ask(pose);
   }
 
   pose(pose: Pose): void {
+    const { answers } = this;
     this.head.pose(pose);
     this.avatar.layers.forEach((layer, l) => {
+      const { dynamics } = layer;
       const coefficients = this.coefficients[l];
-      if (layer.dynamics && coefficients) coefficientsOf(layer.dynamics, pose, coefficients);
+      const said = answers?.coefficients[l];
+      const live = answers?.live[l];
+      if (live) takeLive(layer, live);
+      if (dynamics && coefficients) {
+        if (dynamics.live) coefficients[0] = 1;
+        else if (!dynamics.network) coefficientsOf(dynamics, pose, coefficients);
+        else if (said) coefficients.set(said);
+      }
       this.placers[l].place(pose, coefficients, this.centers[l]);
     });
+    this.meshes.forEach((mesh, m) => {
+      mesh.pose(pose);
+      if (answers) this.shading[m] = answers.shading[m];
+    });
+    this.answers = null;
+  }
+
+  dispose(): void {
+    this.networks?.dispose();
+  }
+}
+
+/** Put what a network said into the tables it moves. */
+function takeLive(layer: Layer, live: Record<string, Tensor>): void {
+  for (const [name, { data }] of Object.entries(live)) {
+    if (name === "features") layer.features!.set(data);
+    else layer.dynamics!.tables[name.slice(6) as Channel]?.set(data);
   }
 }

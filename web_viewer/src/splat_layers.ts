@@ -9,7 +9,6 @@ import { FRAMES } from "./surface.ts";
 
 /** Return a layer of Gaussians, in its binding's local space. */
 export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Layer {
-  choice(entry?.kind, `layers[${index}].kind`, ["splats"]);
   const primitive = onePrimitive(glb, entry.mesh, `layers[${index}].mesh`);
   const { attributes } = primitive;
   const splats = primitive.extensions?.[SPLATS];
@@ -50,6 +49,8 @@ export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Lay
     order,
     shFrame: choice(own.shFrame ?? "world", "shFrame", ["world", "head"]),
     dynamics: own.dynamics ? readDynamics(glb, own.dynamics, count) : null,
+    strands: null,
+    features: null,
   };
   undoBinding(layer, head);
   return layer;
@@ -75,7 +76,8 @@ function readHarmonics(
   return { sh, degree };
 }
 
-function readBinding(
+/** Return how `count` elements ride the head. */
+export function readBinding(
   glb: Glb,
   head: Head,
   spec: Json,
@@ -181,6 +183,11 @@ function directions(glb: Glb, accessor: Json, count: number, most: number): Spar
 }
 
 function readDynamics(glb: Glb, spec: Json, count: number): LinearDynamics {
+  const network = spec.network === undefined ? null : text(spec.network, "") || fail("dynamics.network");
+  if (network && spec.tables === undefined) {
+    // What it moves, and in which space, the network's own entry says (`joinNetworks`).
+    return { space: "canonical", driver: [], mean: null, rank: 1, tables: {}, network, live: true };
+  }
   const rank = integer(spec.rank, "dynamics.rank", 4096);
   const tables: Partial<Record<Channel, Float32Array>> = {};
   for (const [name, accessor] of Object.entries(spec.tables ?? fail("dynamics.tables"))) {
@@ -205,5 +212,7 @@ function readDynamics(glb: Glb, spec: Json, count: number): LinearDynamics {
     mean: spec.driverMean === undefined ? null : glb.floats(spec.driverMean, 1),
     rank,
     tables,
+    network,
+    live: false,
   };
 }
