@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from exporter import onnx_check
+from exporter.targets import glb, onnx, textures
 from formats import datasets, inspection
 from formats.codecs import (
     arkit_json,
@@ -33,11 +35,15 @@ from formats.codecs import (
     inria_ply,
     npy_file,
     npz_file,
+    packed_texels,
+    packed_texels_reader,
     safetensors_file,
     sequence_binary,
     sequence_json,
+    spz,
     torch_file,
 )
+from formats.files import read_bytes
 from formats.importers import (
     baked_avatar,
     fate,
@@ -255,10 +261,11 @@ def _clip(folder: Path) -> Path:
 def _tracked(layout: str) -> dict[str, bytes]:
     from tempfile import TemporaryDirectory
 
-    from tests.formats import tracked_folders
+    from tests.formats import tracked_folders, tracked_folders_more
 
     with TemporaryDirectory() as folder:
-        getattr(tracked_folders, f"write_{layout}")(Path(folder))
+        name = f"write_{layout}"
+        getattr(tracked_folders if hasattr(tracked_folders, name) else tracked_folders_more, name)(Path(folder))
         return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
 
 
@@ -271,6 +278,47 @@ def _data_set(layout: str, file: str) -> Callable[[Path], Path]:
     return write
 
 
+def _glb_small(folder: Path) -> Path:
+    from tests.builders import tiny_avatar
+
+    return glb.write(tiny_avatar("linear", 8), folder / "x.glb", glb.Options(grade="small"))[0]
+
+
+def _spz(version: int) -> Callable[[], bytes]:
+    def make() -> bytes:
+        from tests.builders import tiny_cloud
+
+        return spz.pack(tiny_cloud(5), version)
+    return make
+
+
+def _texels(variant: str) -> Callable[[], bytes]:
+    def make() -> bytes:
+        from tests.builders import tiny_avatar
+
+        return packed_texels.pack(tiny_avatar("linear", 5), variant).to_bytes()
+    return make
+
+
+def _textures(folder: Path) -> Path:
+    from tests.builders import tiny_avatar
+
+    textures.write(tiny_avatar("everything", 5), folder / "maps", textures.Options())
+    return folder / "maps" / textures.ABOUT
+
+
+@functools.cache
+def _networked() -> Any:
+    from tests.builders import tiny_avatar
+
+    return tiny_avatar("linear-network", 5)
+
+
+def _networks(folder: Path) -> Path:
+    onnx.write(_networked(), folder / "nets", onnx.Options())
+    return folder / "nets" / onnx.ABOUT
+
+
 def _picture() -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((4, 4, 4), np.uint8)).save(buffer, "PNG")
@@ -280,16 +328,27 @@ def _picture() -> bytes:
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-def _frames(layout: str, above: int) -> Callable[[Path], object]:
+def _frames(layout: str, above: int, edition: str | None = "standin") -> Callable[[Path], object]:
     def read(path: Path) -> object:
-        frames = datasets.read(layout, path.parents[above], "train", "standin")
+        frames = datasets.read(layout, path.parents[above], "train", edition)
         return [frames.picture(i) for i in (0,)] if hasattr(frames, "picture") else frames
     return read
 
 
+def _networks_read(path: Path) -> object:
+    return onnx_check.check(path.parent, _networked(), 1)
+
+
+def _textures_read(path: Path) -> object:
+    return textures.read(path.parent)
+
+
+def _texels_read(path: Path) -> object:
+    return packed_texels_reader.read(packed_texels.from_bytes(read_bytes(path), str(path)))
+
+
 def _pixels(path: Path) -> object:
     from formats.codecs.bundle_images import bytes_of_png
-    from formats.files import read_bytes
 
     return bytes_of_png(read_bytes(path), 4, str(path))
 
@@ -308,7 +367,15 @@ def _arkit_map(path: Path) -> object:
 READERS: dict[str, Reader] = {
     "bundle zip": Reader(_known("bundle zip"), bundle.read),
     "glb": Reader(_known("glb"), glb_avatar.read),
+    "glb small": Reader(_glb_small, glb_avatar.read),
     "ply": Reader(_known("inria_ply"), inria_ply.read),
+    "spz": Reader(_bytes("x.spz", _spz(3)), spz.read),
+    "spz zstandard": Reader(_bytes("x.spz", _spz(4)), spz.read),
+    "texels float": Reader(_bytes("x.texels", _texels("float")), _texels_read),
+    "texels half": Reader(_bytes("x.texels", _texels("half")), _texels_read),
+    "texels quantised": Reader(_bytes("x.texels", _texels("quantised")), _texels_read),
+    "networks": Reader(_networks, _networks_read),
+    "textures": Reader(_textures, _textures_read),
     "head file": Reader(_known("head file"), head_file.read),
     "safetensors": Reader(_known("head file"), safetensors_file.read),
     "sequence binary": Reader(_known("sequence binary"), sequence_binary.read),
@@ -359,6 +426,23 @@ READERS: dict[str, Reader] = {
     "imavatar": Reader(_data_set("imavatar", "anna/anna_train/flame_params.json"), _frames("imavatar", 1)),
     "insta": Reader(_data_set("insta", "bala/transforms_train.json"), _frames("insta", 0)),
     "insta numbers": Reader(_data_set("insta", "bala/flame/exp/00003.txt"), _frames("insta", 2)),
+    "point-avatar": Reader(_data_set("point_avatar", "data/anna/anna/MVI_1810/flame_params.json"), _frames("point-avatar", 1)),
+    "metrical-tracker": Reader(_data_set("metrical_tracker", "track/output/bala/checkpoint/00000.frame"),
+                               _frames("metrical-tracker", 3)),
+    "vhap": Reader(_data_set("vhap", "074/transforms.json"), _frames("vhap", 0)),
+    "vhap frame": Reader(_data_set("vhap", "074/flame_param/00000.npz"), _frames("vhap", 1)),
+    "nersemble": Reader(_data_set("nersemble", "017/calibration/camera_params.json"), _frames("nersemble", 1)),
+    "nersemble track": Reader(_data_set("nersemble", "017/sequences/EXP-2-eyes/2024-01-01_00-00-00/tracked_flame_params_2.npz"),
+                              _frames("nersemble", 3)),
+    "nersemble-benchmark": Reader(_data_set("benchmark", "mono_flame_avatar/393/calibration/camera_params.json"),
+                                  _frames("nersemble-benchmark", 1)),
+    "nersemble-benchmark track": Reader(
+        _data_set("benchmark", "mono_flame_avatar/393/sequences/EXP-2-eyes/tracking/flame2023_tracking_v2.npz"),
+        _frames("nersemble-benchmark", 3)),
+    "gaussian-head-avatar video": Reader(_data_set("gha", "031/params/0000/params.npz"),
+                                         _frames("gaussian-head-avatar", 2, None)),
+    "gaussian-head-avatar camera": Reader(_data_set("gha", "031/cameras/0000/camera_222200037.npz"),
+                                          _frames("gaussian-head-avatar", 2, None)),
     "inspect torch": Reader(_torch("x.pth", _fate), inspection.inspect),
     "inspect": Reader(_known("sequence json"), inspection.inspect),
 }

@@ -16,77 +16,19 @@ import sys
 import tempfile
 import time
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 atheris: Any = importlib.import_module("atheris")  # an optional package
 
-with contextlib.redirect_stderr(io.StringIO()), atheris.instrument_imports(include=["formats"]):
+with contextlib.redirect_stderr(io.StringIO()), atheris.instrument_imports(include=["formats", "exporter"]):
     import formats.importers.signatures  # noqa: F401
     from formats.errors import AvatarError
+    from tests.fuzz.mutations import LONGEST, mutated
     from tests.fuzz.readers import READERS
 
 MEMORY = 2 << 30
 """Bytes that a reader may take beyond what its modules take."""
-LONGEST = 1 << 18
-"""Bytes of a file; seeds are smaller."""
-
-
-def mutated(data: bytes, longest: int, seed: int) -> bytes:
-    """Mutate inside a zip's member two times of three, and the file itself else; arrays into other arrays as often as not."""
-    if data.startswith(b"\x93NUMPY") and seed % 2:
-        return other_array(data, seed // 2)
-    if not data.startswith(b"PK\x03\x04") or seed % 3 == 0:
-        return atheris.Mutate(data, longest)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = [info for info in archive.infolist() if info.file_size < LONGEST]
-            contents = {info.filename: archive.read(info) for info in infos}
-    except Exception:  # a zip that was damaged by an earlier mutation
-        return atheris.Mutate(data, longest)
-    if not contents:
-        return atheris.Mutate(data, longest)
-    # The pickle of a torch file, the JSON of a bundle: small members say the most.
-    order = sorted(contents, key=lambda name: (not name.endswith(("data.pkl", ".json")), name))
-    chosen = order[0] if seed % 2 and not order[0].endswith(".npy") else order[seed // 6 % len(order)]
-    content = contents[chosen]
-    contents[chosen] = other_array(content, seed // 12) if content.startswith(b"\x93NUMPY") and seed // 3 % 2 else (
-        atheris.Mutate(content, max(len(content) * 2, 64)))
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in contents.items():
-            archive.writestr(name, content)
-    made = buffer.getvalue()
-    return made if len(made) <= longest else atheris.Mutate(data, longest)
-
-
-def other_array(data: bytes, seed: int) -> bytes:
-    """Return the .npy with an array of another type, shape or value in it, which flips of bytes rarely hit whole."""
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except Exception:  # damaged by an earlier mutation
-        return atheris.Mutate(data, len(data) * 2)
-    flat = array.ravel()
-    changes = (
-        lambda: np.zeros(0, array.dtype), lambda: flat[:1], lambda: array[()] if array.ndim == 0 else array[:-1],
-        lambda: array[None], lambda: flat, lambda: array.T, lambda: np.concatenate([flat, flat]), lambda: flat.sum(),
-        lambda: np.full(array.shape, np.nan), lambda: np.full(array.shape, np.inf), lambda: np.full(array.shape, 1e300),
-        lambda: np.full(array.shape, -1), lambda: np.full(array.shape, 2**63 - 1), lambda: np.zeros_like(array),
-        lambda: np.full(array.shape, "text"), lambda: np.zeros(array.shape, bool), lambda: array.astype(np.float16),
-        lambda: array.astype(np.int64), lambda: array.astype(np.uint8), lambda: np.asfortranarray(array),
-        lambda: array.astype(array.dtype.newbyteorder(">")), lambda: np.zeros((0, *array.shape[1:]), array.dtype),
-        lambda: np.zeros((*array.shape[:-1], 0), array.dtype))
-    buffer = io.BytesIO()
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            np.save(buffer, changes[seed % len(changes)](), allow_pickle=False)
-    except (ValueError, OverflowError, TypeError, IndexError):
-        return atheris.Mutate(data, len(data) * 2)
-    return buffer.getvalue()
 
 
 def fuzz(name: str, folder: Path, seconds: int) -> None:
