@@ -111,8 +111,8 @@ export class AvatarNetworks {
     const [a, b, c] = await Promise.all([Promise.all(live), Promise.all(coefficients), Promise.all(shading)]);
     return {
       live: a,
-      coefficients: b.map((answer) => answer?.coefficients.data),
-      shading: c.map((answer) => answer?.shading_weights.data),
+      coefficients: b.map((answer) => answer?.coefficients.data ?? null),
+      shading: c.map((answer) => answer?.shading_weights.data ?? null),
     };
   }
 
