@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from exporter.glb_head import GlbHead, eyelid_directions
+from exporter.glb_head import GlbHead
+from exporter.glb_mesh_layers import LayerMeshes
 from exporter.glb_packing import exponent_for
+from exporter.glb_targets import eyelid_directions, target_tables
 from formats import deform
-from formats.avatar import DRIVER_FIELDS, Avatar, LinearDynamics, SplatLayer
+from formats.avatar import DRIVER_FIELDS, Avatar, LinearDynamics, MeshLayer, SplatLayer
 from formats.codecs.glb_writer import GlbWriter
 from formats.conventions import wxyz_to_xyzw
 from formats.head_model import HeadModel
@@ -24,6 +26,8 @@ ROTATION_EXPONENT, TRANSLATION_EXPONENT = -18, -19
 WEIGHT_ERROR = 2e-6
 """Metres that one weight's step moves the vertex that goes farthest."""
 WEIGHT_COARSEST = -10
+NETWORK_COARSEST = -14
+"""The same where networks read the weights, too."""
 _MADE_FROM = {"jaw_6d": ("jaw",), "eyes_6d": ("eyes",), "absolute_pose": ("rotation", "translation")}
 """Fields that `formats.avatar.DERIVED_DRIVERS` are made from."""
 _ROLES_OF = {"rotation": ("root",), "neck": ("neck",), "jaw": ("jaw",), "eyes": ("left_eye", "right_eye")}
@@ -84,8 +88,13 @@ def bake_clip(head: HeadModel, sequence: Sequence) -> BakedClip:
                      quats.astype(np.float32), translations.astype(np.float32), moves)
 
 
-def write_clip(glb: GlbWriter, avatar: Avatar, head: GlbHead) -> dict[str, Any]:
-    """Add the avatar's clip to `glb` as an animation and return `FLAMEPORT_avatar.clip`."""
+def write_clip(glb: GlbWriter, avatar: Avatar, head: GlbHead, layers: LayerMeshes | None = None) -> dict[str, Any]:
+    """Add the avatar's clip to `glb` as an animation and return `FLAMEPORT_avatar.clip`.
+
+    Mesh layers and their skeleton move by the head's samplers.
+    """
+    layers = layers or LayerMeshes()
+    twins = [layers.skeleton.joints] if layers.skeleton is not None else []
     sequence = avatar.sequence
     assert sequence is not None
     baked = bake_clip(avatar.head, sequence)
@@ -93,18 +102,20 @@ def write_clip(glb: GlbWriter, avatar: Avatar, head: GlbHead) -> dict[str, Any]:
     channels: list[dict[str, Any]] = []
     samplers: list[dict[str, Any]] = []
 
-    def channel(node: int, path: str, values: np.ndarray, exponent: int | np.ndarray, stride: int | None = None) -> None:
+    def channel(nodes: list[int], path: str, values: np.ndarray, exponent: int | np.ndarray, stride: int | None = None) -> None:
         output = glb.floats(np.ascontiguousarray(values), exponent, stride=stride)
         samplers.append({"input": times, "output": output, "interpolation": "LINEAR"})
-        channels.append({"sampler": len(samplers) - 1, "target": {"node": node, "path": path}})
+        channels.extend({"sampler": len(samplers) - 1, "target": {"node": node, "path": path}} for node in nodes)
 
     weights = [baked.expr, *([baked.eyelids] if head.extension["eyelids"] else []), baked.pose_feature]
     table = np.concatenate(weights, axis=1)
     if table.size:
-        channel(head.node, "weights", table.reshape(-1), np.tile(_weight_exponents(avatar), len(table)), table.shape[1])
+        shown = [head.node, *layers.nodes]
+        channel(shown, "weights", table.reshape(-1), np.tile(_weight_exponents(avatar), len(table)), table.shape[1])
     for j in np.flatnonzero(baked.moves):
-        channel(head.joints[j], "rotation", baked.rotations[:, j], ROTATION_EXPONENT)
-        channel(head.joints[j], "translation", baked.translations[:, j], TRANSLATION_EXPONENT)
+        alike = [head.joints[j], *(twin[j] for twin in twins)]
+        channel(alike, "rotation", baked.rotations[:, j], ROTATION_EXPONENT)
+        channel(alike, "translation", baked.translations[:, j], TRANSLATION_EXPONENT)
     clip: dict[str, Any] = {
         "animation": glb.add("animations", {"name": "clip", "channels": channels, "samplers": samplers}),
         "fps": sequence.fps, "frames": len(sequence)}
@@ -121,13 +132,19 @@ def _weight_exponents(avatar: Avatar) -> Int32[np.ndarray, " W"]:
     head, lids = avatar.head, eyelid_directions(avatar)
     tables = [table for table in (head.exprdirs, lids, head.posedirs) if table is not None]
     reach = np.concatenate([np.linalg.norm(table, axis=1).max(axis=0, initial=0) for table in tables])
-    return np.clip(exponent_for(WEIGHT_ERROR / np.maximum(reach, 1e-6)), -20, WEIGHT_COARSEST)
+    for layer in avatar.layers:
+        if isinstance(layer, MeshLayer):
+            moves = [np.linalg.norm(table, axis=1).max(axis=0, initial=0) for table in target_tables(layer.binding, avatar)]
+            reach = np.maximum(reach, np.concatenate(moves))
+    coarsest = WEIGHT_COARSEST if not avatar.networks else NETWORK_COARSEST
+    return np.clip(exponent_for(WEIGHT_ERROR / np.maximum(reach, 1e-6)), -20, coarsest)
 
 
 def _drivers(avatar: Avatar, sequence: Sequence) -> dict[str, np.ndarray]:
-    """Return the numbers [T, D] that dynamics need and the animation does not hold, by driver name."""
+    """Return the numbers [T, D] that dynamics and networks need and the animation does not hold, by driver name."""
     named = {name for layer in avatar.layers if isinstance(layer, SplatLayer)
              and isinstance(layer.dynamics, LinearDynamics) for name in layer.dynamics.driver}
+    named |= {name for network in avatar.networks.values() for name in network.inputs}
     named |= {field for name in named - sequence.drivers.keys() for field in _MADE_FROM.get(name, ())}
     hidden = {name: getattr(sequence, name) for name in DRIVER_FIELDS
               if name in named and any(role not in avatar.head.joint_roles for role in _ROLES_OF.get(name, ()))}

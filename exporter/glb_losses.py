@@ -4,11 +4,16 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float64
 
 from exporter.capabilities import Loss, measured_frames
 from exporter.glb_packing import POSE_LENGTH, probe_coefficients
-from formats.avatar import Avatar
-from formats.deform import Posed, PosedSplats, deform
+from exporter.glb_textures import with_drivers
+from formats import networks
+from formats.avatar import Avatar, MeshLayer, SplatLayer
+from formats.camera import Camera
+from formats.deform import deform_head, deform_mesh_points, deform_splats, deform_strands
+from formats.errors import MissingAsset
 from formats.render import RenderOptions, default_camera, psnr, render_avatar
 from formats.sequence import Sequence
 
@@ -21,8 +26,9 @@ PICTURE = 256
 def tried_frames(avatar: Avatar) -> Iterator[Sequence]:
     """Give frames of the clip, and random expressions (`glb_packing.LENGTH`) on a turned head."""
     head, rng = avatar.head, np.random.default_rng(8)
-    yield from measured_frames(head, avatar.sequence)
-    base = next(iter(measured_frames(head, avatar.sequence)))
+    frames = [with_drivers(frame, avatar, *avatar.networks) for frame in measured_frames(head, avatar.sequence)]
+    yield from frames
+    base = frames[0]
     for expr in probe_coefficients(head, avatar.sequence)[-RANDOM_FRAMES:]:
         turns = rng.normal(size=15)
         turns *= POSE_LENGTH / 2 / np.linalg.norm(turns)
@@ -32,18 +38,31 @@ def tried_frames(avatar: Avatar) -> Iterator[Sequence]:
 
 
 def farthest(avatar: Avatar, back: Avatar) -> float:
-    """Return the largest distance, metres, between posed vertices and means of two avatars over `tried_frames`."""
+    """Return the largest distance, metres, between posed vertices and means of two avatars over `tried_frames`.
+
+    What networks add is left out: it is the same in both, and costs more time than all the rest.
+    """
     largest = 0.0
     for frame in tried_frames(avatar):
-        one, other = (_points(deform(each, frame)) for each in (avatar, back))
+        one, other = (posed_points(each, frame) for each in (avatar, back))
         largest = max(largest, *(float(np.linalg.norm(a - b, axis=1).max(initial=0))
                                  for a, b in zip(one, other, strict=True)))
     return largest
 
 
-def _points(posed: Posed) -> list[np.ndarray]:
-    return [posed.head.vertices, *(layer.cloud.means.astype(np.float64) for layer in posed.layers
-                                   if isinstance(layer, PosedSplats))]
+def posed_points(avatar: Avatar, frame: Sequence) -> list[Float64[np.ndarray, "N 3"]]:
+    """Return the head's vertices, and each layer's vertices or means, without what networks add."""
+    head = deform_head(avatar.head, frame)
+    points = [head.vertices]
+    for layer in avatar.layers:
+        if isinstance(layer, MeshLayer):
+            points.append(deform_mesh_points(layer, avatar, head)[0])
+        elif isinstance(layer, SplatLayer):
+            bare = dataclasses.replace(layer, dynamics=None) if isinstance(layer.dynamics, str) else layer
+            points.append(deform_splats(bare, avatar, head, frame).cloud.means.astype(np.float64))
+        else:
+            points.append(deform_strands(layer, avatar, head).cloud.means.astype(np.float64))
+    return points
 
 
 def limit_losses(avatar: Avatar, less: Avatar) -> list[Loss]:
@@ -57,7 +76,7 @@ def limit_losses(avatar: Avatar, less: Avatar) -> list[Loss]:
                     if name in less.head.expr_names]
             names = [(frame.expr_names or avatar.head.expr_names)[i] for i in keep]
             cut = dataclasses.replace(frame, expr=frame.expr[:, keep], expr_names=names)
-            a, b = (_points(deform(avatar, each))[0] for each in (frame, cut))
+            a, b = (deform_head(avatar.head, each).vertices for each in (frame, cut))
             largest = max(largest, float(np.linalg.norm(a - b, axis=1).max()))
         listed = ", ".join(gone[:3]) + (", ..." if len(gone) > 3 else "")
         found.append(Loss(f"{len(gone)} of {len(avatar.head.expr_names)} expressions ({listed})",
@@ -69,12 +88,49 @@ def limit_losses(avatar: Avatar, less: Avatar) -> list[Loss]:
     return found
 
 
+def map_losses(avatar: Avatar, less: Avatar, textures: str) -> list[Loss]:
+    """Return what rounding the maps of mesh layers to bytes does to a picture."""
+    changed = [a.name for a, b in zip(avatar.layers, less.layers, strict=True)
+               if isinstance(a, MeshLayer) and isinstance(b, MeshLayer)
+               and (a.texture is not b.texture or _maps(a) is not _maps(b))]
+    if not changed:
+        return []
+    frame = next(tried_frames(avatar))
+    amount = _decibels(dataclasses.replace(avatar, decoder=None), dataclasses.replace(less, decoder=None), frame)
+    return [Loss(f"maps of mesh layers {', '.join(changed)} rounded to 8 bits", amount, False)]
+
+
+def _maps(layer: MeshLayer) -> object:
+    return None if layer.shading is None else layer.shading.bases
+
+
 def rounding_losses(avatar: Avatar, back: Avatar, error: float) -> list[Loss]:
     """Return what grade `small` rounds: posed points (`error`, metres), and the rest by what it does to a picture."""
     found = [Loss("grade small rounds", f"posed vertices and means up to {error * 1e3:.3g} mm off", False)]
-    if avatar.layers:
-        frame = next(tried_frames(avatar))
-        camera, options = default_camera(avatar, PICTURE, PICTURE), RenderOptions()
-        one, other = (render_avatar(each, frame, 0, camera, options).rgb for each in (avatar, back))
-        found.append(Loss("grade small rounds", f"picture at {psnr(one, other):.3g} dB", False))
-    return found
+    return found + picture_losses(avatar, back, "grade small rounds")
+
+
+def picture_losses(avatar: Avatar, back: Avatar, what: str) -> list[Loss]:
+    """Return how far the picture of what was read back is from the avatar's; nothing for an avatar without layers."""
+    if not avatar.layers:
+        return []
+    return [Loss(what, _decibels(avatar, back, next(tried_frames(avatar))), False)]
+
+
+def _decibels(one: Avatar, other: Avatar, frame: Sequence) -> str:
+    camera, options = picture_camera(one, PICTURE), RenderOptions()
+    try:
+        a, b = (render_avatar(each, frame, 0, camera, options).rgb for each in (one, other))
+    except MissingAsset:
+        return "not measured: onnxruntime is not installed"
+    return f"picture at {psnr(a, b):.3g} dB"
+
+
+def picture_camera(avatar: Avatar, size: int) -> Camera:
+    """Return a camera for pictures of `size` pixels each way, or of the size that the avatar's decoder makes."""
+    width = height = size
+    if avatar.decoder is not None:
+        fixed = networks.input_shapes(avatar.networks[avatar.decoder]).get("features", ())[2:]
+        scale = avatar.decoder_scale
+        height, width = (n * scale if n else -(-size // scale) * scale for n in (*fixed, None, None)[:2])
+    return default_camera(avatar, width, height)

@@ -4,13 +4,15 @@ Rounding errors of many directions add like random numbers, so what counts is th
 steps are found by trying them on coefficients: the clip's, and random ones.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from exporter.glb_targets import target_tables
 from exporter.ops.spatial_order import hilbert_order
-from formats.avatar import Avatar, FaceBinding, SplatLayer
+from formats.avatar import Avatar, FaceBinding, MeshLayer, SplatLayer
 from formats.deform import expression_of, triangle_frames
 from formats.head_model import HeadModel
 from formats.sequence import Sequence
@@ -54,11 +56,11 @@ class Packing:
 def pack_head(avatar: Avatar, finer: float = 1.0) -> Packing:
     """Return how to store the avatar's head; `finer` times every step of its deltas, places and offsets."""
     head, leverage = avatar.head, _leverage(avatar)
-    most = max((float(np.abs(table).max(initial=0)) for table in _tables(head)), default=0)
+    most = max((float(np.abs(table).max(initial=0)) for tables in _all_tables(avatar) for table in tables), default=0)
     scale = 1 / (32767 * _target_step(avatar, leverage) * finer)
     scale = min(scale, 0.999 / max(most, 1e-9))
     # What rides far out shows errors of the template, too, and a template is cheap.
-    template = TEMPLATE_STEP * finer / min(float(leverage.max(initial=1)), 8)
+    template = TEMPLATE_STEP * finer / min(float(leverage.max(initial=1)), 64)
     return Packing(vertex_order=hilbert_order(head.v_template), scale=float(np.float32(scale)),
                    template=int(exponent_for(template * scale)), rest_means=int(exponent_for(8e-6 * finer)),
                    point=1.2e-5 * finer)
@@ -66,6 +68,12 @@ def pack_head(avatar: Avatar, finer: float = 1.0) -> Packing:
 
 def _tables(head: HeadModel) -> list[np.ndarray]:
     return [table for table in (head.exprdirs, head.eyeliddirs, head.posedirs) if table is not None and table.shape[2]]
+
+
+def _all_tables(avatar: Avatar) -> list[list[np.ndarray]]:
+    """Return the directions of the head, and those of each mesh layer as its morph targets divide them."""
+    return [_tables(avatar.head), *(target_tables(layer.binding, avatar) for layer in avatar.layers
+                                    if isinstance(layer, MeshLayer))]
 
 
 def probe_length(head: HeadModel) -> float:
@@ -93,23 +101,34 @@ def _target_step(avatar: Avatar, leverage: Float64[np.ndarray, " V"]) -> float:
     rng = np.random.default_rng(6)
     expr = probe_coefficients(head, avatar.sequence)
     trials = len(expr)
-    coefficients = [expr] if expr.shape[1] else []
-    if head.eyeliddirs is not None:
-        coefficients.append(rng.uniform(0, 1, (trials, 2)))
-    if head.posedirs is not None and head.posedirs.shape[2]:
-        coefficients.append(_of_length(rng, trials, head.posedirs.shape[2], POSE_LENGTH))
+    lids = rng.uniform(0, 1, (trials, 2)) if head.eyeliddirs is not None else None
+    pose = _of_length(rng, trials, 36, POSE_LENGTH) if head.posedirs is not None and head.posedirs.shape[2] else None
+    if lids is None:
+        lids = rng.uniform(0, 1, (trials, 2))  # layers may have lids where the head has none
+    surfaces = [([head.exprdirs, head.eyeliddirs, head.posedirs], leverage)]
+    surfaces += [(target_tables(layer.binding, avatar), np.ones(len(layer.vertices))) for layer in avatar.layers
+                 if isinstance(layer, MeshLayer)]
     budget = FACE_BUDGET if any(isinstance(layer.binding, FaceBinding) for layer in avatar.layers) else BUDGET
     step = COARSEST
     while True:
-        moved = np.zeros((len(head.v_template) * 3, trials), np.float32)
-        for table, c in zip(_tables(head), coefficients, strict=True):
-            error = table / np.float32(step)
-            error -= np.round(error)
-            moved += error.reshape(len(moved), -1) @ (c.T * step).astype(np.float32)
-        largest = float((np.linalg.norm(moved.reshape(-1, 3, trials), axis=1) * leverage[:, None]).max(initial=0))
+        largest = max(_largest_error(tables, (expr, lids, pose), each, step) for tables, each in surfaces)
         if largest <= budget or step <= FINEST:
             return step
         step *= max(0.97 * budget / largest, 0.3)
+
+
+def _largest_error(tables: Iterable[np.ndarray | None], coefficients: Iterable[np.ndarray | None], leverage: np.ndarray,
+                   step: float) -> float:
+    """Return how far rounding tables [V, 3, K] to a step moves anything, over all trials of coefficients [P, K]."""
+    moved = np.zeros((1, 1), np.float32)
+    for table, c in zip(tables, coefficients, strict=True):
+        if table is not None and c is not None and table.shape[2]:
+            error = table / np.float32(step)
+            error -= np.round(error)
+            moved = moved + error.reshape(len(leverage) * 3, -1) @ (c.T * step).astype(np.float32)
+    if moved.size == 1:
+        return 0.0
+    return float((np.linalg.norm(moved.reshape(len(leverage), 3, -1), axis=1) * leverage[:, None]).max(initial=0))
 
 
 def _leverage(avatar: Avatar) -> Float64[np.ndarray, " V"]:
@@ -121,11 +140,13 @@ def _leverage(avatar: Avatar) -> Float64[np.ndarray, " V"]:
     height = np.maximum(frames[2] / np.maximum(longest, 1e-12), 1e-5)
     for layer in avatar.layers:
         binding = layer.binding
-        if not isinstance(layer, SplatLayer) or not isinstance(binding, FaceBinding) or binding.frame != "face":
+        if not isinstance(binding, FaceBinding) or binding.frame != "face":
             continue
+        assert not isinstance(layer, MeshLayer)
+        offsets = layer.cloud.means if isinstance(layer, SplatLayer) else layer.points
         face = binding.face_index
         gain = {"none": np.ones(len(face)), "edge_height": frames[1][face], "double_area": frames[2][face]}
-        arm = np.linalg.norm(layer.cloud.means, axis=1) * gain[binding.offset_scale]
+        arm = np.linalg.norm(offsets, axis=-1).reshape(len(face), -1).max(axis=1, initial=0) * gain[binding.offset_scale]
         for corner in range(3):
             np.maximum.at(leverage, head.faces[face, corner], 1 + arm / height[face])
     return leverage

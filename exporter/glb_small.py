@@ -43,9 +43,12 @@ class LayerSteps:
     dynamics: Mapping[str, int | np.ndarray] = field(default_factory=dict)
 
 
-def gaussian_order(layer: SplatLayer, packing: Packing) -> Int64[np.ndarray, " N"]:
-    """Return in which order to store a layer's Gaussians: as their triangles or head vertices are, else by place."""
+def gaussian_order(layer: SplatLayer, packing: Packing) -> Int64[np.ndarray, " N"] | None:
+    """Return in which order to store a layer's Gaussians: as their triangles or head vertices are, else by place. None: as
+    they are, because a network's rows are them."""
     binding = layer.binding
+    if isinstance(layer.dynamics, str):
+        return None
     if isinstance(binding, FaceBinding):
         return np.argsort(binding.face_index, kind="stable")
     if binding.vertex_index is not None and packing.vertex_order is not None:
@@ -60,20 +63,15 @@ def layer_steps(layer: SplatLayer, avatar: Avatar, rest: PosedHead, packing: Pac
     binding, gain = layer.binding, np.ones(len(layer.cloud))
     steps = LayerSteps(rest_means=packing.rest_means, table=TABLE_BUDGET * packing.point / 1.2e-5, weights=packing.weights)
     if isinstance(binding, FaceBinding):
-        corners = rest.vertices[avatar.head.faces[binding.face_index]]
-        longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
-        _, size, area = (values[binding.face_index] for values in triangle_frames(rest.vertices, avatar.head.faces))
-        gain = {"none": gain, "edge_height": size, "double_area": area}[binding.offset_scale]
+        barycentric, gain = face_exponents(binding, avatar, rest, packing)
         # Players of ours do not read where the Gaussian rests, others need no more than a sixth of a millimetre.
-        steps = dataclasses.replace(steps, rest_means=-13,
-                                    barycentric=_exponents(packing.point, longest),
-                                    offsets=_exponents(packing.point, gain))
+        steps = dataclasses.replace(steps, rest_means=-13, barycentric=barycentric, offsets=exponents(packing.point, gain))
     if isinstance(layer.dynamics, LinearDynamics):
         length = _driver_length(layer.dynamics, avatar)
         dynamics: dict[str, int | np.ndarray] = {}
         for name in layer.dynamics.tables:
             local = gain if name == "means" and layer.dynamics.space == "canonical" else np.ones(1)
-            exponent = _exponents(DYNAMICS_STEPS[name] / length, local)[:, 0]
+            exponent = exponents(DYNAMICS_STEPS[name] / length, local)[:, 0]
             table = layer.dynamics.tables[name]
             dynamics[name] = int(exponent[0]) if len(exponent) == 1 else np.broadcast_to(
                 exponent[None, :, None], (table.shape[1], len(exponent), table.shape[2])).reshape(-1)
@@ -81,7 +79,17 @@ def layer_steps(layer: SplatLayer, avatar: Avatar, rest: PosedHead, packing: Pac
     return steps
 
 
-def _exponents(step: float, gain: np.ndarray) -> np.ndarray:
+def face_exponents(binding: FaceBinding, avatar: Avatar, rest: PosedHead,
+                   packing: Packing) -> tuple[np.ndarray, np.ndarray]:
+    """Return the exponents [N, 1] of places on triangles, and metres per unit of offset [N]."""
+    corners = rest.vertices[avatar.head.faces[binding.face_index]]
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    _, size, area = (values[binding.face_index] for values in triangle_frames(rest.vertices, avatar.head.faces))
+    gain = {"none": np.ones(len(size)), "edge_height": size, "double_area": area}[binding.offset_scale]
+    return exponents(packing.point, longest), gain
+
+
+def exponents(step: float, gain: np.ndarray) -> np.ndarray:
     """Return exponents [N, 1] such that a step there, times the gain, is at most `step`."""
     return np.clip(exponent_for(step / np.maximum(gain, 1e-9)), -24, 12)[:, None]
 

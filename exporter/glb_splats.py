@@ -18,7 +18,6 @@ from formats.codecs.glb_layers import EXTENSION, SPLATS, take
 from formats.codecs.glb_writer import GlbWriter, smallest_unsigned
 from formats.conventions import sh_to_rgb, srgb_to_linear, wxyz_to_xyzw
 from formats.deform import PosedHead, bind_to_faces
-from formats.errors import UnsupportedFeature
 from formats.gaussians import GaussianCloud
 from formats.rotations import normalize
 
@@ -64,14 +63,13 @@ def write_layer(glb: GlbWriter, layer: SplatLayer, avatar: Avatar, rest: PosedHe
         for i in range(2 * degree + 1):
             attributes[f"{SPLATS}:SH_DEGREE_{degree}_COEF_{i}"] = glb.floats(
                 np.ascontiguousarray(cloud.sh[:, degree * degree + i]), steps.sh if degree else steps.sh_dc, "vertex")
-    ours: dict[str, Any] = {"binding": _binding(glb, layer, avatar, steps, order), "shFrame": layer.sh_frame}
+    ours: dict[str, Any] = {"binding": _binding(glb, layer, avatar, steps, packing is not None, order), "shFrame": layer.sh_frame}
     if order is not None:
         ours["order"] = glb.accessor(order.astype("<u4"))
-    if isinstance(layer.dynamics, LinearDynamics) and layer.dynamics.network is None:
-        ours["dynamics"] = _dynamics(glb, layer.dynamics, steps, packing is not None)
+    if isinstance(layer.dynamics, str):
+        ours["dynamics"] = {"network": layer.dynamics}
     elif layer.dynamics is not None:
-        raise UnsupportedFeature(f"glb: layer '{layer.name}' is moved by a network, which a GLB does not carry; export "
-                                 "with --allow-loss to leave it out")
+        ours["dynamics"] = _dynamics(glb, layer.dynamics, steps, packing is not None)
     primitive = {"attributes": attributes, "mode": 0, "extensions": {SPLATS: {
         "kernel": "ellipse", "colorSpace": "srgb_rec709_display", "extensions": {EXTENSION: ours}}}}
     mesh = glb.add("meshes", {"name": layer.name, "primitives": [primitive]})
@@ -79,27 +77,33 @@ def write_layer(glb: GlbWriter, layer: SplatLayer, avatar: Avatar, rest: PosedHe
     return node, {"kind": "splats", "name": layer.name, "mesh": mesh}
 
 
-def _binding(glb: GlbWriter, layer: SplatLayer, avatar: Avatar, steps: LayerSteps,
+def write_face_binding(glb: GlbWriter, binding: FaceBinding, steps: LayerSteps, small: bool) -> dict[str, Any]:
+    """Store where elements sit on triangles and return the binding's entry, without offsets."""
+    face = binding.face_index
+    entry: dict[str, Any] = {
+        "kind": "face", "face": glb.accessor(face.astype("<u4") if small else smallest_unsigned(face)),
+        "barycentric": glb.floats(np.ascontiguousarray(binding.barycentric[:, :2]), steps.barycentric),
+        "frame": binding.frame, "offsetScale": binding.offset_scale, "splatScale": binding.splat_scale}
+    if binding.unit != 1:
+        entry["unit"] = float(binding.unit)
+    if binding.canonical_vertices is not None:
+        # What rotations are relative to: as exact as can be.
+        entry["canonicalVertices"] = glb.accessor(binding.canonical_vertices)
+    return entry
+
+
+def _binding(glb: GlbWriter, layer: SplatLayer, avatar: Avatar, steps: LayerSteps, small: bool,
              order: np.ndarray | None) -> dict[str, Any]:
     binding = layer.binding
     if isinstance(binding, FaceBinding):
-        face = binding.face_index
-        entry: dict[str, Any] = {
-            "kind": "face", "face": glb.accessor(smallest_unsigned(face) if order is None else face.astype("<u4")),
-            "barycentric": glb.floats(np.ascontiguousarray(binding.barycentric[:, :2]), steps.barycentric)}
+        ridden = write_face_binding(glb, binding, steps, small)
         if layer.cloud.means.any():
-            entry["offset"] = glb.floats(layer.cloud.means, steps.offsets)
+            ridden["offset"] = glb.floats(layer.cloud.means, steps.offsets)
         if binding.frame == "corner":
             # A sum of quaternions, made unit, does not say what was added.
-            entry["localRotation"] = glb.floats(wxyz_to_xyzw(layer.cloud.quats), steps.local_quats)
-        entry |= {"frame": binding.frame, "offsetScale": binding.offset_scale, "splatScale": binding.splat_scale}
-        if binding.unit != 1:
-            entry["unit"] = float(binding.unit)
-        if binding.canonical_vertices is not None:
-            # What rotations are relative to: as exact as can be.
-            entry["canonicalVertices"] = glb.accessor(binding.canonical_vertices)
-        return entry
-    entry = {"kind": "skin"}
+            ridden["localRotation"] = glb.floats(wxyz_to_xyzw(layer.cloud.quats), steps.local_quats)
+        return ridden
+    entry: dict[str, Any] = {"kind": "skin"}
     if binding.vertex_index is not None:
         own_order = np.arange(len(avatar.head.v_template)) if order is None else order
         if np.array_equal(binding.vertex_index, own_order) and len(own_order) == len(avatar.head.v_template):
@@ -108,7 +112,7 @@ def _binding(glb: GlbWriter, layer: SplatLayer, avatar: Avatar, steps: LayerStep
             entry["vertex"] = glb.accessor(smallest_unsigned(binding.vertex_index))
     else:
         assert binding.lbs_weights is not None
-        if order is not None:
+        if small:
             entry["tables"] = write_tables(glb, binding, steps.table)
         else:
             for name in ("exprdirs", "posedirs", "eyeliddirs"):
@@ -123,6 +127,8 @@ def _binding(glb: GlbWriter, layer: SplatLayer, avatar: Avatar, steps: LayerStep
 
 def _dynamics(glb: GlbWriter, dynamics: LinearDynamics, steps: LayerSteps, small: bool) -> dict[str, Any]:
     entry: dict[str, Any] = {"space": dynamics.space, "driver": list(dynamics.driver)}
+    if dynamics.network is not None:
+        entry["network"] = dynamics.network
     if dynamics.driver_mean is not None and len(dynamics.driver_mean):
         entry["driverMean"] = glb.accessor(dynamics.driver_mean)
     entry["rank"] = next(iter(dynamics.tables.values())).shape[1]

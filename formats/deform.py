@@ -510,7 +510,8 @@ def _apply(local: LocalSplats, deltas: Mapping[str, np.ndarray], space: str) -> 
     return means, quats, scales
 
 
-def deform_mesh(layer: MeshLayer, avatar: Avatar, posed: PosedHead, frame: Sequence) -> PosedMesh:
+def deform_mesh_points(layer: MeshLayer, avatar: Avatar, posed: PosedHead) -> tuple[Float64[np.ndarray, "V 3"],
+                                                                                    Float64[np.ndarray, "V 3"]]:
     """Return a mesh layer's vertices and unit normals in world space; normals turn with the blended joint rotation."""
     binding = layer.binding
     still = np.tile([1.0, 0, 0, 0], (len(layer.vertices), 1))
@@ -520,7 +521,12 @@ def deform_mesh(layer: MeshLayer, avatar: Avatar, posed: PosedHead, frame: Seque
     w = weights.astype(np.float64)
     blended = np.einsum("nj,jab->nab", w, posed.joint_transforms[:, :3, :3], optimize=True)
     blended = blended + (1 - w.sum(axis=1))[:, None, None] * np.eye(3)
-    normals = normalize(np.einsum("nab,nb->na", blended, layer.normals.astype(np.float64)))
+    return vertices, normalize(np.einsum("nab,nb->na", blended, layer.normals.astype(np.float64)))
+
+
+def deform_mesh(layer: MeshLayer, avatar: Avatar, posed: PosedHead, frame: Sequence) -> PosedMesh:
+    """Return a mesh layer in world space, with the weights that its network gives for this frame."""
+    vertices, normals = deform_mesh_points(layer, avatar, posed)
     shading = None
     if layer.shading is not None:
         network = avatar.networks[layer.shading.weights_from]

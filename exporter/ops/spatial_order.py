@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 
 from formats.avatar import Avatar, FaceBinding
 
@@ -39,15 +39,20 @@ def hilbert_order(points: Float[np.ndarray, "N 3"]) -> Int64[np.ndarray, " N"]:
     return np.argsort(code, kind="stable")
 
 
+def triangle_order(faces: Int32[np.ndarray, "F 3"], vertex_order: Int64[np.ndarray, " V"]) -> Int64[np.ndarray, " F"]:
+    """Return the order in which `vertex_order` first names a corner of each triangle."""
+    rank = np.empty(len(vertex_order), np.int64)
+    rank[vertex_order] = np.arange(len(vertex_order))
+    return np.lexsort(np.sort(rank[faces], axis=1).T[::-1])
+
+
 def reorder_faces(avatar: Avatar, vertex_order: Int64[np.ndarray, " V"]) -> Avatar:
     """Return `avatar` with its triangles in the order in which `vertex_order` first names a corner of theirs.
 
     Corners keep their order; bindings follow.
     """
     head = avatar.head
-    rank = np.empty(len(vertex_order), np.int64)
-    rank[vertex_order] = np.arange(len(vertex_order))
-    order = np.lexsort(np.sort(rank[head.faces], axis=1).T[::-1])
+    order = triangle_order(head.faces, vertex_order)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     layers = []

@@ -47,9 +47,9 @@ def read_mesh_layer(document: GlbDocument, entry: Fields, head: HeadModel, decod
         raise FormatError(f"{node.where}: its skin has {len(shape.joints)} joints, the head {joints}; expected as many, or one "
                           "more that never moves")
     weights = read_weights(document, ours, attributes, len(shape.vertices), joints, still)[shape.place]
-    deltas = {"exprdirs": shape.deltas[:, :, :expressions], "eyeliddirs": shape.deltas[:, :, expressions:expressions + lids],
-              "posedirs": shape.deltas[:, :, expressions + lids:]}
-    binding = SkinBinding(lbs_weights=weights, **{name: table for name, table in deltas.items() if table.any()})
+    exprdirs, eyeliddirs, posedirs = (
+        table if table.any() else None for table in np.split(shape.deltas, [expressions, expressions + lids], axis=2))
+    binding = SkinBinding(exprdirs=exprdirs, posedirs=posedirs, eyeliddirs=eyeliddirs, lbs_weights=weights)
     normals = document.table(attributes.integer("NORMAL"), (shape.stored, 3), attributes.where)[shape.place]
     uvs = document.table(attributes.integer("TEXCOORD_0"), (shape.stored, 2), attributes.where)
     opaque, parts = ours.flag("opaque"), {}

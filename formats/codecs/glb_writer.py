@@ -106,6 +106,10 @@ class GlbWriter:
         """Store an encoded image and return its index."""
         return self.add("images", {"name": name, "mimeType": mime_type, "bufferView": self._view(data)})
 
+    def blob(self, data: bytes) -> int:
+        """Store bytes of any other kind and return their buffer view, which has exactly their length."""
+        return self._view(data)
+
     def to_bytes(self) -> bytes:
         """Return the finished file.
 

@@ -19,7 +19,7 @@ from formats.avatar import Avatar, LinearDynamics, SplatLayer
 from formats.codecs import glb_avatar
 from formats.codecs.glb import GlbDocument, read_document
 from formats.codecs.glb_writer import GlbWriter
-from formats.deform import deform, deform_head
+from formats.deform import PosedMesh, deform, deform_head
 from formats.errors import AvatarError, FormatError, UnsupportedFeature
 from formats.sequence import Sequence
 from formats.uv_maps import UVMaps
@@ -44,6 +44,9 @@ def assert_same_motion(avatar: Avatar, back: Avatar, times: tuple[float, ...] = 
         one, other = deform(avatar, avatar.sequence, t), deform(back, back.sequence, t)
         np.testing.assert_allclose(other.head.vertices, one.head.vertices, atol=POSED)
         for a, b in zip(one.layers, other.layers, strict=True):
+            if isinstance(a, PosedMesh):
+                assert_same_mesh(a, b)
+                continue
             np.testing.assert_allclose(b.cloud.means, a.cloud.means, atol=POSED)
             # A quaternion and its negative are one rotation.
             sign = np.sign(np.sum(a.cloud.quats * b.cloud.quats, axis=1, keepdims=True))
@@ -52,6 +55,15 @@ def assert_same_motion(avatar: Avatar, back: Avatar, times: tuple[float, ...] = 
             np.testing.assert_allclose(b.cloud.opacities, a.cloud.opacities, atol=1e-6)
             np.testing.assert_allclose(b.cloud.sh, a.cloud.sh, atol=1e-6)
             np.testing.assert_allclose(b.sh_rotation, a.sh_rotation, atol=1e-6)
+            if a.features is not None:
+                np.testing.assert_allclose(b.features, a.features, atol=1e-5)
+
+
+def assert_same_mesh(a: PosedMesh, b: PosedMesh) -> None:
+    np.testing.assert_allclose(b.vertices, a.vertices, atol=POSED)
+    np.testing.assert_allclose(b.normals, a.normals, atol=1e-6)
+    if a.shading_weights is not None:
+        np.testing.assert_allclose(b.shading_weights, a.shading_weights, atol=1e-5)
 
 
 # --- The avatar -------------------------------------------------------------------------------------------------------
@@ -185,10 +197,17 @@ def test_extension_follows_its_schema(kind: str) -> None:
     content = document_of(carried(kind)).json
     jsonschema.validate(content["extensions"]["FLAMEPORT_avatar"], schema)
     for mesh in content["meshes"]:
-        splats = mesh["primitives"][0].get("extensions", {}).get("KHR_gaussian_splatting")
-        if splats:
-            jsonschema.validate(splats["extensions"]["FLAMEPORT_avatar"], schema["$defs"]["splats"] | {
-                "$defs": schema["$defs"]})
+        extensions = mesh["primitives"][0].get("extensions", {})
+        if "KHR_gaussian_splatting" in extensions:
+            ours = extensions["KHR_gaussian_splatting"]["extensions"]["FLAMEPORT_avatar"]
+            assert_keeps_to(schema, "strands" if "points" in ours else "splats", ours)
+        elif extensions:
+            assert_keeps_to(schema, "meshLayer", extensions["FLAMEPORT_avatar"])
+
+
+def assert_keeps_to(schema: dict, part: str, content: dict) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.validate(content, schema["$defs"][part] | {"$defs": schema["$defs"]})
 
 
 def test_scenes_swap_and_never_mix() -> None:
@@ -226,15 +245,12 @@ def test_clip_can_be_left_out() -> None:
 # --- What is refused --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["world", "linear-network", "mesh-texture", "strands"])
-def test_what_a_glb_cannot_carry_is_refused_by_name_and_number(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", AVATAR_KINDS)
+def test_nothing_has_to_be_left_out(kind: str, tmp_path: Path) -> None:
     avatar = tiny_avatar(kind)
-    with pytest.raises(UnsupportedFeature, match=r"layer '\w+'.*\d.*--allow-loss"):
-        export(avatar, "glb", tmp_path / "a.glb")
-    assert list(tmp_path.iterdir()) == []
-    report = export(avatar, "glb", tmp_path / "a.glb", allow_loss=True)
-    assert any(loss.blocking for loss in report.losses)
-    assert codecs.read_avatar(tmp_path / "a.glb").meta == avatar.meta
+    report = export(avatar, "glb", tmp_path / "a.glb")
+    assert not any(loss.blocking for loss in report.losses)
+    assert len(codecs.read_avatar(tmp_path / "a.glb").layers) == len(avatar.layers)
 
 
 def test_weights_that_do_not_sum_to_one_are_a_loss_with_a_number(tmp_path: Path) -> None:
