@@ -22,7 +22,10 @@ from formats.rotations import normalize
 from formats.sequence import Sequence
 from formats.texels import covered_texels
 
-WEBP_QUALITY = 90
+WEBP_QUALITIES = (90, 98)
+LOSSY_DB = 41.0
+"""Signal to noise that a lossy WebP of what our players show must keep: the first quality that does is taken, else it is
+lossless. Mixing bases only lowers the noise."""
 FALLBACK_SIDE = 1024
 """Texels along the longer side of a fallback, at most; of larger maps every second, third, ... texel is taken."""
 GUTTER = 4
@@ -39,20 +42,32 @@ _MADE: "WeakKeyDictionary[BasisMix, dict[tuple[str, ...], list[Encoded]]]" = Wea
 """A small file is assembled several times, and encoding its pictures takes longer than all the rest."""
 
 
-def encode(pixels: UInt8[np.ndarray, "H W *C"], kind: Kind, lossless: bool) -> Encoded:
-    """Return a picture in display values; PNG is always lossless, KTX2 (UASTC) never."""
+def encode(pixels: UInt8[np.ndarray, "H W *C"], kind: Kind, lossless: bool = True) -> Encoded:
+    """Return a picture in display values; PNG is always lossless, KTX2 (UASTC) never, lossy WebP keeps `LOSSY_DB`."""
     if kind == "ktx2":
         return ktx2.encode(pixels, "uastc", mips=False), MIME[kind]
-    stream = io.BytesIO()
-    image = Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+    flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     if kind == "png":
-        image.save(stream, "PNG")
-    elif lossless:
-        # Exact: what is transparent keeps its colour.
-        image.save(stream, "WEBP", lossless=True, quality=60, method=4, exact=True)
-    else:
-        image.save(stream, "WEBP", quality=WEBP_QUALITY, method=4, exact=True)
-    return stream.getvalue(), MIME[kind]
+        return _saved(flat, "PNG"), MIME[kind]
+    for quality in () if lossless else WEBP_QUALITIES:
+        data = _saved(flat, "WEBP", quality=quality, method=4, exact=True)
+        if _noise(flat, data) <= 255**2 * 10 ** (-LOSSY_DB / 10):
+            return data, MIME[kind]
+    # Exact: what is transparent keeps its colour.
+    return _saved(flat, "WEBP", lossless=True, quality=60, method=4, exact=True), MIME[kind]
+
+
+def _saved(pixels: UInt8[np.ndarray, "H W *C"], form: str, **options: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form, **options)
+    return stream.getvalue()
+
+
+def _noise(pixels: UInt8[np.ndarray, "H W *C"], data: bytes) -> float:
+    """Return the mean square difference, in levels, of a picture and its code."""
+    with Image.open(io.BytesIO(data)) as image:
+        found = np.asarray(image.convert("RGBA" if pixels.shape[2:] == (4,) else "RGB"), np.float32)
+    return float(np.mean((found - pixels) ** 2))
 
 
 def base_images(mix: BasisMix, kind: Kind) -> list[Encoded]:
@@ -87,10 +102,10 @@ def fallback_image(layer: MeshLayer, avatar: Avatar, kind: Kind) -> Encoded:
     """Return what plain viewers show of a layer: its texture, or `fallback` of its shading."""
     if layer.shading is None:
         assert layer.texture is not None
-        return encode(_shown(color_bytes(layer.texture), layer.opaque), kind, kind == "png")
+        return encode(_shown(color_bytes(layer.texture), layer.opaque), kind, False)
 
     def make() -> list[Encoded]:
-        return [encode(_shown(fallback(layer, avatar), layer.opaque), kind, kind == "png")]
+        return [encode(_shown(fallback(layer, avatar), layer.opaque), kind, False)]
 
     return _once(layer.shading, ("fallback", kind, str(layer.opaque)), make)[0]
 

@@ -66,7 +66,7 @@ def keep_expressions(avatar: Avatar, names: Names[str]) -> Avatar:
     """Return `avatar` with these expressions only, in the head's order; its clip loses the others' coefficients.
 
     Raises:
-        UnsupportedFeature: A layer's dynamics are driven by the expressions, so that none can go.
+        UnsupportedFeature: A layer's dynamics are driven by the expressions, or a network is, so that none can go.
     """
     head = avatar.head
     kept = np.array([i for i, name in enumerate(head.expr_names) if name in names], int)
@@ -76,6 +76,9 @@ def keep_expressions(avatar: Avatar, names: Names[str]) -> Avatar:
         if isinstance(layer, SplatLayer) and isinstance(layer.dynamics, LinearDynamics) and "expr" in layer.dynamics.driver:
             raise UnsupportedFeature(f"layer '{layer.name}': its dynamics are driven by all {len(head.expr_names)} "
                                      "expressions; keep them, or bake the dynamics with another driver")
+    for name, network in avatar.networks.items():
+        if "expr" in network.inputs:
+            raise UnsupportedFeature(f"network '{name}': takes all {len(head.expr_names)} expressions; keep them")
     still, motion = head.rest_joints()
     table = head.arkit_map
     if table is not None:
