@@ -72,7 +72,7 @@ def fit(avatar: Avatar, capabilities: Capabilities) -> Fit:
             motion = _dynamics_kind(layer)
             if motion not in capabilities.dynamics:
                 still = dataclasses.replace(layer, dynamics=None)
-                losses.append(Loss(f"layer '{layer.name}': {_DYNAMICS_NAMES[motion]}", _moved(avatar, layer, still)))
+                losses.append(Loss(f"layer '{layer.name}': {dynamics_name(layer)}", _moved(avatar, layer, still)))
                 layer = still
         layers.append(layer)
     decoder = avatar.decoder
@@ -98,9 +98,6 @@ def refuse(losses: list[Loss], target: str) -> None:
 
 # --- What would be lost -----------------------------------------------------------------------------------------------
 
-_DYNAMICS_NAMES = {"linear": "linear dynamics", "linear-network": "linear dynamics whose coefficients a network gives",
-                   "network": "its deformation network"}
-
 
 def _kind(layer: SplatLayer | MeshLayer | StrandLayer) -> str:
     return {SplatLayer: "splats", MeshLayer: "mesh", StrandLayer: "strands"}[type(layer)]
@@ -116,6 +113,14 @@ def _dynamics_kind(layer: SplatLayer) -> str:
     if not isinstance(layer.dynamics, LinearDynamics):
         return "network"
     return "linear" if layer.dynamics.network is None else "linear-network"
+
+
+def dynamics_name(layer: SplatLayer) -> str:
+    """Return what a layer's dynamics are, with their rank where they have one, for people."""
+    if not isinstance(layer.dynamics, LinearDynamics):
+        return "its deformation network"
+    rank = next(iter(layer.dynamics.tables.values())).shape[1]
+    return f"linear dynamics of rank {rank}" + ("" if layer.dynamics.network is None else ", whose coefficients a network gives")
 
 
 def _used_networks(layers: tuple[SplatLayer | MeshLayer | StrandLayer, ...], decoder: str | None) -> list[str]:
@@ -206,8 +211,10 @@ def _binding_losses(layer: SplatLayer, head: HeadModel) -> Iterator[Loss]:
 def _in_foreign_players(head: HeadModel, clip: Sequence | None) -> Iterator[Loss]:
     """Give how far a player that does not know us poses the head from the truth, in millimetres."""
     variants: dict[str, HeadModel] = {}
-    if np.sort(head.lbs_weights, axis=1)[:, :-4].max(initial=0) > 1e-8:
-        variants["plain glTF players use four joints a vertex; ours use all"] = limit_influences(head, 4)
+    held = (head.lbs_weights > 1e-8).sum(axis=1)
+    if held.max(initial=0) > 4:
+        variants[f"plain glTF players use four joints a vertex, {int((held > 4).sum())} of {len(held)} vertices have up to "
+                 f"{held.max()}; ours use all"] = limit_influences(head, 4)
     if head.eyeliddirs is not None and head.eyelid_space == "posed":
         variants["plain glTF players add eyelids before skinning; ours after, as trained"] = dataclasses.replace(
             head, eyelid_space="rest")

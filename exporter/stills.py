@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from exporter.capabilities import Loss
 from formats.avatar import Avatar
 from formats.deform import PosedSplats, deform, rest_sequence
 from formats.errors import BindingError, CheckpointMismatch, FormatError, UnsupportedFeature
@@ -22,6 +23,8 @@ from formats.spherical_harmonics import rotate_sh
 NOTICES = "LICENSES.txt"
 """What a folder keeps the avatar's licence notices in."""
 SERIES_LIMIT = 100_000
+THIN, KEPT_SHARE = 1e-6, 1e-4
+"""Metres, below which scales are not promised to be kept; and the share of it that a scale may be off and is kept."""
 PICTURE_SIZE = 256
 """Pixels each way of pictures that are compared."""
 
@@ -192,6 +195,23 @@ def candidates(avatar: Avatar, frame: int | None, target: str) -> Iterator[tuple
         moved = with_motion(avatar, mode)
         for i in range(count) if frame is None else [frame]:
             yield f"frame {i}", still(moved, float(i), target)
+
+
+def thin_losses(pairs: list[tuple[GaussianCloud, GaussianCloud]]) -> list[Loss]:
+    """Return what became of scales below a micrometre, which nobody promises to keep; nothing where they were kept.
+
+    Args:
+        pairs: What was written, in metres, and what a reader makes of it; the same Gaussians in the same order.
+    """
+    thin = [a.scales < THIN for a, _ in pairs]
+    changed = [np.abs(b.scales[i].astype(np.float64) - a.scales[i]) > KEPT_SHARE * a.scales[i]
+               for (a, b), i in zip(pairs, thin, strict=True)]
+    if not any(each.any() for each in changed):
+        return []
+    most = max(range(len(pairs)), key=lambda i: int(changed[i].sum()))
+    drawn = max(float(b.scales[i][c].max(initial=0)) for (_, b), i, c in zip(pairs, thin, changed, strict=True))
+    return [Loss("scales below a micrometre", f"{int(changed[most].sum())} of {thin[most].size} half-axes, drawn up to "
+                 f"{drawn * 1e3:.2g} mm", False)]
 
 
 def notices(avatar: Avatar) -> str:

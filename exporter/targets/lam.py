@@ -19,9 +19,10 @@ from typing import Literal
 import numpy as np
 
 from exporter import lam_model, stills
-from exporter.capabilities import Capabilities, Loss, fit, require
+from exporter.capabilities import Capabilities, Loss, dynamics_name, fit, require
 from exporter.lam_glb import animation_glb, skin_glb
 from exporter.lam_model import LamModel
+from exporter.targets import ply
 from formats.avatar import Avatar, LinearDynamics, SplatLayer
 from formats.codecs import arkit_json, inria_ply
 from formats.codecs.json_file import dump_line
@@ -122,6 +123,7 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
         else:
             told.append(Loss("the clip's expressions, which the player takes from its page; retarget an ARKit track instead",
                              f"{len(avatar.sequence)} frames"))
+    told += ply.zero_losses(avatar)
     pairs = list(lam_model.faces_of_both(avatar, model))
     rest = pairs[0][0]
     if rest.sh_degree:
@@ -162,7 +164,11 @@ def _conversion(avatar: Avatar, model: LamModel, why: str, pairs: list[tuple[Gau
     for part in (ahead, turned):
         all_ = 1e3 * np.concatenate(off[part])
         amounts.append(f"up to {all_.max(initial=0):.2g} mm off, {all_.mean():.2g} mm on average")
+    dynamics = [Loss(f"layer '{layer.name}': {dynamics_name(layer)}",
+                     f"becomes part of {len(model.target_names)} straight targets", False)
+                for layer in avatar.layers if isinstance(layer, SplatLayer) and layer.dynamics is not None]
     return [
+        *dynamics,
         Loss(f"motion, converted to straight targets for {why}",
              f"Gaussians {amounts[0]} at {lam_model.TURNED} faces straight ahead; {amounts[1]} with the neck turned by 12 "
              "degrees, where two bones stand for skinning and correctives"),

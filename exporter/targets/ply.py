@@ -6,7 +6,7 @@ from pathlib import Path
 from exporter import stills
 from exporter.capabilities import Capabilities, Loss, require
 from exporter.stills import StillOptions
-from formats.avatar import Avatar, SplatLayer
+from formats.avatar import Avatar, SplatLayer, StrandLayer
 from formats.codecs import inria_ply
 from formats.errors import UnsupportedFeature
 from formats.gaussians import GaussianCloud
@@ -54,8 +54,18 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
 
 
 def losses(avatar: Avatar, options: Options) -> list[Loss]:
-    """Return nothing: floats hold what there is. What a still does not show, `CAPABILITIES` says."""
-    return []
+    """Return what logarithms do to scales of zero; floats hold the rest. What a still does not show, `CAPABILITIES` says."""
+    return zero_losses(avatar)
+
+
+def zero_losses(avatar: Avatar) -> list[Loss]:
+    """Return what becomes of scales whose logarithm a PLY cannot hold; nothing where there are none."""
+    scales = [layer.cloud.scales if isinstance(layer, SplatLayer) else layer.widths for layer in avatar.layers
+              if isinstance(layer, (SplatLayer, StrandLayer))]
+    zero, total = (sum(int(count) for count in counts) for counts in (
+        [(each < inria_ply.LEAST_SCALE).sum() for each in scales], [each.size for each in scales]))
+    return [Loss("scales of zero, written as next to nothing", f"{zero} of {total}, as {inria_ply.LEAST_SCALE:g} m", False)
+            ] if zero else []
 
 
 def still(avatar: Avatar, options: Options) -> GaussianCloud:

@@ -127,6 +127,7 @@ def _numbers(pairs: list[tuple[GaussianCloud, GaussianCloud]], options: Options,
     inside = [(a.scales >= low) & (a.scales <= high) for a, _ in pairs]
     ratios = [np.abs(b.scales[i] / a.scales[i].astype(np.float64) - 1) for (a, b), i in zip(pairs, inside, strict=True)]
     yield Loss("scales rounded to steps of 6 %", f"up to {100 * max(r.max(initial=0) for r in ratios):.1f} %", False)
+    yield from stills.thin_losses(pairs)
     outside = max(int((~i).sum()) for i in inside)
     if outside:
         yield Loss(f"scales outside {low * 1e3:.3g} mm to {high:.3g} m are drawn that large",

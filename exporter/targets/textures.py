@@ -17,6 +17,7 @@ from exporter.ops.dilate import dilate_maps
 from formats.avatar import Avatar, FaceBinding, SplatLayer
 from formats.codecs import deep_png
 from formats.codecs.json_file import Fields, check_version, read_json, write_json
+from formats.deform import triangle_frames
 from formats.errors import FormatError, MissingAsset, UnsupportedFeature
 from formats.files import read_bytes, replacing_folder
 from formats.uv_maps import UVMaps
@@ -118,9 +119,26 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
         if error["largest"] < EXACT and maps.color_spaces[name] == "srgb":
             continue
         depth = f"KTX2 ({options.ktx2})" if lossy else f"{each.entry['bits']} bits"
-        amount = f"up to {error['largest']:.2g}, rms {error['rms']:.2g}"
-        found.append(Loss(f"map '{name}' stored as {depth}", f"{amount}, {error['psnr']:.1f} dB" if lossy else amount, False))
+        amount = f"up to {error['largest']:.2g}{_in_space(avatar, name, error['largest'])}, rms {error['rms']:.2g}"
+        decibels = error["psnr"] if lossy else _range_psnr(each.entry, error["rms"])
+        found.append(Loss(f"map '{name}' stored as {depth}", f"{amount}, {decibels:.1f} dB", False))
     return found
+
+
+def _in_space(avatar: Avatar, name: str, largest: float) -> str:
+    """Return what the error of an offset is on the avatar's largest triangle, in millimetres; nothing for other maps."""
+    maps, head = avatar.maps, avatar.head
+    if name != "local_position_uv" or maps is None or maps.images[name].shape[2] != 3 or not len(head.faces):
+        return ""
+    _, size, area = triangle_frames(head.v_template, head.faces)
+    unit = float((size if _in_size_units(avatar) else area).max())
+    return f" ({np.sqrt(3) * largest * unit * 1e3:.2g} mm)"
+
+
+def _range_psnr(entry: Mapping[str, Any], rms: float) -> float:
+    """Return a map's PSNR over its widest channel, 1 for pictures; 150 at most."""
+    widest = max(np.subtract(entry["high"], entry["low"])) if "low" in entry else 1.0
+    return float(min(20 * np.log10(widest / max(rms, 1e-30)), 150))
 
 
 @functools.lru_cache(maxsize=1)

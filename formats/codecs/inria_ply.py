@@ -21,6 +21,8 @@ _TYPES = {"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2
           "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
           "double": "f8", "float64": "f8"}
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
+LEAST_SCALE = 1e-20
+"""What is written of smaller scales, whose logarithm may not be a number."""
 _HEADER_LIMIT = 1 << 16
 _POINT = ("x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2",
           "rot_0", "rot_1", "rot_2", "rot_3")
@@ -187,7 +189,7 @@ def write(cloud: GaussianCloud, path: str | os.PathLike[str], sh_degree: int | N
     """Write Gaussians as a binary little-endian PLY, atomically.
 
     Logarithms in float32 cost up to 1e-6 of a scale; opacities of 0 and 1 become logits of about 16.1, and scales of
-    zero 1e-20.
+    zero `LEAST_SCALE`.
 
     Args:
         cloud: In whatever axes and space it should have in the file.
@@ -212,7 +214,7 @@ def pack(cloud: GaussianCloud, sh_degree: int | None = None, comments: Sequence[
              *(f"scale_{i}" for i in range(3)), *(f"rot_{i}" for i in range(4))]
     table = np.concatenate([
         cloud.means, np.zeros((len(cloud), 3)), f_dc, f_rest, logit(cloud.opacities)[:, None],
-        np.log(np.maximum(cloud.scales.astype(np.float64), 1e-20)), cloud.quats], axis=1).astype("<f4")
+        np.log(np.maximum(cloud.scales.astype(np.float64), LEAST_SCALE)), cloud.quats], axis=1).astype("<f4")
     lines = [f"comment {' '.join(comment.split())}" for comment in comments]
     header = "\n".join(["ply", "format binary_little_endian 1.0", *lines, f"element vertex {len(cloud)}",
                         *(f"property float {name}" for name in names), "end_header", ""])
