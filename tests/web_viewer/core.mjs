@@ -4,7 +4,7 @@ import { Player } from "../../web_viewer/src/player.ts";
 import { Renderer } from "../../web_viewer/src/gl/renderer.ts";
 import { cameraOf, fitCamera, positionOf } from "../../web_viewer/src/camera.ts";
 import { Pose } from "../../web_viewer/src/pose.ts";
-import { readSequence } from "../../web_viewer/src/sequence.ts";
+import { readSequence } from "../../web_viewer/src/driving/sequence_json.ts";
 
 const json = async (name) => (await fetch(`files/${name}`)).json();
 

@@ -1,3 +1,4 @@
+import type { Head } from "./avatar.ts";
 import type { Pose } from "./pose.ts";
 
 /** ARKit's face weights, sorted by name as `formats.conventions.ARKIT_52`; files order them differently, so map by name. */
@@ -12,6 +13,11 @@ export const ARKIT_52 = [
   ..."mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft".split(" "),
   ..."noseSneerRight tongueOut".split(" "),
 ];
+
+/** Return which row of the head's map an ARKit shape is, or -1 where the head cannot show it. */
+export function arkitRow(head: Head, name: string): number {
+  return head.arkitMap ? ARKIT_52.indexOf(name) : -1;
+}
 
 /** Add `weight` of the ARKit shape `row` to a pose, through the head's map: expressions, jaw, neck, eyes, eyelids. */
 export function addArkit(pose: Pose, row: number, weight: number): void {

@@ -39,10 +39,15 @@ export async function loadJson(source: string | Blob): Promise<Json> {
   }
 }
 
-async function request(address: string, Kind: new (message: string) => ViewerError): Promise<Response> {
+/** Return the answer of an address; throws `Kind` in one line. */
+export async function request(
+  address: string,
+  Kind: new (message: string) => ViewerError,
+  signal?: AbortSignal,
+): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address);
+    response = await fetch(address, signal ? { signal } : {});
   } catch {
     throw new Kind(`${address} could not be reached.`);
   }

@@ -28,6 +28,15 @@ export class Pose {
     this.drivers.clear();
   }
 
+  /** Make it what another pose of the same head is. */
+  copy(from: Pose): void {
+    for (const field of POSE_FIELDS) this[field].set(from[field]);
+    this.joints.clear();
+    this.drivers.clear();
+    for (const [joint, angle] of from.joints) this.joints.set(joint, angle.slice());
+    for (const [name, values] of from.drivers) this.drivers.set(name, values.slice());
+  }
+
   /** Return a driver's numbers by name, or undefined. */
   driver(name: string): Float64Array | undefined {
     return this.drivers.get(name) ?? (isPoseField(name) ? this[name] : this.derived(name));
@@ -53,6 +62,8 @@ function firstRows(turns: Float64Array): Float64Array {
   return out;
 }
 
+/** Numbers of each field but the expressions. */
+export const WIDTHS = { rotation: 3, neck: 3, jaw: 3, eyes: 6, eyelids: 2, translation: 3 } as const;
 export const POSE_FIELDS = ["expr", "rotation", "neck", "jaw", "eyes", "eyelids", "translation"] as const;
 export type PoseField = (typeof POSE_FIELDS)[number];
 

@@ -1,18 +1,18 @@
-/** Clips: `flameport.sequence/1` JSON, ARKit tracks, and the clip inside a GLB; sampled as `formats.sequence` says. */
-import { ARKIT_52, addArkit } from "./arkit.ts";
+/** Clips: what drives a head over time, sampled as `formats.sequence` says; and the clip inside a GLB. */
 import type { Head } from "./avatar.ts";
-import { cameraOf, type PinholeCamera } from "./camera.ts";
+import type { PinholeCamera } from "./camera.ts";
 import { SequenceError } from "./errors.ts";
 import type { Glb, Json } from "./glb.ts";
-import { POSE_FIELDS, Pose, type PoseField } from "./pose.ts";
+import { POSE_FIELDS, type Pose, type PoseField, WIDTHS } from "./pose.ts";
 import { quatToAxisAngle, quatToMatrix, slerpAxisAngle } from "./rotations.ts";
 
-const WIDTHS = { rotation: 3, neck: 3, jaw: 3, eyes: 6, eyelids: 2, translation: 3 } as const;
 const ROTATIONS: readonly string[] = ["rotation", "neck", "jaw", "eyes"];
 /** Numbers a clip may hold; some hours of talking. */
 const LIMIT = 1 << 27;
+/** Frames that room is made for first, where a clip does not say how long it is. */
+const FIRST_ROOM = 256;
 
-/** T frames at a steady rate. Arrays are frame after frame. */
+/** T frames at a steady rate. Arrays are frame after frame, with room for `capacity` frames. */
 export class Sequence {
   basis = "";
   edition = "";
@@ -23,16 +23,27 @@ export class Sequence {
   readonly drivers = new Map<string, Float64Array>();
   cameras: PinholeCamera[] = [];
   ranges: Record<string, [number, number]> = {};
+  /** T: how many frames it says it has, or, while a clip that does not say is streamed, how many have come. */
+  frames: number;
+  /** How many of them are there: all, but while it is streamed. */
+  arrived: number;
+  /** Settles when every frame is there; rejects with `SequenceError` when the rest will not come. */
+  whole: Promise<void> = Promise.resolve();
+  private capacity: number;
 
+  /** `frames` null: as many as will be appended. */
   constructor(
-    readonly frames: number,
+    frames: number | null,
     readonly fps: number,
     readonly expressions: number,
   ) {
-    if (!(frames >= 1)) throw new SequenceError("The clip has no frames.");
+    if (frames !== null && !(frames >= 1)) throw new SequenceError("The clip has no frames.");
     if (!(fps > 0 && fps <= 1000)) throw new SequenceError(`The clip's fps is ${fps}; expected a rate up to 1000.`);
-    if (frames * (expressions + 20) > LIMIT) throw new SequenceError("The clip is too long for this viewer.");
-    const zeros = (width: number) => new Float64Array(frames * width);
+    this.frames = frames ?? 0;
+    this.arrived = this.frames;
+    this.capacity = frames ?? FIRST_ROOM;
+    this.checkSize(this.capacity);
+    const zeros = (width: number) => new Float64Array(this.capacity * width);
     this.fields = {
       expr: zeros(expressions),
       rotation: zeros(3),
@@ -44,9 +55,52 @@ export class Sequence {
     };
   }
 
+  private checkSize(capacity: number): void {
+    if (capacity * (this.expressions + 20) > LIMIT) throw new SequenceError("The clip is too long for this viewer.");
+  }
+
+  /** Return the numbers of a joint (`width` 3) or driver, made of zeros where they are not there yet. */
+  column(group: "joints" | "drivers", name: string, width: number): Float64Array {
+    let column = this[group].get(name);
+    if (!column) {
+      if (!(width >= 0 && width * this.capacity <= LIMIT))
+        throw new SequenceError(`The clip's “${name}” is too large.`);
+      column = new Float64Array(width * this.capacity);
+      this[group].set(name, column);
+    }
+    return column;
+  }
+
+  /** How many numbers a frame has in a column. */
+  widthOf(column: Float64Array): number {
+    return column.length / this.capacity;
+  }
+
+  /** Make room for frame `i`; columns may be other arrays afterwards. */
+  makeRoom(i: number): void {
+    if (i < this.capacity) return;
+    const capacity = Math.max(2 * this.capacity, i + 1);
+    this.checkSize(capacity);
+    const grown = (column: Float64Array) => {
+      const out = new Float64Array(this.widthOf(column) * capacity);
+      out.set(column);
+      return out;
+    };
+    for (const name of POSE_FIELDS) this.fields[name] = grown(this.fields[name]);
+    for (const group of [this.joints, this.drivers]) {
+      for (const [name, column] of group) group.set(name, grown(column));
+    }
+    this.capacity = capacity;
+  }
+
   /** Seconds from the first frame to the last. */
   get duration(): number {
     return (this.frames - 1) / this.fps;
+  }
+
+  /** Seconds from the first frame to the last that has arrived. */
+  get arrivedDuration(): number {
+    return (this.arrived - 1) / this.fps;
   }
 
   /** Return which of the head's expressions each of ours is; throws `SequenceError` when they do not belong together. */
@@ -77,11 +131,12 @@ export class Sequence {
     return Array.from({ length: this.expressions }, (_, i) => i);
   }
 
-  /** Put the fractional frame `t`, held at both ends, into `pose`; `columns` are this clip's for the pose's head. */
+  /** Put the fractional frame `t`, held at both ends (of what has arrived), into `pose`; `columns` are this clip's for the pose's head. */
   sample(t: number, pose: Pose, columns: number[]): void {
-    const at = Math.min(Math.max(t, 0), this.frames - 1);
+    const last = this.arrived - 1;
+    const at = Math.min(Math.max(t, 0), last);
     const first = Math.floor(at);
-    const second = Math.min(first + 1, this.frames - 1);
+    const second = Math.min(first + 1, last);
     const f = at - first;
     pose.reset();
     for (const name of POSE_FIELDS) {
@@ -99,7 +154,7 @@ export class Sequence {
       pose.joints.set(pose.head.jointNames.indexOf(name), turned);
     }
     for (const [name, values] of this.drivers) {
-      const mixed = new Float64Array(values.length / this.frames);
+      const mixed = new Float64Array(this.widthOf(values));
       linear(values, mixed.length, first, second, f, mixed);
       pose.drivers.set(name, mixed);
     }
@@ -116,96 +171,6 @@ function spherical(v: Float64Array, width: number, first: number, second: number
     return;
   }
   for (let c = 0; c < width; c += 3) slerpAxisAngle(v, first * width + c, second * width + c, f, out, c);
-}
-
-/** Return the clip in parsed JSON: ours, or an ARKit track of names and weights. */
-export function readSequence(json: Json, head: Head): Sequence {
-  if (typeof json?.format === "string" && json.format.startsWith("flameport.sequence/")) return readOurs(json);
-  const first = json?.frames?.[0];
-  if (Array.isArray(json?.names) && Array.isArray(first?.weights ?? first)) return readArkit(json, head);
-  throw new SequenceError(
-    "This JSON is neither a flameport.sequence/1 clip nor an ARKit track (names, frames of weights).",
-  );
-}
-
-function numbers(value: Json, width: number, where: string): number[] {
-  if (!Array.isArray(value) || value.length !== width || !value.every((n) => Number.isFinite(n))) {
-    throw new SequenceError(`${where}: expected ${width} numbers.`);
-  }
-  return value;
-}
-
-function readOurs(json: Json): Sequence {
-  if (json.format.split("/")[1].split(".")[0] !== "1") {
-    throw new SequenceError(`The clip is “${json.format}”; this viewer reads flameport.sequence/1. Update the viewer.`);
-  }
-  const frames: Json[] = Array.isArray(json.frames) ? json.frames : [];
-  const names: string[] = json.expr_names ?? [];
-  const width = json.expr_count ?? (names.length || Math.max(0, ...frames.map((frame) => frame.expr?.length ?? 0)));
-  const out = new Sequence(frames.length, json.fps, width);
-  Object.assign(out, {
-    basis: json.basis ?? "",
-    edition: json.edition ?? "",
-    exprNames: names,
-    ranges: json.ranges ?? {},
-  });
-  const named = (
-    target: Map<string, Float64Array>,
-    name: string,
-    values: Json,
-    i: number,
-    size: number,
-    where: string,
-  ) => {
-    const column = target.get(name) ?? new Float64Array(out.frames * size);
-    target.set(name, column);
-    column.set(numbers(values, column.length / out.frames, `${where}, ${name}`), (i * column.length) / out.frames);
-  };
-  // What a header announces may be left out of every frame, and is then zero.
-  for (const name of json.joints ?? []) out.joints.set(name, new Float64Array(out.frames * 3));
-  for (const [name, size] of Object.entries(json.drivers ?? {})) {
-    out.drivers.set(name, new Float64Array(out.frames * (size as number)));
-  }
-  frames.forEach((frame, i) => {
-    const where = `frame ${i}`;
-    for (const name of POSE_FIELDS) {
-      if (frame[name] === undefined) continue;
-      const size = name === "expr" ? width : WIDTHS[name];
-      out.fields[name].set(numbers(frame[name], size, `${where}, ${name}`), i * size);
-    }
-    for (const [name, values] of Object.entries(frame.joints ?? {})) named(out.joints, name, values, i, 3, where);
-    for (const [name, values] of Object.entries(frame.drivers ?? {})) {
-      named(out.drivers, name, values, i, (values as number[]).length, where);
-    }
-    if (frame.camera) {
-      const [w, h] = numbers(frame.camera.size, 2, `${where}, camera.size`);
-      out.cameras.push(cameraOf({ ...frame.camera, width: w, height: h }));
-    }
-  });
-  return out;
-}
-
-/** ARKit's weights drive an ARKit head by name, and any other head through its `arkitMap`. */
-function readArkit(json: Json, head: Head): Sequence {
-  const byName = head.edition.startsWith("arkit");
-  if (!byName && !head.arkitMap) throw new SequenceError("This avatar's head has no map from ARKit's weights.");
-  const names: string[] = json.names;
-  const known = byName ? head.exprNames : ARKIT_52;
-  const rows = names.map((name) => known.indexOf(name));
-  if (rows.every((row) => row < 0))
-    throw new SequenceError(`None of the track's names is an ARKit shape: ${names[0]}, …`);
-  const out = new Sequence(json.frames.length, json.fps ?? json.metadata?.fps ?? 30, head.exprNames.length);
-  const pose = new Pose(head);
-  json.frames.forEach((frame: Json, i: number) => {
-    pose.reset();
-    numbers(frame.weights ?? frame, names.length, `frame ${i}`).forEach((weight, k) => {
-      if (rows[k] < 0) return;
-      if (byName) pose.expr[rows[k]] = weight;
-      else addArkit(pose, rows[k], weight);
-    });
-    for (const name of POSE_FIELDS) out.fields[name].set(pose[name], i * pose[name].length);
-  });
-  return out;
 }
 
 /** Return the clip that a GLB's animation holds (`exporter/GLB.md`, 2). */

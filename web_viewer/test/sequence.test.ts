@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { readAvatar } from "../src/avatar.ts";
 import { cameraOf, fitCamera, lookAt, positionOf } from "../src/camera.ts";
+import { readSequence } from "../src/driving/sequence_json.ts";
 import { SequenceError } from "../src/errors.ts";
 import { Pose } from "../src/pose.ts";
-import { readSequence } from "../src/sequence.ts";
 import { goldenBytes, goldenJson } from "./files.ts";
 
 const { head } = readAvatar(goldenBytes("edge-height.glb"));

@@ -7,7 +7,7 @@ import { loadAvatar } from "../src/load.ts";
 import { decodeIndices, decodeRows } from "../src/meshopt.ts";
 import { Pose } from "../src/pose.ts";
 import { PosedAvatar } from "../src/posed_avatar.ts";
-import { readSequence } from "../src/sequence.ts";
+import { readSequence } from "../src/driving/sequence_json.ts";
 import { goldenBytes, goldenJson, withJson } from "./files.ts";
 
 /** Metres: both sides decode the same integers; the rest is float32 and seven stored digits. */

@@ -1,0 +1,64 @@
+/** Recording what is shown as a clip. */
+import type { Head } from "../avatar.ts";
+import { POSE_FIELDS, Pose } from "../pose.ts";
+import { Sequence } from "../sequence.ts";
+import { blendInto } from "./blend.ts";
+
+/** Seconds by which a shown moment may miss a frame of the clip and still be that frame. */
+const SAME = 1e-6;
+
+/** Takes the poses that were shown and when, and makes a clip of a steady rate. */
+export class Recorder {
+  private readonly shown: { seconds: number; pose: Pose }[] = [];
+
+  constructor(
+    private readonly head: Head,
+    readonly fps: number,
+  ) {}
+
+  /** A pose was shown; moments only go forward, and a later pose of the same moment takes the place of the one before. */
+  take(seconds: number, pose: Pose): void {
+    const last = this.shown.at(-1);
+    if (last && seconds <= last.seconds) {
+      last.pose.copy(pose);
+      return;
+    }
+    const kept = new Pose(this.head);
+    kept.copy(pose);
+    this.shown.push({ seconds, pose: kept });
+  }
+
+  /**
+   * Return what was shown: frame k is the pose at k / fps after the first. Where a picture was drawn just then it is that
+   * pose to the bit, else the pose between the two pictures around it.
+   */
+  sequence(): Sequence {
+    const { shown, head, fps } = this;
+    const [first, last] = [shown[0]?.seconds ?? 0, shown.at(-1)?.seconds ?? 0];
+    const frames = shown.length ? Math.floor((last - first + SAME) * fps) + 1 : 1;
+    const out = new Sequence(frames, fps, head.exprNames.length);
+    out.basis = head.edition;
+    out.edition = head.contentHash;
+    out.exprNames = head.exprNames;
+    const pose = new Pose(head);
+    for (let k = 0, i = 0; k < frames && shown.length; k++) {
+      const at = first + k / fps;
+      while (i + 1 < shown.length && shown[i + 1].seconds <= at + SAME) i++;
+      pose.copy(shown[i].pose);
+      const gone = at - shown[i].seconds;
+      if (gone > SAME && i + 1 < shown.length) {
+        blendInto(pose, shown[i + 1].pose, gone / (shown[i + 1].seconds - shown[i].seconds));
+      }
+      put(out, pose, k);
+    }
+    return out;
+  }
+}
+
+function put(out: Sequence, pose: Pose, frame: number): void {
+  for (const name of POSE_FIELDS) out.fields[name].set(pose[name], frame * pose[name].length);
+  for (const [joint, angle] of pose.joints) out.column("joints", pose.head.jointNames[joint], 3).set(angle, 3 * frame);
+  for (const [name, values] of pose.drivers) {
+    out.column("drivers", name, values.length).set(values, values.length * frame);
+  }
+}
