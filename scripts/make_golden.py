@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden: `posing`, small avatars as GLB, one clip, and what `formats.deform` makes of them at ten moments;
-`small`, the same for files of grade `small` as Python reads them; and `texels`, arrays and the bytes that packers make of them.
+`small`, the same for files of grade `small` as Python reads them; `layers`, mesh layers, strands and networks, with pictures
+(`scripts/golden_layers.py`); and `texels`, arrays and the bytes that packers make of them.
 
 Every implementation of posing (TypeScript, the browser's shaders, C#) and of packing is compared with these files. Regenerating
 them is a reviewed act: say in the commit why they changed. `tests/test_golden.py` and `tests/formats/test_packed_texels.py`
@@ -33,6 +34,7 @@ from formats.head_model import HeadModel  # noqa: E402
 from formats.rotations import normalize, quat_to_matrix  # noqa: E402
 from formats.sequence import Sequence  # noqa: E402
 from formats.spherical_harmonics import evaluate_sh  # noqa: E402
+from scripts import golden_layers  # noqa: E402
 from tests.builders import tiny_avatar, tiny_camera, tiny_head, tiny_sequence  # noqa: E402
 
 FOLDER = ROOT / "tests" / "golden" / "posing"
@@ -227,7 +229,8 @@ def main() -> None:
     write(out / "posing")
     write_texels(out / "texels")
     write_small(out / "small")
-    for folder in (out / "posing", out / "texels", out / "small"):
+    golden_layers.write(out / "layers")
+    for folder in (out / "posing", out / "texels", out / "small", out / "layers"):
         files = sorted(folder.iterdir())
         print(f"{folder}: {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.2f} MB")
 
