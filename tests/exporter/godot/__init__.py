@@ -1,0 +1,119 @@
+"""Godot 3 as a test tool: a GLB goes into an empty project, and what Godot makes of it comes back.
+
+Debian's server has the editor's importer and plays clips, but has no renderer: the two sums of the vertex shader, morph and
+skin, are made here from the numbers that Godot holds.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A GLB as Godot holds it, and where its clip puts the head."""
+
+    told: dict[str, Any]
+    """What pose.gd says: `nodes`, `shapes`, `material`, `clips`, `length`, ..."""
+    log: str
+    """What Godot complained about while importing."""
+    arrays: dict[str, np.ndarray]
+
+    def vertices(self, key: str = "frames") -> np.ndarray:
+        """Return [T, V, 3], metres, at the asked times: Godot's numbers through the two sums of its vertex shader.
+
+        Args:
+            key: `frames`, the player sent to each time, or `played`, run from one to the next.
+        """
+        rest = self.arrays["vertices"].reshape(-1, 3).astype(np.float64)
+        shapes = np.stack([self.arrays[f"shape{i}"].reshape(-1, 3) for i in range(len(self.told["shapes"]))]) - (
+            rest if self.told["normalized"] else 0)
+        bones = self.arrays["bones"].reshape(len(rest), 4)
+        weights = self.arrays["weights"].reshape(len(rest), 4).astype(np.float64)
+        posed = []
+        for frame in self.told[key]:
+            moved = rest + np.tensordot(np.array(frame["weights"]), shapes, 1)
+            transforms = np.array(frame["transforms"]).reshape(-1, 3, 4)
+            each = np.einsum("vkij,vj->vki", transforms[bones, :, :3], moved) + transforms[bones, :, 3]
+            posed.append(np.einsum("vk,vki->vi", weights, each))
+        return np.stack(posed)
+
+
+def binary() -> str | None:
+    """Return the Godot 3 that is on the PATH, or None: Debian's server, or the editor itself where there is a display."""
+    return shutil.which("godot3-server") or (shutil.which("godot3") if os.environ.get("DISPLAY") else None)
+
+
+def with_bases(path: Path, out: Path) -> Path:
+    """Write a GLB anew with bytes, zeros, under every accessor that has none, and return `out`.
+
+    Godot before 4.1 takes such an accessor's numbers from the file's first buffer view (godotengine/godot, pull request
+    76875), which makes morph targets of ours into something else. It reads the same file with the zeros spelt out.
+    """
+    data = path.read_bytes()
+    size = int.from_bytes(data[12:16], "little")
+    content, binary = json.loads(data[20:20 + size]), data[28 + size:]
+    bare = [each for each in content["accessors"] if "bufferView" not in each]
+    if bare:
+        zeros = 12 * max(each["count"] for each in bare)
+        assert all(each["type"] == "VEC3" and each["componentType"] == 5126 for each in bare)
+        content["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": zeros, "byteStride": 12,
+                                       "target": 34962})
+        for each in bare:
+            each["bufferView"] = len(content["bufferViews"]) - 1
+        binary += bytes(zeros)
+        content["buffers"][0]["byteLength"] = len(binary)
+    text = json.dumps(content).encode()
+    text += b" " * (-len(text) % 4)
+    words = (2, 28 + len(text) + len(binary), len(text))
+    head, tail = b"glTF" + b"".join(word.to_bytes(4, "little") for word in words) + b"JSON", len(binary).to_bytes(4, "little")
+    out.write_bytes(head + text + tail + b"BIN\0" + binary)
+    return out
+
+
+def run(path: Path, seconds: np.ndarray, project: Path, settings: dict[str, object] | None = None) -> Imported:
+    """Import a GLB into a new project and play its clip; a failure is told with what Godot said.
+
+    Args:
+        path: The GLB.
+        seconds: Of the clip, rising from 0.
+        project: A folder that is not there yet.
+        settings: Import settings that differ from Godot's own, e.g. {"animation/fps": 60}.
+    """
+    godot = binary()
+    assert godot is not None
+    shutil.copytree(FOLDER, project, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copyfile(path, project / "avatar.glb")
+    if settings is not None:
+        lines = ['[remap]', '', 'importer="scene"', 'type="PackedScene"', '', '[params]', '']
+        lines += [f"{name}={json.dumps(value)}" for name, value in settings.items()]
+        (project / "avatar.glb.import").write_text("\n".join(lines) + "\n")
+    (project / "request.json").write_text(json.dumps({"seconds": [float(t) for t in seconds]}))
+    # A home of its own: Godot keeps editor settings there, and a machine's own would be another test.
+    home = project.with_suffix(".home")
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    environment |= {"HOME": str(home), "LC_ALL": "C.UTF-8"}
+    # The pack lies outside the project, or it would be packed itself.
+    log = _godot([godot, "--path", str(project), "--export-pack", "pack", str(project.with_suffix(".pck"))], environment)
+    _godot([godot, "--path", str(project), "-s", "pose.gd"], environment)
+    told = json.loads((project / "posed.json").read_text())
+    data = (project / "posed.bin").read_bytes()
+    arrays = {name: np.frombuffer(data, "<i4" if name in ("bones", "indices") else "<f4", size // 4, start)
+              for name, (start, size) in told["arrays"].items()}
+    return Imported(told, log, arrays)
+
+
+def _godot(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, f"{' '.join(command)}: {said[-3000:]}"
+    return said
