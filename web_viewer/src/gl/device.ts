@@ -62,7 +62,7 @@ export class Program {
   }
 
   /** Bind a texture to a sampler, if the shader has it. */
-  texture(name: string, table: Table | undefined): this {
+  texture(name: string, table: { target: number; texture: WebGLTexture } | undefined): this {
     const at = this.uniforms.get(name);
     if (!at || !table) return this;
     const { gl } = this;
@@ -85,6 +85,16 @@ export class Program {
     else if (v.length === 2) this.gl.uniform2fv(at, v);
     else if (v.length === 3) this.gl.uniform3fv(at, v);
     else this.gl.uniform4fv(at, v);
+    return this;
+  }
+
+  /** Set an array of vec4s; numbers that are left over are padded with zeros. */
+  vectors(name: string, values: Float32Array): this {
+    const at = this.uniforms.get(name);
+    if (!at) return this;
+    const whole = values.length % 4 ? new Float32Array(Math.ceil(values.length / 4) * 4) : values;
+    if (whole !== values) whole.set(values);
+    this.gl.uniform4fv(at, whole);
     return this;
   }
 

@@ -6,6 +6,7 @@ import type { Pose } from "../pose.ts";
 import { PosedAvatar } from "../posed_avatar.ts";
 import { DepthSorter } from "../sort.ts";
 import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
+import type { Extras } from "./extras.ts";
 import { asGuest, type ClipDepths, type Viewport } from "./guest.ts";
 import { FETCH } from "./shader_math.ts";
 import { SplatLayer } from "./splat_layer.ts";
@@ -49,6 +50,12 @@ export class Renderer implements AvatarRenderer {
   readonly centers: Float32Array;
   /** Gaussians beyond the near plane in the last picture. */
   shown = 0;
+  /** Only where networks run or images are decoded first. */
+  readonly prepare?: (pose: Pose) => Promise<void>;
+  private extras: Extras | null = null;
+  /** Nothing is drawn before the first pose. */
+  private isPosed = false;
+  private disposed = false;
   private readonly vertices: Table;
   private readonly joints: Table;
   private readonly order: Table;
@@ -113,6 +120,17 @@ export class Renderer implements AvatarRenderer {
       );
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, indices, gl.STATIC_DRAW);
     gl.bindVertexArray(null);
+    if (this.posed.hasNetworks || hasExtras(avatar)) this.prepare = (pose) => this.getReady(pose, exact);
+  }
+
+  private async getReady(pose: Pose, exact: boolean): Promise<void> {
+    if (hasExtras(this.avatar) && !this.extras) {
+      const { Extras } = await import("./extras.ts");
+      const extras = await Extras.load(this.gl, this.avatar, exact);
+      if (this.disposed) extras.dispose();
+      else this.extras = extras;
+    }
+    if (!this.disposed) await this.posed.prepare(pose);
   }
 
   /** Bytes on the card, without the picture. */
@@ -120,6 +138,7 @@ export class Renderer implements AvatarRenderer {
     const shared = [this.vertices, this.joints, this.order, ...this.outputs];
     return (
       this.avatar.count * 24 +
+      (this.extras?.bytes ?? 0) +
       shared.reduce((sum, table) => sum + table.bytes, 0) +
       this.layers.reduce((sum, layer) => sum + layer.bytes, 0)
     );
@@ -133,6 +152,7 @@ export class Renderer implements AvatarRenderer {
 
   pose(pose: Pose): void {
     this.posed.pose(pose);
+    this.isPosed = true;
     if (this.foreign) asGuest(this.gl, () => this.upload());
     else this.upload();
   }
@@ -157,6 +177,7 @@ export class Renderer implements AvatarRenderer {
     this.layers.forEach((layer, l) => {
       layer.pose(this.centersOf(l), posed.coefficients[l], this.vertices);
     });
+    this.extras?.pose(posed);
   }
 
   render(view: View, background: Background): void {
@@ -186,12 +207,14 @@ export class Renderer implements AvatarRenderer {
 
   private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null): void {
     const { gl } = this;
-    this.arrange(view);
-    gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
-    gl.viewport(0, 0, view.width, view.height);
-    const { rgb, alpha } = background;
-    gl.clearColor(rgb[0] * alpha, rgb[1] * alpha, rgb[2] * alpha, alpha);
-    gl.clear(gl.COLOR_BUFFER_BIT);
+    if (this.isPosed) this.arrange(view);
+    if (!this.isPosed || !this.extras?.paint(view, background, framebuffer)) {
+      gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
+      gl.viewport(0, 0, view.width, view.height);
+      const { rgb, alpha } = background;
+      gl.clearColor(rgb[0] * alpha, rgb[1] * alpha, rgb[2] * alpha, alpha);
+      gl.clear(gl.COLOR_BUFFER_BIT);
+    }
     this.quadsOnto(view, 0, 0);
   }
 
@@ -288,6 +311,9 @@ export class Renderer implements AvatarRenderer {
 
   dispose(): void {
     const { gl } = this;
+    this.disposed = true;
+    this.extras?.dispose();
+    this.posed.dispose();
     for (const layer of this.layers) layer.dispose();
     for (const owned of [this.vertices, this.joints, this.order, ...this.outputs, this.target, this.draw])
       owned.dispose();
@@ -295,6 +321,11 @@ export class Renderer implements AvatarRenderer {
     gl.deleteVertexArray(this.array);
     gl.deleteBuffer(this.quads);
   }
+}
+
+/** Tell whether an avatar has what `Extras` draws. */
+function hasExtras(avatar: Avatar): boolean {
+  return avatar.meshes.length > 0;
 }
 
 /** A half-float picture to read back. */

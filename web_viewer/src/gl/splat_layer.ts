@@ -136,12 +136,24 @@ export class SplatLayer {
   }
 
   private addDynamics(): void {
-    const { layer, exact } = this;
+    const { exact } = this;
+    const { rank, tables } = this.layer.dynamics!;
+    const { rotvecs, opacity_logits, log_scales, rgb } = tables;
+    const format = exact ? "rgba32f" : "rgba16f";
+    if (rotvecs || opacity_logits) this.add("dynamicTurn", format, rank);
+    if (log_scales) this.add("dynamicScale", format, rank);
+    if (rgb) this.add("dynamicColor", format, rank);
+    this.writeDynamics();
+    this.add("coefficients", "r32f", 0, rank);
+  }
+
+  private writeDynamics(): void {
+    const { layer } = this;
     const { rank, tables } = layer.dynamics!;
+    const part = new Float32Array(4 * layer.count);
     const pack = (name: string, first: Float32Array | undefined, width: number, last?: Float32Array) => {
-      if (!first && !last) return;
-      const table = this.add(name, exact ? "rgba32f" : "rgba16f", rank);
-      const part = new Float32Array(4 * layer.count);
+      const table = this.tables.get(name);
+      if (!table) return;
       for (let k = 0; k < rank; k++) {
         for (let i = 0; i < layer.count; i++) {
           const n = k * layer.count + i;
@@ -152,9 +164,10 @@ export class SplatLayer {
       }
     };
     pack("dynamicTurn", tables.rotvecs, 3, tables.opacity_logits);
+    part.fill(0);
     pack("dynamicScale", tables.log_scales, 3);
+    part.fill(0);
     pack("dynamicColor", tables.rgb, 3);
-    this.add("coefficients", "r32f", 0, rank);
   }
 
   /** Take a new pose: centres, dynamics coefficients, and the head's vertices where they matter. */
@@ -163,6 +176,7 @@ export class SplatLayer {
     if (coefficients) {
       this.coefficients.set(coefficients);
       this.tables.get("coefficients")?.write(this.coefficients);
+      if (this.layer.dynamics?.live) this.writeDynamics();
     }
     this.ring?.run(vertices);
   }

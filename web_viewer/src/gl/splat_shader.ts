@@ -107,6 +107,11 @@ void main(){
 #elif FRAME==4
   R=rootRotation*R;
 #endif
+#if STRAND_GAIN==1
+  s.x*=size.x;
+#elif STRAND_GAIN==2
+  s.x*=size.y;
+#endif
 #if SPLAT_SCALE==1
   s*=size.x;
 #elif SPLAT_SCALE==2
@@ -177,6 +182,9 @@ export function splatShader(layer: Layer, influenceTexels: number, world: boolea
     lines.push("#define ON_FACE");
     lines.push(`#define FRAME ${FRAMES.indexOf(binding.frame)}`, `#define UNIT ${binding.unit.toExponential()}`);
     lines.push(`#define AREA_FLOOR ${areaFloor(binding).toExponential()}`);
+    // A strand's segment is as long as its triangle's size makes it, and as wide as it always was.
+    const gains = ["none", "edge_height", "double_area"];
+    lines.push(`#define STRAND_GAIN ${layer.strands ? gains.indexOf(binding.offsetScale) : 0}`);
     lines.push(`#define SPLAT_SCALE ${["none", "edge_height", "log_area_ratio"].indexOf(binding.splatScale)}`);
   } else if (binding.rotation === "surface") {
     lines.push("#define SURFACE_TURNS");
