@@ -1,6 +1,7 @@
 // Drives the built viewer in headless Chromium: `node browser.mjs JOB.json`, and prints one JSON object.
 //
-// The job: { chromium, packages (web_viewer/package.json), dist, files, out, driver: "swiftshader" | "llvmpipe", tasks }.
+// The job: { chromium, packages (web_viewer/package.json), dist, files, out, driver: "swiftshader" | "llvmpipe",
+// flags (more of the browser's), tasks }.
 // The page is served from a sub-path on the loopback address; what a task reads back is written to `out` as
 // little-endian numbers. Tasks are one of
 //   { kind: "pictures" | "world", name, avatar, clip, camera, moments, near, exact }
@@ -78,7 +79,7 @@ const context = await chromium.launchPersistentContext(profile, {
   viewport: { width: 800, height: 600 },
   ignoreDefaultArgs: ["--disable-gpu"],
   args: ["--no-sandbox", "--disable-background-networking", "--no-first-run", "--disable-component-update",
-    "--disable-sync", ...DRIVERS[job.driver]],
+    "--disable-sync", ...DRIVERS[job.driver], ...(job.flags ?? [])],
 });
 try {
   const page = context.pages()[0] ?? (await context.newPage());

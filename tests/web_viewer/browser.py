@@ -24,7 +24,8 @@ def unavailable(reason: str) -> None:
     pytest.skip(reason)
 
 
-def run(driver: str, tasks: list[dict[str, Any]], files: Path, out: Path, page: Path | None = None) -> dict[str, Any]:
+def run(driver: str, tasks: list[dict[str, Any]], files: Path, out: Path, page: Path | None = None,
+        flags: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return what `browser.mjs` reports; the test is skipped (or fails in CI) where the browser cannot run.
 
     Args:
@@ -33,6 +34,7 @@ def run(driver: str, tasks: list[dict[str, Any]], files: Path, out: Path, page: 
         files: Folder that the page sees as `files/`.
         out: Folder for what the page sends back.
         page: Folder of the page; the built viewer when absent.
+        flags: Further ones for the browser.
     """
     chromium, node = shutil.which("chromium"), shutil.which("node")
     if chromium is None or node is None:
@@ -45,7 +47,8 @@ def run(driver: str, tasks: list[dict[str, Any]], files: Path, out: Path, page: 
         unavailable("web_viewer/node_modules is missing; run scripts/build --tests")
     out.mkdir(parents=True, exist_ok=True)
     job = {"chromium": chromium, "packages": str(dist.parent / "package.json"), "dist": str(page or dist),
-           "files": str(files), "out": str(out), "driver": driver, "tasks": tasks}
+           "files": str(files), "out": str(out), "driver": driver, "flags": flags,
+           "tasks": tasks}
     (out / "job.json").write_text(json.dumps(job))
     done = subprocess.run([str(node), str(_SCRIPT), str(out / "job.json")], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]

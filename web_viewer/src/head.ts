@@ -81,10 +81,15 @@ export class HeadPoser {
     this.feature = new Float64Array(head.correctives.length);
   }
 
-  pose(pose: Pose): void {
-    const { head, rest } = this;
+  /** Work out joints and the correctives' weights only, for those who move vertices elsewhere. */
+  drive(pose: Pose): void {
     this.rotateJoints(pose);
     this.moveJoints(pose);
+  }
+
+  pose(pose: Pose): void {
+    const { head, rest } = this;
+    this.drive(pose);
     rest.set(this.template);
     addAll(rest, head.expressions, pose.expr);
     if (head.eyelidSpace === "rest") addAll(rest, head.eyelids, pose.eyelids);
