@@ -9,11 +9,13 @@ from jaxtyping import Float64
 from exporter.capabilities import Loss, measured_frames
 from exporter.glb_packing import POSE_LENGTH, probe_coefficients
 from exporter.glb_textures import with_drivers
+from exporter.stills import thin_losses
 from formats import networks
 from formats.avatar import Avatar, MeshLayer, SplatLayer
 from formats.camera import Camera
 from formats.deform import deform_head, deform_mesh_points, deform_splats, deform_strands
 from formats.errors import MissingAsset
+from formats.gaussians import GaussianCloud
 from formats.render import RenderOptions, default_camera, psnr, render_avatar
 from formats.sequence import Sequence
 
@@ -58,8 +60,7 @@ def posed_points(avatar: Avatar, frame: Sequence) -> list[Float64[np.ndarray, "N
         if isinstance(layer, MeshLayer):
             points.append(deform_mesh_points(layer, avatar, head)[0])
         elif isinstance(layer, SplatLayer):
-            bare = dataclasses.replace(layer, dynamics=None) if isinstance(layer.dynamics, str) else layer
-            points.append(deform_splats(bare, avatar, head, frame).cloud.means.astype(np.float64))
+            points.append(deform_splats(_bare(layer), avatar, head, frame).cloud.means.astype(np.float64))
         else:
             points.append(deform_strands(layer, avatar, head).cloud.means.astype(np.float64))
     return points
@@ -107,7 +108,22 @@ def _maps(layer: MeshLayer) -> object:
 def rounding_losses(avatar: Avatar, back: Avatar, error: float) -> list[Loss]:
     """Return what grade `small` rounds: posed points (`error`, metres), and the rest by what it does to a picture."""
     found = [Loss("grade small rounds", f"posed vertices and means up to {error * 1e3:.3g} mm off", False)]
-    return found + picture_losses(avatar, back, "grade small rounds")
+    return [*found, *picture_losses(avatar, back, "grade small rounds"), *thin_losses(_cloud_pairs(avatar, back))]
+
+
+def _cloud_pairs(avatar: Avatar, back: Avatar) -> list[tuple[GaussianCloud, GaussianCloud]]:
+    """Return the posed Gaussians of both at one frame, without what networks add."""
+    frame, pairs = next(tried_frames(avatar)), []
+    heads = [deform_head(each.head, frame) for each in (avatar, back)]
+    for a, b in zip(avatar.layers, back.layers, strict=True):
+        if isinstance(a, SplatLayer) and isinstance(b, SplatLayer):
+            pairs.append((deform_splats(_bare(a), avatar, heads[0], frame).cloud,
+                          deform_splats(_bare(b), back, heads[1], frame).cloud))
+    return pairs
+
+
+def _bare(layer: SplatLayer) -> SplatLayer:
+    return dataclasses.replace(layer, dynamics=None) if isinstance(layer.dynamics, str) else layer
 
 
 def picture_losses(avatar: Avatar, back: Avatar, what: str) -> list[Loss]:

@@ -153,6 +153,8 @@ def test_scales_below_a_micrometre(tmp_path: Path) -> None:
     assert one(told(thin, "spz", tmp_path), "below a micrometre") == "3 of 72 half-axes, drawn up to 0.045 mm"
     assert one(told(thin, "ply", tmp_path), "scales of zero") == "1 of 72, as 1e-20 m"
     assert one(told(thin, "lam", tmp_path), "scales of zero") == "1 of 72, as 1e-20 m"
+    assert one(told(thin, "glb", tmp_path, grade="small"), "below a micrometre") == "2 of 72 half-axes, drawn up to 0.00048 mm"
+    assert not any("micrometre" in what for what in told(thin, "glb", tmp_path))  # floats keep them
     for target in ("spz", "ply"):
         assert not any("micrometre" in what or "zero" in what for what in told(tiny_avatar("plain-face"), target, tmp_path))
 
