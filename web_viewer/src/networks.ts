@@ -25,16 +25,6 @@ export type OpenNetwork = (network: Network) => Promise<NetworkRunner>;
 /** Open a network with onnxruntime-web. */
 export const openNetwork: OpenNetwork = async (network) => (await import("./onnx_runner.ts")).openOnnx(network);
 
-/** Return the drivers that the avatar's networks and tables read, by name. */
-export function driversOf(avatar: Avatar): Set<string> {
-  const names = new Set<string>();
-  for (const { dynamics } of avatar.layers) for (const name of dynamics?.driver ?? []) names.add(name);
-  for (const { shading } of avatar.meshes) {
-    for (const { name } of avatar.networks.get(shading?.network ?? "")?.inputs ?? []) names.add(name);
-  }
-  return names;
-}
-
 /** What networks said about one pose. */
 export interface Answers {
   /** Per layer: outputs of the network that moves it. */
@@ -59,11 +49,6 @@ export class AvatarNetworks {
     // A head of its own: the one on the screen keeps its pose until the answer is there.
     this.head = new HeadPoser(avatar.head);
     this.bound = avatar.layers.map((layer) => this.boundMeans(layer));
-  }
-
-  /** Return whether an avatar has layers that networks move or shade. */
-  static needed(avatar: Avatar): boolean {
-    return avatar.layers.some((l) => l.dynamics?.network) || avatar.meshes.some((mesh) => mesh.shading);
   }
 
   /** Where the binding puts a layer's Gaussians before its network moves them. */

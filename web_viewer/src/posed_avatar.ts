@@ -4,7 +4,8 @@ import { type Centers, centersOf } from "./binding.ts";
 import { type Channel, coefficientsOf } from "./dynamics.ts";
 import { HeadPoser } from "./head.ts";
 import { MeshPoser } from "./mesh_layers.ts";
-import { type Answers, AvatarNetworks, type OpenNetwork, type Tensor } from "./networks.ts";
+import { asksNetworks } from "./network_file.ts";
+import type { Answers, AvatarNetworks, OpenNetwork, Tensor } from "./networks.ts";
 import type { Pose } from "./pose.ts";
 
 export class PosedAvatar {
@@ -18,12 +19,14 @@ export class PosedAvatar {
   /** Per mesh layer: W1 then W2 of its shading network, as `formats.avatar.BasisMix` orders them; null without. */
   readonly shading: (Float32Array | null)[];
   private readonly placers: Centers[];
-  private readonly networks: AvatarNetworks | null;
+  /** Whether `prepare` has to come before `pose`. */
+  readonly hasNetworks: boolean;
+  private networks: AvatarNetworks | null = null;
   private answers: Answers | null = null;
 
   constructor(
     readonly avatar: Avatar,
-    opener?: OpenNetwork,
+    private readonly opener?: OpenNetwork,
   ) {
     this.head = new HeadPoser(avatar.head);
     this.placers = avatar.layers.map((layer) => centersOf(layer, this.head));
@@ -31,17 +34,15 @@ export class PosedAvatar {
     this.coefficients = avatar.layers.map((layer) => layer.dynamics && new Float64Array(layer.dynamics.rank));
     this.meshes = avatar.meshes.map((mesh) => new MeshPoser(mesh, this.head));
     this.shading = avatar.meshes.map(() => null);
-    this.networks = AvatarNetworks.needed(avatar) ? new AvatarNetworks(avatar, opener) : null;
+    this.hasNetworks = asksNetworks(avatar);
   }
 
-  /** Whether `prepare` has to come before `pose`. */
-  get hasNetworks(): boolean {
-    return this.networks !== null;
-  }
-
-  /** Ask the networks about a pose; it is read before the first wait. The next `pose` takes the answers. */
+  /** Ask the networks about a pose, which nobody changes meanwhile. The next `pose` takes the answers. */
   async prepare(pose: Pose): Promise<void> {
-    if (this.networks) this.answers = await this.networks.ask(pose);
+    if (!this.hasNetworks) return;
+    const { AvatarNetworks } = await import("./networks.ts");
+    this.networks ??= new AvatarNetworks(this.avatar, this.opener);
+    this.answers = await this.networks.ask(pose);
   }
 
   pose(pose: Pose): void {
