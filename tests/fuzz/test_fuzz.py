@@ -44,6 +44,14 @@ def test_seeds_are_read(name, tmp_path):
         READERS[name].read(path)
 
 
+@pytest.mark.parametrize("name", [name for name in READERS if name not in {*REFUSED, "mono config"}])  # any text is one
+def test_what_is_damaged_is_read(name, tmp_path):
+    path = READERS[name].write(tmp_path)
+    path.write_bytes(b"\0\0\0\0nothing of the kind")
+    with pytest.raises(AvatarError):
+        READERS[name].read(path)
+
+
 @pytest.mark.fuzz
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None,
