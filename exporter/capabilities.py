@@ -188,6 +188,15 @@ def _notes(avatar: Avatar, capabilities: Capabilities) -> Iterator[Loss]:
     for layer in avatar.layers:
         if isinstance(layer, SplatLayer):
             yield from _binding_losses(layer, head)
+        elif isinstance(layer, StrandLayer) and "strands" in capabilities.layers:
+            yield from _strand_losses(layer)
+        elif isinstance(layer, MeshLayer) and "mesh" in capabilities.layers:
+            flat = int((~layer.normals.any(axis=1)).sum())
+            if flat:
+                yield Loss(f"layer '{layer.name}': normals of no length become +z", f"{flat} vertices", False)
+            if layer.shading is not None and capabilities.foreign_players:
+                yield Loss(f"layer '{layer.name}' in plain glTF players: its shading, worked out once at rest and head-on",
+                           f"{len(layer.shading.bases)} bases become one texture there", False)
     if capabilities.foreign_players:
         yield from _in_foreign_players(head, clip)
 
@@ -206,6 +215,15 @@ def _binding_losses(layer: SplatLayer, head: HeadModel) -> Iterator[Loss]:
         flat = int((triangle_frames(head.v_template, head.faces)[1][binding.face_index] < 1e-12).sum())
         if flat:
             yield Loss(f"layer '{layer.name}': scales on triangles without size at rest", f"{flat} Gaussians vanish")
+
+
+def _strand_losses(layer: StrandLayer) -> Iterator[Loss]:
+    """Give what strands lose: their last points' width, colour and opacity, which no segment is drawn with."""
+    last = max(float(np.abs(values[:, -1].astype(np.float64) - values[:, -2]).max(initial=0))
+               for values in (layer.widths, layer.rgb, layer.opacities))
+    if last > 0:
+        yield Loss(f"layer '{layer.name}': widths, colours and opacities of last points, which nothing draws",
+                   f"{len(layer.points)} strands", False)
 
 
 def _in_foreign_players(head: HeadModel, clip: Sequence | None) -> Iterator[Loss]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from formats.codecs.glb import QUANTIZATION, GlbDocument
+from formats.codecs.glb import BASISU, QUANTIZATION, WEBP, GlbDocument
 from formats.codecs.glb_layers import EXTENSION, SPLATS
 from formats.codecs.json_file import Fields
 from formats.errors import AvatarError, FormatError
@@ -45,8 +45,11 @@ def problems(document: GlbDocument) -> list[str]:
 def _extension_problems(content: Fields) -> list[str]:
     used, listed = _extension_names(content.values), set(content.texts("extensionsUsed", ()))
     found = [f"extension {name} is used, but not in extensionsUsed" for name in sorted(used - listed)]
-    # Quantisation has no object of its own: accessors of other types are what uses it.
-    found += [f"extension {name} is in extensionsUsed, but nothing uses it" for name in sorted(listed - used - {QUANTIZATION})]
+    # Quantisation has no object of its own: accessors of other types are what uses it. Nor have images that our shading names.
+    images = {image.get("mimeType") for image in content.items("images", []) if isinstance(image, dict)}
+    formats = {name for name, mime in ((WEBP, "image/webp"), (BASISU, "image/ktx2")) if mime in images}
+    found += [f"extension {name} is in extensionsUsed, but nothing uses it"
+              for name in sorted(listed - used - formats - {QUANTIZATION})]
     required = set(content.texts("extensionsRequired", ()))
     found += [f"extension {name} is in extensionsRequired, which keeps other viewers out"
               for name in sorted(required & {EXTENSION, SPLATS})]

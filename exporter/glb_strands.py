@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
 from exporter.glb_packing import Packing
 from exporter.glb_small import LayerSteps, exponents, face_exponents, packed_quats, scale_exponents
@@ -72,9 +71,3 @@ def write_strands(glb: GlbWriter, layer: StrandLayer, avatar: Avatar, rest: Pose
     node = glb.add("nodes", {"name": layer.name, "mesh": mesh})
     return node, {"kind": "strands", "name": layer.name, "mesh": mesh}
 
-
-def lost_at_tips(layer: StrandLayer) -> Float64[np.ndarray, " M"]:
-    """Return how much the last point's width (relative), colour or opacity differs from those of the point before, per strand."""
-    width = np.abs(layer.widths[:, -1] / np.maximum(layer.widths[:, -2].astype(np.float64), 1e-12) - 1)
-    color = np.abs(layer.rgb[:, -1].astype(np.float64) - layer.rgb[:, -2]).max(axis=1)
-    return np.maximum(np.maximum(width, color), np.abs(layer.opacities[:, -1].astype(np.float64) - layer.opacities[:, -2]))

@@ -8,23 +8,26 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from exporter import glb_check, khronos
+from exporter import glb_check, khronos, ktx2
 from exporter.capabilities import fit
-from exporter.glb_losses import farthest, limit_losses
+from exporter.glb_layer_measures import has_half_networks, is_lossy, mesh_errors, mesh_measures, plain_layer_measures
+from exporter.glb_losses import farthest, limit_losses, picture_camera
+from exporter.glb_textures import with_drivers
+from exporter.ops.byte_maps import byte_maps
 from exporter.ops.limit_head import keep_expressions, keep_joints
 from exporter.ops.limit_influences import limit_influences
 from exporter.plain_player import PlainPlayer
 from exporter.targets import glb, textures
 from exporter.validation_report import Measure, ValidationReport, decibels
 from formats import codecs
-from formats.avatar import Avatar, check_driver
+from formats.avatar import Avatar, MeshLayer, check_driver
 from formats.codecs import glb_avatar
 from formats.codecs.glb import read_document
 from formats.codecs.json_file import Fields, read_json
-from formats.deform import PosedSplats, deform, deform_head, rest_sequence
+from formats.deform import PosedMesh, PosedSplats, deform, deform_head, rest_sequence
 from formats.errors import CheckpointMismatch, FormatError, MissingAsset
 from formats.gaussians import GaussianCloud
-from formats.render import RenderOptions, default_camera, psnr, render_avatar
+from formats.render import RenderOptions, psnr, render_avatar
 from formats.retarget import with_head_motion
 from formats.rotations import quat_angle
 from formats.sequence import LINEAR_FIELDS, ROTATION_FIELDS, Sequence
@@ -97,7 +100,7 @@ def validate(path: Path, avatar: Avatar, frames: int = 10, progress: Progress | 
 def _validate_glb(path: Path, avatar: Avatar, frames: int, tell: Progress) -> ValidationReport:
     tell("reading back")
     document = read_document(path)
-    back = glb_avatar.from_document(document)
+    back = glb_avatar.from_document(document, ktx2.decode)
     root = document.extension(glb_avatar.EXTENSION)
     assert root is not None
     grade = root.text("grade")
@@ -115,12 +118,16 @@ def _validate_glb(path: Path, avatar: Avatar, frames: int, tell: Progress) -> Va
     times = [float(t) for t in np.unique(np.linspace(0, len(sequence) - 1, max(frames, 1)).round())]
     measures = [Measure("structure, own check: problems", float(len(glb_check.problems(document))), "", 0)]
     tell("posing")
-    measures += _posed_measures(fitted.avatar, back, sequence, times, METRES[grade], judged=grade != "small")
+    sequence = with_drivers(sequence, back, *back.networks)
+    # Float16 networks are judged by the picture; what they move, by the same networks on both sides.
+    posed = dataclasses.replace(fitted.avatar, networks=back.networks) if has_half_networks(root) else fitted.avatar
+    measures += _posed_measures(posed, back, sequence, times, METRES[grade], judged=grade != "small")
     if grade == "small":
         off = farthest(fitted.avatar, back)
         measures.append(Measure("posed points, random expressions and turns too", off * 1e3, "mm", METRES[grade] * 1e3))
     limits = tuple(limit_losses(whole, fitted.avatar))
-    measures += _picture_measures(avatar, fitted.avatar, back, sequence, times, PICTURE_DB[grade], tell)
+    measures += _picture_measures(avatar, fitted.avatar, back, sequence, times,
+                                  PICTURE_DB["small" if is_lossy(document, root) else grade], tell)
     notes = []
     if back.sequence is not None:
         clip = _clip_measure(fitted.avatar, back.sequence, METRES[grade])
@@ -131,6 +138,7 @@ def _validate_glb(path: Path, avatar: Avatar, frames: int, tell: Progress) -> Va
         tell("posing as a plain glTF player")
         player = PlainPlayer(document, root.fields("head").integer("node"))
         measures += _plain_measures(player, glb_avatar.vertex_places(document), back, sequence, times, METRES[grade])
+        measures += plain_layer_measures(document, root, back, sequence, times, METRES[grade])
     if khronos.available():
         tell("asking the Khronos validator")
         measures.append(Measure("Khronos validator: errors and warnings",
@@ -148,23 +156,33 @@ def _as_limited(avatar: Avatar, back: Avatar, path: Path) -> Avatar:
         if unknown:
             raise CheckpointMismatch(f"{path}: holds {what} '{unknown[0]}', which the bundle's head does not have; validate "
                                      "it against the bundle it was made from")
-    return keep_joints(keep_expressions(avatar, back.head.expr_names), back.head.joint_names)
+    return byte_maps(keep_joints(keep_expressions(avatar, back.head.expr_names), back.head.joint_names))
 
 
 def _posed_measures(avatar: Avatar, back: Avatar, sequence: Sequence, times: list[float], bound: float,
                     judged: bool = True) -> list[Measure]:
-    """Return the largest differences of head and Gaussians over the frames."""
-    head = 0.0
+    """Return the largest differences of head, mesh layers and Gaussians over the frames."""
+    head, meshes = 0.0, []
     errors: dict[str, float] = dict.fromkeys(("means", "quats", "scales", "opacities", "sh"), 0.0)
     for t in times:
         a, b = deform(avatar, sequence, t), deform(back, sequence, t)
         head = max(head, _farthest(a.head.vertices, b.head.vertices))
         for one, other in zip(a.layers, b.layers, strict=True):
+            if type(one) is not type(other):
+                raise CheckpointMismatch(f"layer '{one.name}' is of another kind in the file; was it made from this bundle?")
+            if isinstance(one, PosedMesh):
+                assert isinstance(other, PosedMesh)
+                if len(one.vertices) != len(other.vertices):
+                    raise CheckpointMismatch(f"layer '{one.name}': {len(other.vertices)} vertices, the bundle gives "
+                                             f"{len(one.vertices)}; was it made from this bundle?")
+                meshes.append(mesh_errors(one, other))
+                continue
             assert isinstance(one, PosedSplats) and isinstance(other, PosedSplats)
             for name, value in cloud_errors(one.cloud, other.cloud).items():
                 errors[name] = max(errors[name], value)
     measures = [Measure("head vertices", head * 1e3, "mm", bound * 1e3)]
-    if back.layers:
+    measures += mesh_measures(meshes, bound, judged)
+    if not all(isinstance(layer, MeshLayer) for layer in back.layers):
         measures += cloud_measures(errors, bound, judged)
     return measures
 
@@ -201,7 +219,7 @@ def _picture_measures(whole: Avatar, fitted: Avatar, back: Avatar, sequence: Seq
     """Return the worst PSNR against what the target can carry, and against the whole avatar where that is more."""
     if not back.layers:
         return []
-    camera, options = default_camera(fitted, PICTURE_SIZE, PICTURE_SIZE), RenderOptions()
+    camera, options = picture_camera(fitted, PICTURE_SIZE), RenderOptions()
     worst, worst_whole = [], []
     more = len(whole.layers) != len(fitted.layers) or any(
         getattr(a, "dynamics", None) is not getattr(b, "dynamics", None)

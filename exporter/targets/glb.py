@@ -24,7 +24,7 @@ from exporter.ops.resample import resample
 from exporter.ops.spatial_order import reorder_faces
 from formats.avatar import Avatar, MeshLayer, StrandLayer
 from formats.codecs import glb_avatar
-from formats.codecs.glb import MESHOPT, QUANTIZATION, WEBP, read_document
+from formats.codecs.glb import BASISU, MESHOPT, QUANTIZATION, WEBP, read_document
 from formats.codecs.glb_layers import EXTENSION, SPLATS
 from formats.codecs.glb_meshopt_writer import MeshoptGlbWriter
 from formats.codecs.glb_writer import GlbWriter
@@ -193,12 +193,15 @@ def _assemble(glb: GlbWriter, avatar: Avatar, options: Options, packing: Packing
     if avatar.sequence is not None:
         root["clip"] = write_clip(glb, avatar, head, meshes)
     glb.json["extensions"] = {EXTENSION: root}
+    # Images that only our shading names need no reader of theirs, but validators want the formats named.
+    mimes = {image["mimeType"] for image in glb.json.get("images", [])}
+    used += [name for name, mime in ((WEBP, "image/webp"), (BASISU, "image/ktx2")) if mime in mimes]
     small = isinstance(glb, MeshoptGlbWriter)
     required = [name for name, needed in ((MESHOPT, small and glb.compresses), (QUANTIZATION, small and glb.quantizes),
                                           (WEBP, any(WEBP in t.get("extensions", {}) for t in glb.json.get("textures", []))))
                 if needed]
     if required:
-        used += required
+        used += [name for name in required if name not in used]
         glb.json["extensionsRequired"] = required
     return glb.to_bytes()
 
