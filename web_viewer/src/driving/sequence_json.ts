@@ -75,7 +75,7 @@ export class FrameReader {
     const { sequence } = this;
     const where = `frame ${i}`;
     if (!this.open && i >= sequence.frames)
-      throw new SequenceError(`${where}: the clip says it has ${sequence.frames}.`);
+      throw new SequenceError(`${where}: the clip says it has ${sequence.frames} frames.`);
     sequence.makeRoom(i);
     if (typeof frame !== "object" || frame === null) throw new SequenceError(`${where}: expected an object.`);
     for (const name of POSE_FIELDS) {
