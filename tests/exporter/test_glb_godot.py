@@ -1,14 +1,16 @@
 """Grade `plain` in Godot 3: import, morph targets, skeleton and clip, as a game has them."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from formats.avatar import Avatar
 from formats.codecs.glb import read_document
 from tests.exporter import godot
-from tests.exporter.engine_avatars import BOUNDS, MARKED, EngineCase
+from tests.exporter.engine_avatars import BOUNDS, MARKED, EngineCase, make_case
 from tests.exporter.godot import Imported
 
 pytestmark = pytest.mark.skipif(godot.binary() is None, reason="needs Godot 3: apt-get install godot3-server")
@@ -56,6 +58,17 @@ def test_what_a_user_gets_who_changes_no_setting(name: str, imported: Callable[[
     assert got.told["material"]["both_sides"] and not got.told["material"]["unshaded"]
     assert got.told["material"]["texture"] == (case.avatar.maps is not None)
     assert [node for node, kind in got.told["nodes"] if kind == "MeshInstance"] == ["head", "splats"]
+
+
+def test_a_clip_of_another_rate(engine_avatar: Callable[[str], Avatar], tmp_path: Path) -> None:
+    """Godot 3 samples joints 15 times a second, unless the import setting says the clip's rate."""
+    avatar = engine_avatar("gaussian-avatars")
+    assert avatar.sequence is not None
+    fast = dataclasses.replace(avatar, sequence=dataclasses.replace(avatar.sequence, fps=25.0))
+    case = make_case("fast", "plain", fast, tmp_path)
+    path = godot.with_bases(case.path, tmp_path / "based.glb")
+    got = godot.run(path, case.seconds, tmp_path / "project", {**EXACT, "animation/fps": 25})
+    assert case.error(got.vertices()) < BOUNDS["plain"]
 
 
 @pytest.mark.xfail(strict=True, reason="Godot before 4.1 misreads sparse accessors without a base; ours have none")
