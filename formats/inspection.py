@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from formats import codecs
+from formats import codecs, terms
 from formats.avatar import Avatar, FaceBinding, MeshLayer, SplatLayer
 from formats.codecs import torch_file
 from formats.codecs.json_file import Fields, read_json
@@ -143,7 +143,8 @@ def _flame(path: Path) -> dict[str, Any]:
 def _head_file(path: Path) -> dict[str, Any]:
     from formats.codecs import head_file
 
-    return describe_head(head_file.read(path))
+    head = head_file.read(path)
+    return describe_head(head) | {"license_notices": list(terms.with_tables((), head.edition))}
 
 
 def _camera(path: Path) -> dict[str, Any]:

@@ -1,13 +1,18 @@
 """An avatar says the terms of its head's tables, however it came to be."""
 
 import dataclasses
+import json
+import logging
+from pathlib import Path
 
 import pytest
 
+import flameport
 from formats import terms
 from formats.avatar import Avatar, Meta
 from formats.codecs import bundle, head_file, safetensors_file
 from formats.head_model import EDITIONS
+from tests.bad_files import READERS
 from tests.builders import tiny_avatar, tiny_head
 
 FLAME = [edition for edition in EDITIONS if edition.startswith("flame")]
@@ -59,7 +64,7 @@ def test_one_line() -> None:
     assert terms.in_one_line(("A.", "B.")) == "Terms: A. B."
 
 
-def test_files_say_them(tmp_path) -> None:
+def test_files_say_them(tmp_path: Path) -> None:
     head = tiny_head("flame2023")
     stored = safetensors_file.metadata(head_file.write(head, tmp_path / "head.safetensors").read_bytes())
     assert terms.table_notice("flame2023") in stored[head_file.METADATA_KEY]
@@ -69,3 +74,17 @@ def test_files_say_them(tmp_path) -> None:
     bundle.write(avatar, tmp_path / "a.avatar")
     assert bundle.read(tmp_path / "a.avatar").meta == avatar.meta
     assert avatar.meta.license_notices[-1] == terms.table_notice("flame2023")
+
+
+@pytest.mark.parametrize(("edition", "words"), [("flame2020", "non-commercial"), ("flame2023-open", "CC-BY-4.0")])
+def test_the_commands_say_the_terms_of_a_head(edition: str, words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    pickled, out = tmp_path / "flame.pkl", tmp_path / "head.safetensors"
+    pickled.write_bytes(READERS["flame pickle"].files()["x.pkl"])
+    with caplog.at_level(logging.INFO):
+        assert flameport.main(["head", str(pickled), "--edition", edition, "--out", str(out)]) == 0
+    [line] = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Terms: ")]
+    assert line == f"Terms: {terms.table_notice(edition)}" and words in line
+    capsys.readouterr()
+    assert flameport.main(["inspect", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["license_notices"] == [terms.table_notice(edition)]
