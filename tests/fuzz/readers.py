@@ -278,10 +278,12 @@ def _data_set(layout: str, file: str) -> Callable[[Path], Path]:
     return write
 
 
-def _glb_small(folder: Path) -> Path:
-    from tests.builders import tiny_avatar
+def _glb(kind: str, grade: Any) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        from tests.builders import tiny_avatar
 
-    return glb.write(tiny_avatar("linear", 8), folder / "x.glb", glb.Options(grade="small"))[0]
+        return glb.write(tiny_avatar(kind, 8), folder / "x.glb", glb.Options(grade=grade))[0]
+    return write
 
 
 def _spz(version: int) -> Callable[[], bytes]:
@@ -367,7 +369,10 @@ def _arkit_map(path: Path) -> object:
 READERS: dict[str, Reader] = {
     "bundle zip": Reader(_known("bundle zip"), bundle.read),
     "glb": Reader(_known("glb"), glb_avatar.read),
-    "glb small": Reader(_glb_small, glb_avatar.read),
+    "glb small": Reader(_glb("linear", "small"), glb_avatar.read),
+    "glb layers": Reader(_glb("everything", "plain"), glb_avatar.read),
+    "glb shading": Reader(_glb("mesh-basis", "small"), glb_avatar.read),
+    "glb network": Reader(_glb("linear-network", "plain"), glb_avatar.read),
     "ply": Reader(_known("inria_ply"), inria_ply.read),
     "spz": Reader(_bytes("x.spz", _spz(3)), spz.read),
     "spz zstandard": Reader(_bytes("x.spz", _spz(4)), spz.read),
