@@ -25,5 +25,5 @@ interface Basis {
 }
 
 declare module "three/examples/jsm/libs/basis/basis_transcoder.js" {
-  export default function BASIS(options: { locateFile(name: string): string }): Promise<Basis>;
+  export default function BASIS(options: { wasmBinary: ArrayBuffer }): Promise<Basis>;
 }

@@ -5,6 +5,7 @@
 import BASIS from "three/examples/jsm/libs/basis/basis_transcoder.js";
 import { AvatarFormatError } from "./errors.ts";
 import type { GL } from "./gl/device.ts";
+import { fetchWasm } from "./wasm_file.ts";
 
 const WASM = new URL("../node_modules/three/examples/jsm/libs/basis/basis_transcoder.wasm", import.meta.url);
 /** Bytes of one transcoded image. */
@@ -42,17 +43,19 @@ export function blockFormat(gl: GL): BlockFormat {
 
 let basis: Promise<Basis> | null = null;
 
-function load(): Promise<Basis> {
-  basis ??= BASIS({ locateFile: () => WASM.href }).then((found) => {
-    found.initializeBasis();
-    return found;
-  });
-  return basis;
+async function load(): Promise<Basis> {
+  const found = await BASIS({ wasmBinary: await fetchWasm(WASM, "An avatar with KTX2 textures") });
+  found.initializeBasis();
+  return found;
 }
 
 /** Return the largest level of a KTX2 image in another format. */
 export async function transcode(bytes: Uint8Array, format: BlockFormat): Promise<Compressed> {
-  const { KTX2File } = await load();
+  basis ??= load();
+  const { KTX2File } = await basis.catch((error) => {
+    basis = null;
+    throw error;
+  });
   const file = new KTX2File(bytes);
   try {
     const damaged = () =>

@@ -6,12 +6,12 @@ import { env, InferenceSession, Tensor as OrtTensor } from "onnxruntime-web/wasm
 import type { Network } from "./avatar.ts";
 import { AvatarFormatError, DeviceError } from "./errors.ts";
 import type { NetworkRunner, Tensor } from "./networks.ts";
+import { fetchWasm } from "./wasm_file.ts";
 
 const WASM = new URL("../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm", import.meta.url);
 
 env.wasm.numThreads = 1;
 env.wasm.proxy = false;
-env.wasm.wasmPaths = { wasm: WASM.href };
 env.logLevel = "error";
 
 /** All runs of all networks, one after another: the runtime has one thread and one memory. */
@@ -23,8 +23,20 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return next;
 }
 
+let started: Promise<void> | null = null;
+
+async function start(): Promise<void> {
+  // Under Node, in tests, the runtime finds the file by itself.
+  if (WASM.protocol !== "file:") env.wasm.wasmBinary = await fetchWasm(WASM, "An avatar with networks");
+}
+
 /** Load a network. */
 export async function openOnnx(network: Network): Promise<NetworkRunner> {
+  started ??= start();
+  await started.catch((error) => {
+    started = null;
+    throw error;
+  });
   const session = await inTurn(() => InferenceSession.create(network.onnx)).catch((error: Error) => {
     if (/WebAssembly|wasm/i.test(error.message)) {
       throw new DeviceError(`The avatar's networks cannot run here: ${firstLine(error)}`);

@@ -1,0 +1,67 @@
+"""Shows for picture tests: an avatar, what drives it, and how the player's pictures of it are compared with the reference."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from exporter.targets import glb
+from formats.avatar import Avatar
+from formats.camera import Camera
+from formats.codecs import camera_json, sequence_json
+from formats.picture import psnr
+from formats.render import render_avatar
+from formats.sequence import Sequence
+from tests.web_viewer.browser import run
+
+HALF_DB, CANVAS_DB, SMALL_DB = 45.0, 42.0, 40.0
+"""dB a player must reach: into a half-float target; on the 8-bit canvas; of grade `small` into either."""
+
+
+@dataclass(frozen=True)
+class Show:
+    """An avatar, what drives it, and when it is photographed."""
+
+    avatar: Avatar
+    sequence: Sequence
+    camera: Camera
+    moments: tuple[float, ...]
+
+
+def write_show(show: Show, folder: Path, grades: tuple[str, ...] = ("full", "small")) -> list[np.ndarray]:
+    """Write the files that the page reads, `GRADE.glb` among them; return the reference pictures, display sRGB."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for grade in grades:
+        # Grade small needs a clip, to know how far coefficients go.
+        avatar = dataclasses.replace(show.avatar, sequence=show.sequence)
+        glb.write(avatar, folder / f"{grade}.glb", glb.Options(grade=grade))
+    sequence_json.write(show.sequence, folder / "clip.json")
+    camera_json.write(show.camera, folder / "camera.json")
+    return [render_avatar(show.avatar, show.sequence, t, show.camera).rgb for t in show.moments]
+
+
+def photograph(driver: str, show: Show, files: Path, out: Path, avatar: str = "full.glb", exact: bool = False,
+               page: Path | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return, per moment, what the player drew into half floats and onto its canvas, display sRGB 0..1."""
+    name = avatar.removesuffix(".glb")
+    task = {"kind": "pictures", "name": name, "avatar": avatar, "clip": "clip.json", "camera": "camera.json",
+            "moments": list(show.moments), "near": 0.2, "exact": exact}
+    report = run(driver, [task], files, out, page)
+    errors = [line for line in report["errors"] if "Performance" not in line]
+    assert not errors, errors
+    shape = (show.camera.height, show.camera.width, 4)
+    pairs = []
+    for i in range(len(show.moments)):
+        half = np.fromfile(out / f"{name}.{i}.half.f32", "<f4").reshape(shape)[..., :3].clip(0, 1)
+        canvas = np.fromfile(out / f"{name}.{i}.canvas.u8", "u1").reshape(shape)[..., :3].astype(np.float32) / 255
+        pairs.append((half, canvas))
+    return pairs
+
+
+def worst(pairs: list[tuple[np.ndarray, np.ndarray]], wanted: list[np.ndarray]) -> tuple[float, float]:
+    """Return the lowest dB of the half-float pictures and of the canvas's."""
+    for picture in wanted:
+        assert picture.std() > 0.02, "the reference picture is empty"
+    return (min(psnr(half, picture) for (half, _), picture in zip(pairs, wanted, strict=True)),
+            min(psnr(canvas, picture) for (_, canvas), picture in zip(pairs, wanted, strict=True)))
