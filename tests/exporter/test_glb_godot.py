@@ -12,14 +12,19 @@ from formats.codecs.glb import read_document
 from tests.exporter import godot
 from tests.exporter.engine_avatars import BOUNDS, MARKED, EngineCase, make_case
 from tests.exporter.godot import Imported
+from tests.web_viewer.browser import unavailable
 
-pytestmark = pytest.mark.skipif(godot.binary() is None, reason="needs Godot 3: apt-get install godot3-server")
-
-EXACT = {"meshes/compress": False, "animation/optimizer/enabled": False}
+EXACT: dict[str, object] = {"meshes/compress": False, "animation/optimizer/enabled": False}
 """Import settings with which Godot keeps what the file says. Its own settings store skinning weights in 16 bits, whose sum is
 then not 1 (off by 1.5e-5 m on a FLAME head, 8e-5 m on LAM's), and drop keys of joints that look straight."""
 OWN_SETTINGS = 1e-3
 """Metres that Godot's own settings may lose. Measured: demo 5e-6, GaussianAvatars 1.5e-5, LAM, by dropped keys, 4.2e-4."""
+
+
+@pytest.fixture(autouse=True)
+def _tools() -> None:
+    if godot.binary() is None:
+        unavailable("needs Godot 3: apt-get install godot3-server")
 
 
 @pytest.fixture(scope="module")
