@@ -107,7 +107,7 @@ def _made(avatar: Avatar, network: Network, use: Use, shapes: dict[str, tuple[in
     onnx, model = onnx_plain.onnx_package(), None
     if shapes is not None:
         try:
-            model = onnx_plain.plain(network.onnx, shapes, where, pictures=use.role == "decoder")
+            model = onnx_plain.plain(network.onnx, shapes, where, pictures=use.role == "decoder", lean=True)
         except UnsupportedFeature as error:
             note = " ".join(str(error).removeprefix(f"{where}: ").split())
     plain = model is not None

@@ -27,6 +27,10 @@ MOST_AXES = 8
 """Of a tensor in Unity's Sentis."""
 FOLDED_LIMIT = 1 << 24
 """Numbers in a constant made by folding, at most."""
+LEAN_LIMIT = 1 << 12
+"""The same where the file's size matters, of `GROWING`."""
+GROWING = frozenset({"Concat", "Expand", "Gather", "Tile", *PRODUCTS, *ELEMENTWISE, *REDUCTIONS} - {"Cast"})
+"""Operators whose result is worth no more bytes than what it is made of."""
 RESHAPED = ("Flatten", "Squeeze", "Unsqueeze")
 """Operators that are a Reshape once sizes are fixed, and are written as one: they changed between opsets."""
 
@@ -47,7 +51,7 @@ def onnx_package() -> Any:
     return onnx
 
 
-def plain(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: str, pictures: bool = False) -> Any:
+def plain(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: str, pictures: bool = False, lean: bool = False) -> Any:
     """Return the graph of `data` as a model of opset 15 whose values all have a fixed shape.
 
     Args:
@@ -55,6 +59,8 @@ def plain(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: str, pictur
         shapes: Every input's.
         where: Names the network in messages.
         pictures: Allow `IMAGES` as well.
+        lean: Leave large results that plain operators make of constants to whoever loads the graph: a file with them may be
+            several times as large.
 
     Raises:
         FormatError: It is no graph that can be read, or has other inputs than `shapes`.
@@ -72,7 +78,7 @@ def plain(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: str, pictur
     outputs = [(value.name, value.type.tensor_type.elem_type) for value in graph.output]
     del graph.output[:]
     graph.output.extend(onnx.helper.make_tensor_value_info(name, kind, None) for name, kind in outputs)
-    _fold(onnx, model, where)
+    _fold(onnx, model, where, lean)
     known = static_shapes(model, where)
     _reshape(onnx, graph, known)
     _lower_resize(onnx, graph, known)
@@ -181,7 +187,7 @@ def _check(onnx: Any, model: Any, where: str) -> None:
         raise FormatError(f"{where}: onnx's checker refuses it: {' '.join(str(error).split())[:200]}") from error
 
 
-def _fold(onnx: Any, model: Any, where: str) -> None:
+def _fold(onnx: Any, model: Any, where: str, lean: bool) -> None:
     """Turn what does not depend on the inputs into constants, in place; `Shape` of a known size is one."""
     from onnx.reference import ReferenceEvaluator
 
@@ -200,7 +206,8 @@ def _fold(onnx: Any, model: Any, where: str) -> None:
                 whole = np.array([d.dim_value for d in sizes[given[0]]], np.int64)
                 ends = {a.name: a.i for a in node.attribute}
                 values = [whole[ends.get("start", 0):ends.get("end", len(whole))]]
-            elif all(name in constants for name in given) and not _random(node) and not _large(node, sizes):
+            elif all(name in constants for name in given) and not _random(node) and not _large(
+                    node, sizes, LEAN_LIMIT if lean and node.op_type in GROWING else FOLDED_LIMIT):
                 made = ReferenceEvaluator(node, opsets={"": OPSET}).run(None, {name: constants[name] for name in given})
                 values = [np.asarray(value) for value in made]
             if values is None:
@@ -227,11 +234,11 @@ def _random(node: Any) -> bool:
     return node.op_type.startswith("Random") or node.op_type in ("Multinomial", "Bernoulli")
 
 
-def _large(node: Any, sizes: Mapping[str, Any]) -> bool:
+def _large(node: Any, sizes: Mapping[str, Any], limit: int) -> bool:
     if node.op_type == "Constant":
         return False
     found = [sizes.get(name) for name in node.output]
-    return any(dims is None or np.prod([d.dim_value for d in dims], dtype=float) > FOLDED_LIMIT for dims in found)
+    return any(dims is None or np.prod([d.dim_value for d in dims], dtype=float) > limit for dims in found)
 
 
 def _reshape(onnx: Any, graph: Any, known: Mapping[str, tuple[int, ...]]) -> None:
