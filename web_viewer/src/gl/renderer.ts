@@ -6,6 +6,7 @@ import type { Pose } from "../pose.ts";
 import { PosedAvatar } from "../posed_avatar.ts";
 import { DepthSorter } from "../sort.ts";
 import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
+import type { EllipseSource } from "./decoded_picture.ts";
 import type { Extras } from "./extras.ts";
 import { asGuest, type ClipDepths, type Viewport } from "./guest.ts";
 import { FETCH } from "./shader_math.ts";
@@ -126,7 +127,7 @@ export class Renderer implements AvatarRenderer {
   private async getReady(pose: Pose, exact: boolean): Promise<void> {
     if (hasExtras(this.avatar) && !this.extras) {
       const { Extras } = await import("./extras.ts");
-      const extras = await Extras.load(this.gl, this.avatar, exact);
+      const extras = await Extras.load(this.gl, this.avatar, exact, this.ellipses());
       if (this.disposed) extras.dispose();
       else this.extras = extras;
     }
@@ -180,7 +181,19 @@ export class Renderer implements AvatarRenderer {
     this.extras?.pose(posed);
   }
 
+  /** What an image decoder draws with. */
+  private ellipses(): EllipseSource {
+    return {
+      height: this.outputs[2].height,
+      starts: this.rows,
+      paint: this.outputs[2],
+      arrange: (view) => this.arrange(view),
+      draw: (view, paint) => this.quadsOnto(view, 0, 0, paint),
+    };
+  }
+
   render(view: View, background: Background): void {
+    this.extras?.decoded?.request(view, () => this.paint(view, background, null));
     this.paint(view, background, null);
   }
 
@@ -207,6 +220,8 @@ export class Renderer implements AvatarRenderer {
 
   private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null): void {
     const { gl } = this;
+    const decoded = this.extras?.decoded;
+    if (decoded) return decoded.present(view, background, framebuffer);
     if (this.isPosed) this.arrange(view);
     if (!this.isPosed || !this.extras?.paint(view, background, framebuffer)) {
       gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
@@ -228,7 +243,7 @@ export class Renderer implements AvatarRenderer {
   }
 
   /** Blend all ellipses onto the bound framebuffer, at normalised depth `scale - offset / depth`. */
-  private quadsOnto(view: View, scale: number, offset: number): void {
+  private quadsOnto(view: View, scale: number, offset: number, paint = this.outputs[2]): void {
     const { gl } = this;
     if (!this.shown) return;
     gl.enable(gl.BLEND);
@@ -238,7 +253,7 @@ export class Renderer implements AvatarRenderer {
       .texture("order", this.order)
       .texture("place", this.outputs[0])
       .texture("axes", this.outputs[1])
-      .texture("paint", this.outputs[2])
+      .texture("paint", paint)
       .floats("picture", view.width, view.height)
       .floats("clip", scale, offset);
     gl.bindVertexArray(this.array);
@@ -259,6 +274,7 @@ export class Renderer implements AvatarRenderer {
   async readPixels(view: View, background: Background, half: boolean): Promise<Float32Array | Uint8Array> {
     const { gl } = this;
     const { width, height } = view;
+    await this.extras?.decoded?.make(view);
     const framebuffer = half ? this.halfTarget(width, height) : null;
     this.paint(view, background, framebuffer);
     gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
@@ -325,7 +341,7 @@ export class Renderer implements AvatarRenderer {
 
 /** Tell whether an avatar has what `Extras` draws. */
 function hasExtras(avatar: Avatar): boolean {
-  return avatar.meshes.length > 0;
+  return avatar.meshes.length > 0 || avatar.decoder !== null;
 }
 
 /** A half-float picture to read back. */
