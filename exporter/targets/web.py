@@ -47,7 +47,8 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
         raise FormatError(f"{out}: a folder with other things in it; choose a new --out, or empty it first")
     with replacing_folder(out) as folder:
-        shutil.copytree(viewer, folder, dirs_exist_ok=True)
+        # `lib` is the npm package beside the page.
+        shutil.copytree(viewer, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lib"))
         glb.write(avatar, folder / "avatar.glb", glb.Options(grade=options.grade))
         camera_json.write(default_camera(avatar), folder / "camera.json")
         clips = []

@@ -6,16 +6,44 @@ import type { Json } from "./glb.ts";
 /** Bytes; far above any avatar. */
 const LIMIT = 1 << 30;
 
+export interface LoadOptions {
+  signal?: AbortSignal;
+  /** Told while bytes arrive: how many so far, and of how many, where the server says so. */
+  progress?: (loaded: number, total: number | null) => void;
+}
+
 /** Return the avatar at an address, in a file, or in memory. Throws `AvatarFormatError`. */
-export async function loadAvatar(source: string | ArrayBuffer | Blob): Promise<Avatar> {
+export async function loadAvatar(source: string | ArrayBuffer | Blob, options: LoadOptions = {}): Promise<Avatar> {
   if (source instanceof ArrayBuffer) return readChecked(source);
   if (typeof source !== "string") {
     if (source.size > LIMIT)
       throw new AvatarFormatError("The file is larger than a gigabyte; this viewer does not read it.");
     return readChecked(await source.arrayBuffer());
   }
-  const response = await request(source, AvatarFormatError);
-  return readChecked(await response.arrayBuffer());
+  const { signal, progress } = options;
+  const response = await request(source, AvatarFormatError, signal);
+  return readChecked(progress ? await bytesOf(response, progress) : await response.arrayBuffer());
+}
+
+async function bytesOf(response: Response, progress: NonNullable<LoadOptions["progress"]>): Promise<ArrayBuffer> {
+  // With a content encoding the length is that of the encoded bytes, which are not the ones we count.
+  const length = response.headers.get("content-encoding") ? Number.NaN : Number(response.headers.get("content-length"));
+  const total = length > 0 && length <= LIMIT ? length : null;
+  let out = new Uint8Array(total ?? 1 << 16);
+  let loaded = 0;
+  for (const reader = response.body!.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (loaded + value.length > out.length) {
+      const grown = new Uint8Array(Math.max(2 * out.length, loaded + value.length));
+      grown.set(out);
+      out = grown;
+    }
+    out.set(value, loaded);
+    loaded += value.length;
+    progress(loaded, total);
+  }
+  return loaded === out.length ? out.buffer : out.slice(0, loaded).buffer;
 }
 
 function readChecked(buffer: ArrayBuffer): Avatar {

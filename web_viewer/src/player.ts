@@ -51,6 +51,8 @@ export class Player extends Actor {
   private nextPose: Pose | null = null;
   private preparing: Promise<void> | null = null;
   private posed = false;
+  /** Why this avatar cannot be prepared; it is shown no more. */
+  private failure: Error | null = null;
   private pictureDirty = true;
   private lost = false;
   private disposed = false;
@@ -90,6 +92,7 @@ export class Player extends Actor {
     this.renderer?.dispose();
     this.renderer = renderer;
     this.preparing = null;
+    this.failure = null;
     this.posed = false;
     this.shownPose = new Pose(avatar.head);
     this.nextPose = new Pose(avatar.head);
@@ -124,7 +127,7 @@ export class Player extends Actor {
   /** Give the card the pose of this moment; where networks have to run first, it follows when they have. */
   private update(): void {
     const { renderer } = this;
-    if (!this.isStale || !renderer || this.preparing) return;
+    if (!this.isStale || !renderer || this.preparing || this.failure) return;
     const start = performance.now();
     const pose = this.act();
     if (!pose) return;
@@ -150,8 +153,10 @@ export class Player extends Actor {
         this.refresh();
       },
       (error) => {
-        // It stays what it is, so that nothing more is tried with this avatar.
-        if (this.preparing === preparing) this.options.onError(error as Error);
+        if (this.preparing !== preparing) return;
+        this.preparing = null;
+        this.failure = error as Error;
+        this.options.onError(this.failure);
       },
     );
     this.preparing = preparing;
@@ -225,6 +230,7 @@ export class Player extends Actor {
       if (this.preparing) await this.preparing;
     }
     this.check();
+    if (this.failure) throw this.failure;
     if (!this.renderer || !this.camera) throw new SequenceError("Load an avatar first.");
     this.fit();
     return [this.renderer, this.view(this.camera)];
@@ -294,6 +300,18 @@ export class Player extends Actor {
     this.move();
     this.options.onRestored();
   };
+
+  /** Draw nothing and let no time pass until `wake`, as for a canvas that nobody sees. */
+  sleep(): void {
+    cancelAnimationFrame(this.request);
+    this.request = 0;
+  }
+
+  wake(): void {
+    if (this.request || this.disposed) return;
+    this.skip();
+    this.request = requestAnimationFrame(this.tick);
+  }
 
   /** Free everything on the card and stop; the canvas may be used by another player afterwards. */
   dispose(): void {

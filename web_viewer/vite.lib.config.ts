@@ -1,0 +1,26 @@
+import { defineConfig } from "vite";
+
+/** The npm package: modules that share chunks; what is rarely needed (networks, KTX2, WebGPU) is loaded when it is. */
+export default defineConfig({
+  base: "./",
+  publicDir: false,
+  build: {
+    outDir: "dist/lib",
+    target: "es2022",
+    assetsInlineLimit: 0,
+    sourcemap: true,
+    modulePreload: false,
+    chunkSizeWarningLimit: 150,
+    rollupOptions: {
+      input: { index: "src/index.ts", element: "src/element.ts", three: "src/three.ts" },
+      preserveEntrySignatures: "strict",
+      // Only three itself: its Basis transcoder comes with us.
+      external: ["three"],
+      output: {
+        entryFileNames: "[name].js",
+        chunkFileNames: "chunks/[name]-[hash].js",
+        assetFileNames: "chunks/[name]-[hash][extname]",
+      },
+    },
+  },
+});
