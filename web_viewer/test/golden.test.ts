@@ -2,9 +2,9 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { readAvatar } from "../src/avatar.ts";
+import { readSequence } from "../src/driving/sequence_json.ts";
 import { Pose } from "../src/pose.ts";
 import { PosedAvatar } from "../src/posed_avatar.ts";
-import { readSequence } from "../src/driving/sequence_json.ts";
 import { GOLDEN, goldenBytes, goldenJson } from "./files.ts";
 
 /** Metres. The bound is 1e-5; float32 tables and seven stored digits leave less than a tenth of it. */
