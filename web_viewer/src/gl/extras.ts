@@ -1,23 +1,38 @@
-/** What few avatars have: mesh layers under their Gaussians. A chunk of its own. */
+/** What few avatars have: mesh layers under their Gaussians, or an image decoder. A chunk of its own. */
 import type { Avatar } from "../avatar.ts";
 import type { Background, View } from "../device.ts";
 import type { PosedAvatar } from "../posed_avatar.ts";
+import { DecodedPicture, type EllipseSource } from "./decoded_picture.ts";
 import type { GL } from "./device.ts";
 import { MeshPicture } from "./mesh_picture.ts";
 
 export class Extras {
-  private constructor(readonly meshes: MeshPicture | null) {}
+  private constructor(
+    readonly meshes: MeshPicture | null,
+    /** Makes the picture in the place of everything else. */
+    readonly decoded: DecodedPicture | null,
+  ) {}
 
-  static async load(gl: GL, avatar: Avatar, exact: boolean): Promise<Extras> {
-    return new Extras(avatar.meshes.length ? await MeshPicture.load(gl, avatar, exact) : null);
+  /** Put them on the card; `source` draws the Gaussians for a decoder. */
+  static async load(gl: GL, avatar: Avatar, exact: boolean, source: EllipseSource): Promise<Extras> {
+    if (!avatar.decoder) return new Extras(await MeshPicture.load(gl, avatar, exact), null);
+    const decoded = new DecodedPicture(gl, avatar, source);
+    try {
+      await decoded.getReady();
+    } catch (error) {
+      decoded.dispose();
+      throw error;
+    }
+    return new Extras(null, decoded);
   }
 
   get bytes(): number {
-    return this.meshes?.bytes ?? 0;
+    return (this.meshes?.bytes ?? 0) + (this.decoded?.bytes ?? 0);
   }
 
   pose(posed: PosedAvatar): void {
     this.meshes?.pose(posed);
+    this.decoded?.pose();
   }
 
   /** Fill the framebuffer with what lies under the Gaussians; false when that is the background alone. */
@@ -28,5 +43,6 @@ export class Extras {
 
   dispose(): void {
     this.meshes?.dispose();
+    this.decoded?.dispose();
   }
 }
