@@ -23,19 +23,23 @@ SAMPLES = 16
 
 
 def load(path):
-    """Open a GLB in an empty scene and return its head, with shape keys that reach as far as the clip does."""
+    """Open a GLB in an empty scene and return the meshes that its scene shows, skinned, free to go as far as the clip does."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
+    # One frame is one second: the clip's rate is in flameport's part of the file, which Blender does not read.
     bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = 1, 1.0
-    # One frame is one second for now: the clip's rate is in flameport's part of the file, which Blender does not read.
     bpy.ops.import_scene.gltf(filepath=path)
-    heads = [each for each in bpy.context.scene.objects if each.type == "MESH"
+    for each in bpy.context.scene.objects:
+        # The importer hides the file's other scenes from the eye only.
+        each.hide_render = not each.visible_get()
+    shown = [each for each in bpy.context.scene.objects if each.type == "MESH" and not each.hide_render
              and any(modifier.type == "ARMATURE" for modifier in each.modifiers)]
-    if not heads:
-        raise SystemExit(f"{path}: no skinned mesh in the scene that the file opens with; exported with --shows mesh?")
-    for key in heads[0].data.shape_keys.key_blocks[1:] if heads[0].data.shape_keys else ():
-        # Blender clamps animated shape keys to their sliders, and its importer leaves most at 0 to 1.
-        key.slider_min, key.slider_max = -10, 10
-    return heads[0]
+    if not shown:
+        raise SystemExit(f"{path}: no skinned mesh in the scene that the file opens with; exported with --shows splats?")
+    for mesh in shown:
+        for key in mesh.data.shape_keys.key_blocks[1:] if mesh.data.shape_keys else ():
+            # Blender clamps animated shape keys to their sliders, and its importer leaves most at 0 to 1.
+            key.slider_min, key.slider_max = -10, 10
+    return shown
 
 
 def key_times():
@@ -45,8 +49,8 @@ def key_times():
     return sorted({point.co.x for point in curves[0].keyframe_points}) if curves else [0.0]
 
 
-def place(head, camera):
-    """Put the scene's camera where CAM.json says (OpenCV, metres, glTF's world), or before the face; return its pixels."""
+def place(shown, camera):
+    """Put the scene's camera where CAM.json says (OpenCV, metres, glTF's world), or before the face."""
     scene = bpy.context.scene
     lens = bpy.data.cameras.new("camera")
     scene.camera = bpy.data.objects.new("camera", lens)
@@ -54,8 +58,9 @@ def place(head, camera):
     lens.clip_start = 0.01
     lens.sensor_fit = "HORIZONTAL"
     if camera is None:
-        corners = [Vector(corner) for corner in head.bound_box]
-        middle, half = sum(corners, Vector()) / 8, max(max(corner) - min(corner) for corner in zip(*corners, strict=True)) / 2
+        sides = list(zip(*(corner for mesh in shown for corner in mesh.bound_box), strict=True))
+        middle = Vector([(min(side) + max(side)) / 2 for side in sides])
+        half = max(max(side) - min(side) for side in sides) / 2
         distance = half / math.tan(FIELD_OF_VIEW / 2) * 1.25
         scene.camera.matrix_world = Matrix.Translation(middle + Vector((0, -distance, 0))) @ Matrix.Rotation(math.pi / 2, 4, "X")
         lens.angle = FIELD_OF_VIEW
@@ -99,14 +104,14 @@ def main():
     parser.add_argument("--size", type=int, default=512, help="pixels across, without --camera")
     parser.add_argument("--camera", help="a flameport camera.json instead of a view from the front")
     words = parser.parse_args()
-    head, scene = load(words.glb), bpy.context.scene
+    shown, scene = load(words.glb), bpy.context.scene
     times = key_times()
     if not 0 <= words.frame < len(times):
         raise SystemExit(f"--frame {words.frame}: the clip of {words.glb} has {len(times)} keys")
     scene.frame_set(math.floor(times[words.frame]), subframe=times[words.frame] % 1)
     scene.render.resolution_x = scene.render.resolution_y = words.size
     scene.render.resolution_percentage = 100
-    place(head, words.camera)
+    place(shown, words.camera)
     draw(words.out)
 
 
