@@ -20,8 +20,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not ESBUILD.exists():
         unavailable("web_viewer/node_modules is missing; run scripts/build --tests")
     out = tmp_path_factory.mktemp("core_page")
-    subprocess.run([str(ESBUILD), str(HERE / "core.mjs"), "--bundle", "--format=esm", "--log-level=error",
-                    f"--outfile={out / 'core.js'}"], check=True)
+    subprocess.run([str(ESBUILD), str(HERE / "core.mjs"), "--bundle", "--format=esm", "--splitting",
+                    "--external:*?url", "--external:three/*", "--log-level=error", f"--outdir={out}"], check=True)
     (out / "index.html").write_text('<!doctype html><meta charset="utf-8"><title>core</title>'
                                     '<script type="module" src="./core.js"></script>')
     return out

@@ -3,46 +3,49 @@
  * `surface`: polar rotation of the one-ring (`formats.deform.surface_rotations`). `vertex`: area-weighted sum of face
  * rotations (`formats.deform.vertex_rotations`).
  */
-import { FULLSCREEN, type GL, heightOf, Program, Table, Target, WIDTH } from "./device.ts";
+import { fansOf, ringsOf } from "../rings.ts";
+import { type Format, FULLSCREEN, type GL, heightOf, Program, Table, Target, WIDTH } from "./device.ts";
 import { FETCH, POLAR, QUATERNIONS, TRIANGLES } from "./shader_math.ts";
 
 export type RingRotation = "surface" | "vertex";
 
 const SOURCE = `
-uniform sampler2D canonical,posed;
+uniform sampler2D posed;
 uniform usampler2D starts,ring;
 uniform int count;
 uniform float floor_;
 out vec4 turn;
 vec3 here(uint i){return texelFetch(posed,at(int(i)),0).xyz;}
+#ifdef SURFACE
+uniform sampler2D frames;
+#else
+uniform sampler2D canonical;
 vec3 there(uint i){return texelFetch(canonical,at(int(i)),0).xyz;}
+#endif
 void main(){
   ivec2 p=ivec2(gl_FragCoord.xy);
   uint i=uint(p.y*1024+p.x);
   turn=vec4(1,0,0,0);
   if(int(i)>=count)return;
-  uvec2 span=texelFetch(starts,p,0).xy;
+  uvec4 span=texelFetch(starts,p,0);
   if(span.x==span.y)return;
 #ifdef SURFACE
-  // Millimetres, so that products of small edges stay far from float32's floor.
-  vec3 v=there(i),w=here(i),n=vec3(0),m=vec3(0),e0=vec3(0),f0=vec3(0);
+  // Along the fan: each neighbour once, and a face between it and the one before. Millimetres, so that products of small
+  // edges stay far from float32's floor.
+  float square=uintBitsToFloat(span.w);
+  vec3 w=here(i),m=vec3(0),c=vec3(0);
   mat3 S=mat3(0);
-  float square=0.;
   for(uint k=span.x;k<span.y;k++){
-    uvec3 f=texelFetch(ring,at(int(k)),0).xyz;
-    uvec2 o=f.x==i?f.yz:f.y==i?f.zx:f.xy;
-    vec3 a=1e3*(there(o.x)-v),b=1e3*(there(o.y)-v),c=1e3*(here(o.x)-w),d=1e3*(here(o.y)-w);
-    S+=outerProduct(c,a)+outerProduct(d,b);
-    square+=dot(a,a)+dot(b,b);
-    n+=cross(a,b);
-    m+=cross(c,d);
-    if(dot(a,a)>dot(e0,e0)){e0=a;f0=c;}
+    uvec4 e=texelFetch(ring,at(int(k)),0);
+    vec3 d=1e3*(here(e.w>>3)-w);
+    if((e.w&1u)==0u)m+=cross(c,d);
+    S+=outerProduct(d*float((e.w>>1)&3u),uintBitsToFloat(e.xyz));
+    c=d;
   }
-  if(square<=0.)return;
-  n/=max(length(n),1e-14);
+  mat3 F=toMatrix(texelFetch(frames,p,0));
   m/=max(length(m),1e-14);
-  S+=.5*square*outerProduct(m,n);
-  turn=fromMatrix(polar(S/square,frameOf(m,f0)*transpose(frameOf(n,e0))));
+  S+=.5*max(square,0.)*outerProduct(m,F[0]);
+  turn=fromMatrix(polar(S/abs(square),frameOf(m,here(span.z)-w)*transpose(F)));
 #else
   vec4 sum=vec4(0);
   for(uint k=span.x;k<span.y;k++){
@@ -60,9 +63,7 @@ export class VertexPass {
   readonly rotations: Table;
   private readonly program: Program;
   private readonly target: Target;
-  private readonly canonical: Table;
-  private readonly starts: Table;
-  private readonly ring: Table;
+  private readonly tables: Record<string, Table>;
 
   constructor(
     private readonly gl: GL,
@@ -77,42 +78,35 @@ export class VertexPass {
     this.program = new Program(gl, FULLSCREEN, define + FETCH + QUATERNIONS + TRIANGLES + POLAR + SOURCE);
     this.rotations = new Table(gl, "rgba32f", count);
     this.target = new Target(gl, [this.rotations.texture]);
-    this.canonical = new Table(gl, "rgb32f", count).write(canonical);
-    const degree = new Uint32Array(count + 1);
-    for (const v of faces) degree[v + 1]++;
-    for (let v = 0; v < count; v++) degree[v + 1] += degree[v];
-    const spans = new Uint32Array(2 * count);
-    for (let v = 0; v < count; v++) spans.set([degree[v], degree[v + 1]], 2 * v);
-    const corners = new Uint32Array(4 * faces.length);
-    const next = degree.slice();
-    for (let f = 0; f < faces.length; f += 3) {
-      for (let k = 0; k < 3; k++) corners.set(faces.subarray(f, f + 3), 4 * next[faces[f + k]]++);
+    const add = (format: Format, data: Float32Array | Uint32Array, width = 4) =>
+      new Table(gl, format, data.length / width).write(data);
+    if (kind === "surface") {
+      const { spans, chain, frames } = fansOf(canonical, faces, count);
+      this.tables = { starts: add("rgba32ui", spans), ring: add("rgba32ui", chain), frames: add("rgba32f", frames) };
+    } else {
+      const { spans, corners } = ringsOf(faces, count);
+      this.tables = {
+        starts: add("rgba32ui", spans),
+        ring: add("rgba32ui", corners),
+        canonical: add("rgb32f", canonical, 3),
+      };
     }
-    this.starts = new Table(gl, "rg32ui", count).write(spans);
-    this.ring = new Table(gl, "rgba32ui", faces.length).write(corners);
   }
 
   get bytes(): number {
-    return this.rotations.bytes + this.canonical.bytes + this.starts.bytes + this.ring.bytes;
+    return Object.values(this.tables).reduce((sum, table) => sum + table.bytes, this.rotations.bytes);
   }
 
   run(posed: Table): void {
     const { gl } = this;
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.framebuffer);
     gl.viewport(0, 0, WIDTH, heightOf(this.count));
-    this.program
-      .use()
-      .texture("canonical", this.canonical)
-      .texture("posed", posed)
-      .texture("starts", this.starts)
-      .texture("ring", this.ring)
-      .integers("count", this.count)
-      .floats("floor_", this.floor);
+    this.program.use().texture("posed", posed).integers("count", this.count).floats("floor_", this.floor);
+    for (const [name, table] of Object.entries(this.tables)) this.program.texture(name, table);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
   dispose(): void {
-    for (const owned of [this.program, this.target, this.rotations, this.canonical, this.starts, this.ring])
-      owned.dispose();
+    for (const owned of [this.program, this.target, this.rotations, ...Object.values(this.tables)]) owned.dispose();
   }
 }
