@@ -5,8 +5,8 @@ import { DeviceError } from "../errors.ts";
 import type { Pose } from "../pose.ts";
 import { PosedAvatar } from "../posed_avatar.ts";
 import { DepthSorter } from "../sort.ts";
-import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
 import type { EllipseSource } from "./decoded_picture.ts";
+import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
 import type { Extras } from "./extras.ts";
 import { asGuest, type ClipDepths, type Viewport } from "./guest.ts";
 import { FETCH } from "./shader_math.ts";
@@ -214,7 +214,10 @@ export class Renderer implements AvatarRenderer {
   private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null): void {
     const { gl } = this;
     const decoded = this.extras?.decoded;
-    if (decoded) return decoded.present(view, background, framebuffer);
+    if (decoded) {
+      decoded.present(view, background, framebuffer);
+      return;
+    }
     if (this.isPosed) this.arrange(view);
     if (!this.isPosed || !this.extras?.paint(view, background, framebuffer)) {
       gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
