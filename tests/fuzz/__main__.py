@@ -37,14 +37,13 @@ def main() -> int:
     folder = wanted.keep or Path(tempfile.mkdtemp(prefix="flameport-fuzz-"))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     subprocess.run([*SEEDS, str(folder), *names], cwd=ROOT, env=environment, check=True)
-    seconds = max(1, round(wanted.seconds * min(wanted.jobs, len(names)) / len(names)))
-    done = subprocess.run([*WORKER, str(folder), str(seconds), str(wanted.jobs), *names], cwd=ROOT, env=environment,
+    done = subprocess.run([*WORKER, str(folder), str(wanted.seconds), str(wanted.jobs), *names], cwd=ROOT, env=environment,
                           stdout=subprocess.PIPE, text=True, check=True)
     results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     bad = [result for result in results if result["code"]]
     for result in sorted(results, key=lambda result: names.index(result["reader"])):
         print(json.dumps(result))
-    print(f"{len(results)} readers, {seconds} s each, {len(bad)} with findings; corpus and findings in {folder}")
+    print(f"{len(results)} readers in {wanted.seconds:g} s, {len(bad)} with findings; corpus and findings in {folder}")
     return 1 if bad or len(results) < len(names) else 0
 
 

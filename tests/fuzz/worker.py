@@ -80,13 +80,21 @@ def tell(name: str, folder: Path, status: int) -> None:
     print(json.dumps({"reader": name, "code": code, "findings": kept, "said": said}), flush=True)
 
 
-def main(folder: Path, seconds: int, jobs: int, names: list[str]) -> None:
+def shares(seconds: float, jobs: int, names: list[str]) -> dict[str, int]:
+    """Return how many whole seconds each reader gets, so that all together take `seconds`; at least one each."""
+    each, more = divmod(int(seconds * min(jobs, len(names))), len(names))
+    return {name: max(each + (i < more), 1) for i, name in enumerate(names)}
+
+
+def main(folder: Path, total: float, jobs: int, names: list[str]) -> None:
     """Fuzz the readers, `jobs` at a time."""
     running: dict[int, tuple[str, float]] = {}
+    share = shares(total, jobs, names)
     waiting = list(names)
     while waiting or running:
         while waiting and len(running) < jobs:
             name = waiting.pop(0)
+            seconds = share[name]
             running[start(name, folder / name.replace(" ", "-"), seconds)] = (name, time.monotonic() + seconds + 30)
         child, status = os.waitpid(-1, os.WNOHANG)
         if child:
@@ -103,7 +111,7 @@ if __name__ == "__main__":
     owner, home = os.getpid(), tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     os.environ["FUZZ_HOME"] = home
     try:
-        main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+        main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
     finally:
         if os.getpid() == owner:
             shutil.rmtree(home, ignore_errors=True)
