@@ -1,38 +1,40 @@
-"""Outside checks of our GLB: the Khronos validator, and three.js' own pose."""
+"""Outside checks of our GLB: the Khronos validator, and the poses of three.js and Babylon.js, in every grade."""
 
 import dataclasses
-import json
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from exporter import khronos
 from exporter.capabilities import fit
-from exporter.ops.limit_influences import limit_influences
 from exporter.targets import glb
-from formats import importers
-from formats.avatar import Avatar
-from formats.deform import deform_head
+from formats.avatar import Avatar, SplatLayer
 from formats.standin.head import standin_head
 from tests.builders import tiny_avatar, tiny_head, tiny_sequence
+from tests.exporter import node_engines
+from tests.exporter.engine_avatars import BOUNDS, GRADES, MARKED, EngineCase, make_case
+from tests.web_viewer.browser import unavailable
 
-pytestmark = [
-    pytest.mark.node,
-    pytest.mark.skipif(not khronos.available(), reason="needs Node and its packages: scripts/build --tests"),
-]
+pytestmark = pytest.mark.node
 
-THREE = 1e-5
-"""Metres. Measured 1e-8: three.js keeps matrices in float64 and skins in float64 from float32 tables."""
+ENGINES = tuple(node_engines.SCRIPTS)
 KEYS = 12
+
+
+@pytest.fixture(autouse=True)
+def _tools() -> None:
+    if not khronos.available() or not all(map(node_engines.available, ENGINES)):
+        unavailable("needs Node and its packages: scripts/build --tests")
 
 
 def avatar_of(kind: str) -> Avatar:
     heads = {"flame-like": tiny_head(), "chain": tiny_head(extra_joints=4), "colors": tiny_head(uvs=False),
              "lids after skinning": dataclasses.replace(tiny_head(), eyelid_space="posed"),
              "two roots": dataclasses.replace(tiny_head(extra_joints=1), parents=[-1, 0, 1, 1, 1, -1])}
-    ways = {"colors": "vertex-index", "flame-like": "everything", "chain": "linear"}
+    ways = {"colors": "vertex-index", "chain": "linear"}
     head = heads[kind]
     avatar = tiny_avatar(ways.get(kind, "edge-height"), degree=3, head=head, sequence=False)
     clip = tiny_sequence(head, KEYS)
@@ -42,17 +44,43 @@ def avatar_of(kind: str) -> Avatar:
 KINDS = ("flame-like", "chain", "colors", "lids after skinning", "two roots")
 
 
-@pytest.mark.parametrize("grade", ["plain", "full"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_khronos_validator_is_content(kind: str, grade: str, tmp_path: Path) -> None:
-    [path] = glb.write(avatar_of(kind), tmp_path / "a.glb", glb.Options(grade=grade))  # type: ignore[arg-type]
+def assert_valid(path: Path) -> None:
+    """Let the Khronos validator find nothing but splat attributes, which it does not know."""
     report = khronos.run(path)
-    assert khronos.complaints(report) == []
     assert report["validatorVersion"] == "2.0.0-dev.3.10"
+    assert khronos.complaints(report) == []
     # The filter hides exactly the splat attributes and nothing else.
     hidden = [m for m in report["messages"] if m["severity"] <= 1]
     assert {m["code"] for m in hidden} == {"MESH_PRIMITIVE_INVALID_ATTRIBUTE"}
     assert all("/attributes/KHR_gaussian_splatting:" in m["pointer"] for m in hidden)
+
+
+def assert_poses(engine: str, case: EngineCase) -> dict[str, Any]:
+    """Pose a case in an engine at its keys, and compare with what core glTF can say of the head."""
+    posed, told = node_engines.pose(engine, case.path, case.seconds)
+    assert len(case.seconds) >= 10
+    assert case.error(posed) < BOUNDS[case.grade], engine
+    assert np.linalg.norm(np.diff(case.vertices, axis=0), axis=2).max() > 1e-3  # it did move
+    assert told["targets"][:len(case.avatar.head.expr_names)] == list(case.avatar.head.expr_names)
+    assert told["unlit"] is True
+    return told
+
+
+# --- Every way of storing a head --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grade", GRADES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_engines_pose_the_head_as_we_do_at_keys(kind: str, grade: str, tmp_path: Path) -> None:
+    avatar = avatar_of(kind)
+    [layer] = avatar.layers
+    assert isinstance(layer, SplatLayer)
+    case = make_case("head", grade, avatar, tmp_path)
+    assert_valid(case.path)
+    told = assert_poses("three.js", case)
+    assert told["scenes"] == ["mesh_scene", "splat_scene"] and told["points"] == [0, len(layer.cloud)]
+    if grade != "full":  # which differs from plain in what sparse targets leave out
+        assert_poses("Babylon.js", case)
 
 
 def test_khronos_validator_would_complain(tmp_path: Path) -> None:
@@ -62,50 +90,34 @@ def test_khronos_validator_would_complain(tmp_path: Path) -> None:
                for complaint in khronos.complaints(khronos.run(tmp_path / "a.glb")))
 
 
-def three_vertices(path: Path, seconds: list[float]) -> tuple[np.ndarray, dict]:
-    """Return what three.js poses, [times, vertices, 3], and what it says about the file."""
-    out = path.with_suffix(".f64")
-    done = subprocess.run(["node", str(khronos.FOLDER / "three_pose.mjs"), str(path), str(out), *map(str, seconds)],
-                          capture_output=True, timeout=120, check=True)
-    return np.fromfile(out, "<f8").reshape(len(seconds), -1, 3), json.loads(done.stdout)
+# --- Whole avatars ----------------------------------------------------------------------------------------------------
 
 
-def assert_three_agrees(avatar: Avatar, path: Path) -> dict:
-    """Compare with what core glTF can say of the head: four joints a vertex, lids before skinning."""
-    sequence = avatar.sequence
-    assert sequence is not None and len(sequence) >= 10
-    posed, told = three_vertices(path, [i / sequence.fps for i in range(len(sequence))])
-    reachable = dataclasses.replace(limit_influences(avatar.head, 4), eyelid_space="rest")
-    truth = np.stack([deform_head(reachable, sequence.take([i])).vertices for i in range(len(sequence))])
-    assert np.linalg.norm(posed[:, :truth.shape[1]] - truth, axis=2).max() < THREE
-    assert np.linalg.norm(np.diff(truth, axis=0), axis=2).max() > 1e-3  # it did move
-    return told
+@pytest.mark.parametrize("grade", GRADES)
+@pytest.mark.parametrize("name", MARKED)
+def test_engines_pose_whole_avatars_as_we_do_at_keys(name: str, grade: str,
+                                                     engine_case: Callable[[str, str], EngineCase]) -> None:
+    case = engine_case(name, grade)
+    assert_valid(case.path)
+    for engine in ENGINES:
+        told = assert_poses(engine, case)
+        if case.avatar.head.posedirs is not None:
+            names, most = told["targets"][-36:], told["influences"][-36:]
+            assert all("corrective" in each for each in names) and max(most) > 0.05  # correctives played their part
 
 
-@pytest.mark.parametrize("grade", ["plain", "full"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_three_poses_the_head_as_we_do_at_keys(kind: str, grade: str, tmp_path: Path) -> None:
-    avatar = avatar_of(kind)
-    [path] = glb.write(avatar, tmp_path / "a.glb", glb.Options(grade=grade))  # type: ignore[arg-type]
-    told = assert_three_agrees(avatar, path)
-    assert told["scenes"] == ["mesh_scene", "splat_scene"] and told["points"] == [0, len(avatar.layers[0].cloud)]
-    assert told["targets"][:6] == list(avatar.head.expr_names)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engines_would_be_caught(engine: str, engine_case: Callable[[str, str], EngineCase]) -> None:
+    """Times between keys, or another order of vertices, are far off: the comparison has teeth."""
+    case = engine_case("gaussian-avatars", "plain")
+    posed, _ = node_engines.pose(engine, case.path, case.seconds + 0.01)
+    assert case.error(posed) > 1e-3
+    assert case.error(np.roll(posed, 1, axis=1)) > 1e-3
 
 
 def test_a_head_of_flame_size(tmp_path: Path) -> None:
     head = standin_head()
-    avatar = Avatar(head, sequence=tiny_sequence(head, 10))
-    [path] = glb.write(avatar, tmp_path / "a.glb", glb.Options())
-    told = assert_three_agrees(avatar, path)
+    case = make_case("standin", "plain", Avatar(head, sequence=tiny_sequence(head, 10)), tmp_path)
+    told = assert_poses("three.js", case)
     assert len(told["targets"]) == len(head.expr_names) + 38
-    assert khronos.complaints(khronos.run(path)) == []
-
-
-@pytest.mark.lam
-def test_the_lam_avatar(lam_zip: Path, tmp_path: Path) -> None:
-    avatar = importers.read("lam", lam_zip)
-    assert avatar.sequence is not None
-    avatar = dataclasses.replace(avatar, sequence=avatar.sequence.take(np.arange(10) * 20))
-    [path] = glb.write(avatar, tmp_path / "a.glb", glb.Options())
-    assert_three_agrees(avatar, path)
-    assert khronos.complaints(khronos.run(path)) == []
+    assert khronos.complaints(khronos.run(case.path)) == []

@@ -1,6 +1,7 @@
 // Poses the skinned mesh of a GLB with three.js on the CPU and writes its vertices.
 //   node three_pose.mjs FILE.glb OUT.f64 SECONDS...
-// OUT.f64 holds little-endian doubles, [times, vertices, 3]. Prints { name, vertices, targets, scenes } as JSON.
+// OUT.f64 holds little-endian doubles, [times, vertices, 3]. Prints { name, vertices, targets, influences, unlit, scenes,
+// points } as JSON; influences are the largest weight of each target at these times.
 import { readFile, writeFile } from "node:fs/promises";
 import { AnimationMixer, Texture, Vector3 } from "three";
 import { MeshoptDecoder } from "three/addons/libs/meshopt_decoder.module.js";
@@ -35,11 +36,13 @@ for (const clip of gltf.animations) {
 
 const count = mesh.geometry.attributes.position.count;
 const result = new Float64Array(seconds.length * count * 3);
+const influences = Object.keys(mesh.morphTargetDictionary ?? {}).map(() => 0);
 const vertex = new Vector3();
 seconds.forEach((time, t) => {
   mixer.setTime(Number(time));
   scene.updateMatrixWorld(true);
   mesh.skeleton.update();
+  influences.forEach((most, i) => { influences[i] = Math.max(most, Math.abs(mesh.morphTargetInfluences[i])); });
   for (let i = 0; i < count; i++) {
     mesh.getVertexPosition(i, vertex).applyMatrix4(mesh.matrixWorld);
     vertex.toArray(result, (t * count + i) * 3);
@@ -50,6 +53,8 @@ process.stdout.write(JSON.stringify({
   name: mesh.name,
   vertices: count,
   targets: Object.keys(mesh.morphTargetDictionary ?? {}),
+  influences,
+  unlit: mesh.material.isMeshBasicMaterial === true,
   scenes: gltf.scenes.map((each) => each.name),
   points: gltf.scenes.map((each) => { let n = 0; each.traverse((node) => { if (node.isPoints) n += node.geometry.attributes.position.count; }); return n; }),
 }));
