@@ -56,7 +56,8 @@ def with_bases(path: Path, out: Path) -> Path:
     """Write a GLB anew with bytes, zeros, under every accessor that has none, and return `out`.
 
     Godot before 4.1 takes such an accessor's numbers from the file's first buffer view (godotengine/godot, pull request
-    76875), which makes morph targets of ours into something else. It reads the same file with the zeros spelt out.
+    76875), which makes morph targets of ours into something else. It reads the same file with the zeros spelt out. No file
+    should be shipped so: Babylon.js writes sparse values into the bytes under them, also where accessors share those.
     """
     data = path.read_bytes()
     size = int.from_bytes(data[12:16], "little")
