@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from formats import networks
 from formats.codecs.glb import BASISU, QUANTIZATION, WEBP, GlbDocument
 from formats.codecs.glb_layers import EXTENSION, SPLATS
+from formats.codecs.glb_networks import read_networks
 from formats.codecs.json_file import Fields
-from formats.errors import AvatarError, FormatError
+from formats.errors import AvatarError, FormatError, MissingAsset
 
 UNIT_TOLERANCE = 1e-3
 """How far the length of a float quaternion may be from 1."""
@@ -26,8 +28,9 @@ REQUIRED = ("ROTATION", "SCALE", "OPACITY", "SH_DEGREE_0_COEF_0")
 
 
 def problems(document: GlbDocument) -> list[str]:
-    """Return what is wrong with a GLB's splats, extension lists and scenes, one sentence each; empty when nothing is."""
-    found = [*_extension_problems(Fields(document.json, document.where)), *_scene_problems(document)]
+    """Return what is wrong with a GLB's splats, networks, extension lists and scenes, a sentence each; empty when all is well."""
+    found = [*_extension_problems(Fields(document.json, document.where)), *_scene_problems(document),
+             *_network_problems(document)]
     for m in range(len(Fields(document.json, document.where).items("meshes", []))):
         mesh = document.item("meshes", m)
         for p, raw in enumerate(mesh.items("primitives")):
@@ -89,6 +92,32 @@ def _scene_problems(document: GlbDocument) -> list[str]:
             found.append(f"scenes[{s}]: shows the head and its splats at once")
     if homes != 1:
         found.append(f"the head's node is at the root of {homes} scenes, expected one")
+    return found
+
+
+def _network_problems(document: GlbDocument) -> list[str]:
+    """Return what is wrong with stored graphs: whether they load, and take and give what the extension says."""
+    root = document.extension(EXTENSION)
+    if root is None or not root.has("networks"):
+        return []
+    entries, found = root.fields("networks"), []
+    try:
+        stored = read_networks(document, entries)
+    except AvatarError as error:
+        return [str(error)]
+    for name, network in stored.items():
+        try:
+            taken, given = networks.input_shapes(network), networks.output_shapes(network)
+        except MissingAsset:
+            return []
+        except AvatarError as error:
+            found.append(f"network '{name}': {error}")
+            continue
+        entry = entries.fields(name)
+        for key, shapes in (("inputs", taken), ("outputs", given)):
+            said = {value["name"]: tuple(value["shape"]) for value in entry.items(key)}
+            if said != shapes:
+                found.append(f"{entry.where}: '{key}': says {said}, the graph has {shapes}")
     return found
 
 

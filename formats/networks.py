@@ -79,3 +79,12 @@ def input_shapes(network: Network) -> dict[str, tuple[int | None, ...]]:
         FormatError: The graph cannot be loaded.
     """
     return {i.name: tuple(n if isinstance(n, int) else None for n in i.shape) for i in _session(network.onnx).get_inputs()}
+
+
+def output_shapes(network: Network) -> dict[str, tuple[int | None, ...]]:
+    """Return the network's outputs by name with their shapes; None where the graph leaves a size open.
+
+    Raises:
+        FormatError: The graph cannot be loaded.
+    """
+    return {i.name: tuple(n if isinstance(n, int) else None for n in i.shape) for i in _session(network.onnx).get_outputs()}

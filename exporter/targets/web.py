@@ -26,11 +26,19 @@ class Options:
 
     grade: Literal["plain", "full", "small"] = "plain"
     """How the avatar is stored: `plain` opens everywhere, `full` keeps floats exact, `small` is for shipping."""
+    layer_textures: Literal["png", "webp", "ktx2"] | None = None
+    """Format of mesh layers' radiance bases, as of `export glb`."""
+    float16_networks: bool = False
+    """Store networks' weights as float16, as `export glb` does."""
+
+    def for_glb(self) -> glb.Options:
+        """Return how the GLB in the page is written."""
+        return glb.Options(grade=self.grade, layer_textures=self.layer_textures, float16_networks=self.float16_networks)
 
 
 def losses(avatar: Avatar, options: Options) -> list[Loss]:
     """Return what the page's GLB rounds."""
-    return glb.losses(avatar, glb.Options(grade=options.grade))
+    return glb.losses(avatar, options.for_glb())
 
 
 def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
@@ -49,7 +57,7 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     with replacing_folder(out) as folder:
         # `lib` is the npm package beside the page.
         shutil.copytree(viewer, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lib"))
-        glb.write(avatar, folder / "avatar.glb", glb.Options(grade=options.grade))
+        glb.write(avatar, folder / "avatar.glb", options.for_glb())
         camera_json.write(default_camera(avatar), folder / "camera.json")
         clips = []
         if avatar.sequence is not None:

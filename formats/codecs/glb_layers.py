@@ -55,6 +55,8 @@ def _read_splats(document: GlbDocument, entry: Fields, head: HeadModel, rest: Po
                    for degree in range(bands) for i in range(2 * degree + 1)], axis=1)
     quats = xyzw_to_wxyz(attribute(f"{SPLATS}:ROTATION", n, 4))
     scales, opacities = attribute(f"{SPLATS}:SCALE", n, 3), attribute(f"{SPLATS}:OPACITY", n)
+    if ours.has("order") and ours.fields("dynamics").has("network") and not ours.fields("dynamics").has("tables"):
+        raise FormatError(f"{ours.where}: 'order': a layer that a network moves keeps the avatar's order")
     order = _read_order(document, ours, n)
     binding = _read_binding(document, ours.fields("binding"), head, n, order)
     quats = normalize(quats)  # eight bits a number are not of unit length
@@ -66,8 +68,6 @@ def _read_splats(document: GlbDocument, entry: Fields, head: HeadModel, rest: Po
         if binding.frame == "corner":
             quats = xyzw_to_wxyz(document.table(fields.integer("localRotation"), (n, 4), fields.where))
     dynamics = _read_dynamics(document, ours.fields("dynamics"), n) if ours.has("dynamics") else None
-    if order is not None and isinstance(dynamics, str):
-        raise FormatError(f"{ours.where}: 'order': a layer that network '{dynamics}' moves keeps the avatar's order")
     layer = SplatLayer(GaussianCloud(means, quats, scales, opacities, sh), binding, dynamics,
                        ours.choice("shFrame", ("world", "head")), entry.text("name", "splats"))
     return layer if order is None else take(layer, np.argsort(order))
