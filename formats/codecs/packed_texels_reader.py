@@ -14,6 +14,9 @@ from formats.errors import FormatError
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
 
+WEIGHT_LIMIT = 1 << 26
+"""Skinning weights of one table once expanded (512 MiB)."""
+
 
 def read(packed: PackedTexels, networks: Mapping[str, Network] | None = None) -> Avatar:
     """Return the avatar that `packed` holds: head and splat layers, without textures and clip.
@@ -96,6 +99,9 @@ def _weights(packed: PackedTexels, prefix: str, joints: int, count: int) -> Floa
         values = (np.stack([first, second], axis=2).reshape(count, -1) / 65535.0)
         index = bits.bytes_of(words[:, 2]).reshape(count, -1)
         fifth = words[::groups, 3].astype(int)
+    if count * joints > WEIGHT_LIMIT or index.size < count:
+        raise FormatError(f"packed texels: '{prefix}': {index.size} influences for {count} items and {joints} joints; expected one "
+                          f"for each at least, and at most {WEIGHT_LIMIT} weights")
     found = np.zeros((count, joints))
     np.add.at(found, (np.repeat(np.arange(count), index.shape[1]), palette[index.ravel()]), values.ravel())
     if fifth is not None:

@@ -283,6 +283,18 @@ def test_descriptors_that_do_not_fit_end_in_one_clear_line(edit: Any) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_counts_without_tables_take_no_memory(variant: str) -> None:
+    def edit(descriptor: dict[str, Any]) -> None:
+        for table in descriptor["tables"]:
+            if table["name"].startswith("head.skin"):
+                table["count"] = 0
+        descriptor["head"]["vertices"] = 10**11
+
+    with pytest.raises(FormatError, match="0 influences for 100000000000 items"):
+        packed_texels_reader.read(change(pack(tiny_avatar("edge-height"), variant), edit))
+
+
 def leaves(value: Any) -> list[tuple[Any, Any]]:
     keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
     return [(value, key) for key in keys] + [leaf for key in keys for leaf in leaves(value[key])]
