@@ -100,8 +100,8 @@ def _weights(packed: PackedTexels, prefix: str, joints: int, count: int) -> Floa
         index = bits.bytes_of(words[:, 2]).reshape(count, -1)
         fifth = words[::groups, 3].astype(int)
     if count * joints > WEIGHT_LIMIT or index.size < count:
-        raise FormatError(f"packed texels: '{prefix}': {index.size} influences for {count} items and {joints} joints; expected one "
-                          f"for each at least, and at most {WEIGHT_LIMIT} weights")
+        raise FormatError(f"packed texels: '{prefix}': {index.size} influences for {count} items and {joints} joints; expected "
+                          f"one for each at least, and at most {WEIGHT_LIMIT} weights")
     found = np.zeros((count, joints))
     np.add.at(found, (np.repeat(np.arange(count), index.shape[1]), palette[index.ravel()]), values.ravel())
     if fifth is not None:
