@@ -52,9 +52,12 @@ function onFaces(binding: FaceBinding, poser: HeadPoser, local: Float64Array): P
   const frames = new Float64Array((faces.length / 3) * FRAME);
   const normals = frame === "vertex" ? new Float64Array(poser.vertices.length) : null;
   const gainAt = offsetScale === "edge_height" ? 9 : offsetScale === "double_area" ? 10 : -1;
+  const framed = frame === "face" || gainAt >= 0;
   return (_, out) => {
     const v = poser.vertices;
-    for (const f of used) triangleFrame(v, faces[3 * f], faces[3 * f + 1], faces[3 * f + 2], frames, f * FRAME);
+    if (framed) {
+      for (const f of used) triangleFrame(v, faces[3 * f], faces[3 * f + 1], faces[3 * f + 2], frames, f * FRAME);
+    }
     if (normals) vertexNormals(v, faces, normals, floor);
     for (let i = 0, o = 0; i < face.length; i++, o += 3) {
       const f = face[i];
