@@ -5,6 +5,7 @@
     pictures the browser player's pictures against the reference, per driver
     web      frames per second of our viewer and of the public LAM renderer, same avatar, same browser, same run
              (needs Chromium, the LAM sample avatar, and npm for the peer)
+    engines  how far engines pose our GLB from the definition, at key times: grades and avatars
 """
 
 import csv
@@ -222,6 +223,13 @@ def pictures() -> None:
     record("pictures", [row | {"unit": "dB", "note": "worst of 10 frames"} for row in rows])
 
 
+def engines() -> None:
+    """Record how far each engine that is installed poses each avatar from the definition."""
+    from benchmark_engines import rows
+
+    record("engines", rows())
+
+
 if __name__ == "__main__":
     for task in sys.argv[1:] or ["export", "demo"]:
-        {"export": export, "demo": demo, "pictures": pictures, "web": web}[task]()
+        {"export": export, "demo": demo, "engines": engines, "pictures": pictures, "web": web}[task]()
