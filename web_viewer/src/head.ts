@@ -50,7 +50,7 @@ export function addAll(out: Float64Array, directions: SparseRows[], coefficients
   queued.fill(NOTHING);
 }
 
-const NOTHING = new Float32Array(0);
+const NOTHING: Float32Array = new Float32Array(0);
 const queued = [NOTHING, NOTHING, NOTHING, NOTHING];
 const weights = new Float64Array(4);
 
