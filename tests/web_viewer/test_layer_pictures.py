@@ -1,0 +1,157 @@
+"""Mesh layers, strands, what networks move and image decoders in a real browser, against the reference on the same frames."""
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from formats import importers
+from formats.avatar import MeshLayer
+from formats.picture import psnr
+from formats.render import default_camera
+from tests.builders import tiny_avatar, tiny_camera
+from tests.web_viewer.browser import DRIVERS, run
+from tests.web_viewer.pictures import CANVAS_DB, HALF_DB, SMALL_DB, Show, photograph, worst, write_show
+
+pytestmark = pytest.mark.browser
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "layers"
+EDGE_DB = 42.0
+"""dB of hard silhouettes on SwiftShader, which places corners to a sixteenth of a pixel: on these small pictures a pixel of
+an edge in thirty is another triangle's. llvmpipe, like graphics cards, places them to 1/256, and keeps the common bound."""
+
+
+def _golden(name: str, files: Path) -> dict:
+    """Copy a golden avatar's files to where the page reads them; return its numbers."""
+    golden = json.loads((GOLDEN / f"{name}.json").read_text())
+    (files / f"{name}.glb").write_bytes((GOLDEN / f"{name}.glb").read_bytes())
+    (files / f"{name}.clip.json").write_bytes((GOLDEN / f"{name.split('.')[0]}.clip.json").read_bytes())
+    (files / f"{name}.camera.json").write_text(json.dumps(golden["camera"]))
+    return golden
+
+
+def _task(kind: str, name: str, moments: list[float], exact: bool = False) -> dict:
+    return {"kind": kind, "name": f"{name}.{kind}", "avatar": f"{name}.glb", "clip": f"{name}.clip.json",
+            "camera": f"{name}.camera.json", "moments": moments, "near": 0.2, "exact": exact}
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_golden_avatars_look_and_lie_as_the_reference(driver, tmp_path):
+    files = tmp_path / "files"
+    files.mkdir()
+    cases = sorted(path.stem for path in GOLDEN.glob("*.glb"))
+    golden = {name: _golden(name, files) for name in cases}
+    # Decoded avatars have colours that nothing draws; shells have no Gaussians.
+    splats = [name for name in cases if name.split(".")[0] in ("coefficients", "deformed", "hair", "own-skin")]
+    tasks = [_task("pictures", name, golden[name]["pictures"]) for name in cases]
+    tasks += [_task("world", name, [f["t"] for f in golden[name]["frames"]], exact=True) for name in splats]
+    report = run(driver, tasks, files, tmp_path)
+    assert not [line for line in report["errors"] if "Performance" not in line]
+    for name in cases:
+        size = (golden[name]["camera"]["height"], golden[name]["camera"]["width"], 4)
+        edges = name.startswith("shells") and driver == "swiftshader"
+        for i, t in enumerate(golden[name]["pictures"]):
+            wanted = np.asarray(Image.open(GOLDEN / f"{name}.{t}.png").convert("RGB"), np.float32) / 255
+            half = np.fromfile(tmp_path / f"{name}.pictures.{i}.half.f32", "<f4").reshape(size)[..., :3].clip(0, 1)
+            canvas = np.fromfile(tmp_path / f"{name}.pictures.{i}.canvas.u8", "u1").reshape(size)[..., :3] / np.float32(255)
+            assert wanted.std() > 0.02, "the golden picture is empty"
+            assert psnr(half, wanted) > (EDGE_DB if edges else HALF_DB), f"{name} at {t} into half floats"
+            assert psnr(canvas, wanted) > CANVAS_DB, f"{name} at {t} on the canvas"
+    for name in splats:
+        for i, frame in enumerate(golden[name]["frames"]):
+            _assert_world(np.fromfile(tmp_path / f"{name}.world.{i}.f32", "<f4"), frame, f"{name} at {frame['t']}",
+                          ordered=".small" in name)
+
+
+def _assert_world(got: np.ndarray, frame: dict, where: str, ordered: bool) -> None:
+    """Compare Gaussians on the card with a golden frame's; small files list them in another order."""
+    wanted = {key: np.concatenate([np.array(layer[key]).reshape(len(layer["opacities"]), -1) for layer in frame["layers"]])
+              for key in ("means", "quats", "scales", "opacities", "rgb")}
+    n = len(wanted["opacities"])
+    means, covariances, opacities, rgb = (part.reshape(n, -1) for part in np.split(got, [3 * n, 9 * n, 10 * n]))
+    there = np.arange(n)
+    if ordered:
+        there = np.argmin(np.linalg.norm(means[:, None] - wanted["means"], axis=2), axis=1)
+        assert len(set(there)) == n
+    w, x, y, z = wanted["quats"].T
+    turn = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), 2 * (x * y + w * z),
+                     1 - 2 * (x * x + z * z), 2 * (y * z - w * x), 2 * (x * z - w * y), 2 * (y * z + w * x),
+                     1 - 2 * (x * x + y * y)], axis=1).reshape(n, 3, 3)
+    axes = turn * wanted["scales"][:, None]
+    full = (axes @ axes.transpose(0, 2, 1))[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]][there]
+    np.testing.assert_allclose(means, wanted["means"][there], atol=2e-6, err_msg=where)
+    assert (np.abs(covariances - full).max(axis=1) < 2e-4 * np.abs(full).max(axis=1)).all(), where
+    np.testing.assert_allclose(opacities, wanted["opacities"][there], atol=1e-4, err_msg=where)
+    np.testing.assert_allclose(rgb, wanted["rgb"][there], atol=1e-4, err_msg=where)
+
+
+def _imported(system: str, folder: Path) -> Show:
+    """Return an avatar that the original system's files became, small."""
+    sizes = {"baked_avatar": {"layers": 3, "texture": 32}, "gaussian_head_avatar": {"n": 300},
+             "gaussian_hair": {"n": 40, "heads": 150}, "flash_avatar": {}, "mono_gaussian_avatar": {"n": 300}}[system]
+    original = importlib.import_module(f"tests.originals.{system}").write(folder, **sizes)
+    known = {"gaussian_head_avatar": original.sides, "gaussian_hair": original.sides}
+    name = {"gaussian_hair": "gaussian-head-avatar"}.get(system, system.replace("_", "-"))
+    avatar = importers.read(name, original.path, original.head, known.get(system, {}), **original.options)
+    last = len(original.sequence) - 1
+    # An image decoder takes one size: pictures of 128 pixels here.
+    size = 128 if avatar.decoder else 160
+    return Show(avatar, original.sequence, default_camera(avatar, size, size), (0, last - 0.25))
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Show, list[np.ndarray]]]:
+    """Return a function that imports a system's files and writes its GLBs, once for all drivers."""
+    pytest.importorskip("torch")
+    made: dict[str, tuple[Path, Show, list[np.ndarray]]] = {}
+
+    def get(system: str) -> tuple[Path, Show, list[np.ndarray]]:
+        if system not in made:
+            folder = tmp_path_factory.mktemp(system)
+            show = _imported(system, folder / "theirs")
+            made[system] = folder / "files", show, write_show(show, folder / "files")
+        return made[system]
+
+    return get
+
+
+@pytest.mark.parametrize("system", ["baked_avatar", "gaussian_head_avatar", "gaussian_hair",
+                                    pytest.param("flash_avatar", marks=pytest.mark.long),
+                                    pytest.param("mono_gaussian_avatar", marks=pytest.mark.long)])
+def test_imported_avatars_match_the_reference(system, imported, tmp_path):
+    files, show, wanted = imported(system)
+    found = photograph("swiftshader", show, files, tmp_path, ("full", "small"))
+    half, canvas = worst(found["full"], wanted)
+    assert half > (EDGE_DB if system == "baked_avatar" else HALF_DB) and canvas > CANVAS_DB, (half, canvas)
+    small = worst(found["small"], wanted)
+    assert min(small) > SMALL_DB, small
+
+
+def _waves(shape: tuple[int, ...], side: int = 32) -> np.ndarray:
+    """Return smooth images as bytes: blocks of four texels hold noise badly, and nobody paints it."""
+    flat = np.arange(int(np.prod(shape[2:]) * shape[0]))[:, None, None]
+    x, y = np.meshgrid(np.linspace(0, 4, side), np.linspace(0, 3, side))
+    waves = 127.5 + 127.5 * np.sin(x * (1 + flat % 3) + y * (1 + flat % 2) + flat)
+    return waves.reshape(shape[0], -1, side, side).transpose(0, 2, 3, 1).astype(np.uint8)
+
+
+def test_ktx2_textures_look_as_the_reference(tmp_path):
+    """They are transcoded to what the device samples, BC7 here, and stay compressed on the card."""
+    avatar = tiny_avatar("mesh-basis-bytes")
+    assert avatar.sequence is not None
+    layers = []
+    for layer in avatar.layers:
+        assert isinstance(layer, MeshLayer) and layer.shading is not None
+        maps = {"bases": _waves((3, 0, 3)), "alpha": _waves((1,))[0, ..., 0], "position_features": _waves((1, 0, 4))[0]}
+        layers.append(dataclasses.replace(layer, shading=dataclasses.replace(layer.shading, **maps)))
+    show = Show(dataclasses.replace(avatar, layers=tuple(layers)), avatar.sequence, tiny_camera(0.3, 192), (0.0, 1.5))
+    files = tmp_path / "files"
+    wanted = write_show(show, files, ("full",), layer_textures="ktx2")
+    assert b"image/ktx2" in (files / "full.glb").read_bytes()
+    found = worst(photograph("swiftshader", show, files, tmp_path)["full"], wanted)
+    assert min(found) > SMALL_DB, found
