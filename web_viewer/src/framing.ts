@@ -12,7 +12,9 @@ const FAINT = 0.1;
 
 /** Return a camera in front of the avatar at rest that shows all of it. */
 export function defaultCamera(avatar: Avatar, width = 512, height = 512): PinholeCamera {
-  const posed = new PosedAvatar(avatar);
+  // Without dynamics and networks, as the reference frames: what an avatar is asked to do must not move the camera.
+  const layers = avatar.layers.map((layer) => ({ ...layer, dynamics: null }));
+  const posed = new PosedAvatar({ ...avatar, layers, meshes: [] });
   posed.pose(new Pose(avatar.head));
   const points: number[] = [];
   avatar.layers.forEach((layer, l) => {
@@ -20,6 +22,7 @@ export function defaultCamera(avatar: Avatar, width = 512, height = 512): Pinhol
       if (layer.opacities[i] >= FAINT) points.push(...posed.centers[l].subarray(3 * i, 3 * i + 3));
     }
   });
+  for (const { vertices } of avatar.meshes) for (const x of vertices) points.push(x);
   const found = points.length ? Float64Array.from(points) : posed.head.vertices;
   const spans = [0, 1, 2].map((axis) => {
     const values = found.filter((_, i) => i % 3 === axis).sort();
