@@ -74,11 +74,12 @@ def test_another_bundle_fails(tmp_path: Path) -> None:
         validate(path, dataclasses.replace(avatar, layers=()))
 
 
-def test_what_was_left_out_is_told_in_decibels(tmp_path: Path) -> None:
+def test_a_network_that_was_left_out_is_found(tmp_path: Path) -> None:
     avatar = tiny_avatar("world")
-    report = validate(exported(avatar, tmp_path / "a.glb"), avatar)
-    assert report.ok and any(loss.blocking and "mm" in loss.amount for loss in report.losses)
-    assert value(report, "picture against the whole avatar") < 60
+    still = dataclasses.replace(avatar, layers=(dataclasses.replace(avatar.layers[0], dynamics=None),), networks={})
+    assert validate(exported(avatar, tmp_path / "a.glb"), avatar).ok
+    report = validate(exported(still, tmp_path / "b.glb"), avatar)
+    assert not report.ok and "Gaussian means" in report.failure and "picture" in report.failure
 
 
 def test_lids_after_skinning_are_told_in_millimetres(tmp_path: Path) -> None:
