@@ -11,12 +11,9 @@ from formats.avatar import Avatar
 from formats.codecs.glb import read_document
 from tests.exporter import godot
 from tests.exporter.engine_avatars import BOUNDS, MARKED, EngineCase, make_case
-from tests.exporter.godot import Imported
+from tests.exporter.godot import EXACT, Imported
 from tests.web_viewer.browser import unavailable
 
-EXACT: dict[str, object] = {"meshes/compress": False, "animation/optimizer/enabled": False}
-"""Import settings with which Godot keeps what the file says. Its own settings store skinning weights in 16 bits, whose sum is
-then not 1 (off by 1.5e-5 m on a FLAME head, 8e-5 m on LAM's), and drop keys of joints that look straight."""
 OWN_SETTINGS = 1e-3
 """Metres that Godot's own settings may lose. Measured: demo 5e-6, GaussianAvatars 1.5e-5, LAM, by dropped keys, 4.2e-4."""
 

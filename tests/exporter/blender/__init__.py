@@ -24,6 +24,12 @@ class Imported:
     told: dict[str, Any]
 
 
+def installed() -> bool:
+    """Tell whether `scripts/blender` has made its environment."""
+    home = os.environ.get("FLAMEPORT_BLENDER") or SCRIPT.parents[1] / ".venv-blender"
+    return (Path(home) / ".blender-version").is_file()
+
+
 def python() -> Path:
     """Return the Python that has Blender in it, made by `scripts/blender` where there is none (a gigabyte, once).
 
