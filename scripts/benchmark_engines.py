@@ -37,6 +37,8 @@ class Engine:
     available: Callable[[], bool]
     pose: Callable[[EngineCase, Path], np.ndarray]
     """Vertices [T, n, 3], metres, in the file's order at the case's times; the folder is its own, and empty."""
+    note: str = ""
+    """What was done that a user would have to do."""
 
 
 def _in_node(name: str) -> Engine:
@@ -46,9 +48,10 @@ def _in_node(name: str) -> Engine:
 
 ENGINES: dict[str, Engine] = {name: _in_node(name) for name in node_engines.SCRIPTS} | {
     "Blender": Engine(("plain", "full"), blender.installed, lambda case, folder: blender.pose(
-        blender.python(), case.path, case.seconds, int(engine_avatars.FPS), folder).vertices),
+        blender.python(), case.path, case.seconds, int(engine_avatars.FPS), folder).vertices, "; sliders of shape keys widened"),
     "Godot 3": Engine(("plain", "full"), lambda: godot.binary() is not None,
-                      lambda case, folder: godot.pose(case.path, case.seconds, folder)),
+                      lambda case, folder: godot.pose(case.path, case.seconds, folder),
+                      "; zeros spelt out under sparse accessors; import without compression and optimizer"),
 }
 """Blender needs scripts/blender, once. Neither reads `small`, whose extensions are required."""
 
@@ -80,7 +83,7 @@ def rows() -> list[dict[str, object]]:
                 error = measure(name, grade, avatar)
                 found.append({"what": f"{name}, {grade}, {avatar}", "value": f"{error:.2g}", "unit": "m",
                               "note": f"largest over {len(_case(avatar, grade).seconds)} keys; "
-                                      f"bound {engine_avatars.BOUNDS[grade]:.0e}"})
+                                      f"bound {engine_avatars.BOUNDS[grade]:.0e}{engine.note}"})
     return found
 
 
