@@ -3,8 +3,9 @@
     export   time and peak memory of exporting 65k Gaussians to GLB; sizes
     demo     scripts/demo in a clean clone: cold (new environment) and warm
     pictures the browser player's pictures against the reference, per driver
-    web      frames per second of our viewer and of the public LAM renderer, same avatar, same browser, same run
-             (needs Chromium, the LAM sample avatar, and npm for the peer)
+    web      our viewer beside the public LAM renderer and PlayCanvas, same avatar, same browser, same run: frames per second,
+             script time, bytes and time to the first picture, memory; and our frames at 20k to 500k Gaussians
+             (about eight minutes; needs Chromium, the LAM sample avatar, and npm for the peers)
     engines  how far engines pose our GLB from the definition, at key times: grades and avatars
 """
 
@@ -14,8 +15,6 @@ import datetime
 import json
 import os
 import platform
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,9 +22,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-
-from formats.camera import look_at
-from formats.codecs import camera_json
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("FLAMEPORT_DATA", ROOT.parent / "shared" / "data"))
@@ -168,49 +164,11 @@ def _trained(run: Path) -> list[dict[str, object]]:
     return rows
 
 
-def web(rounds: int = 3, seconds: int = 8) -> None:
-    """Compare our viewer with the public LAM renderer on both software drivers."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    archive, track = DATA / "lam_p2-1.zip", DATA / "lam_test_expression_1s.json"
-    if not chromium or not archive.exists():
-        raise SystemExit("web: needs Chromium on the PATH and the LAM sample avatar in FLAMEPORT_DATA")
-    peers = ROOT / "benchmarks" / "peers"
-    subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock"], cwd=peers, check=True)
-    for name in ("public_lam", "ours"):
-        subprocess.run(["npx", "esbuild", f"{name}.mjs", "--bundle", "--format=esm", "--minify", "--loader:.glsl=text",
-                        "--log-level=error", f"--outfile=dist/{name}.js"], cwd=peers, check=True)
-    with tempfile.TemporaryDirectory() as folder:
-        assets = Path(folder)
-        shutil.copy(archive, assets / "p2-1.zip")
-        shutil.copy(track, assets / "track.json")
-        flameport = [sys.executable, "-m", "flameport"]
-        subprocess.run([*flameport, "import", "lam", str(archive), "--out", str(assets / "lam.avatar")], check=True,
-                       cwd=ROOT, capture_output=True)
-        subprocess.run([*flameport, "sequence", str(track), "--for", str(assets / "lam.avatar"), "--out",
-                        str(assets / "clip.json")], check=True, cwd=ROOT, capture_output=True)
-        subprocess.run([*flameport, "export", str(assets / "lam.avatar"), "glb", "--out", str(assets / "lam.glb"),
-                        "--allow-loss"], check=True, cwd=ROOT, capture_output=True)
-        # The public renderer's own camera: (0, 1.8, 1), pitched 10 degrees down, 50 degrees high.
-        eye, pitch = np.array([0, 1.8, 1.0]), np.radians(-10)
-        camera_json.write(look_at(eye, eye + [0, np.sin(pitch), -np.cos(pitch)], np.radians(50), 512, 512),
-                          assets / "camera.json")
-        rows: list[dict[str, object]] = []
-        for driver in ("swiftshader", "llvmpipe"):
-            done = subprocess.run(["node", "measure.mjs", str(peers), str(assets), driver, str(rounds), str(seconds),
-                                   "public_lam=public_lam.html", "ours=ours.html"], cwd=peers, check=True, text=True,
-                                  capture_output=True, env=os.environ | {"CHROMIUM": chromium})
-            found = json.loads(done.stdout.splitlines()[-1])
-            for name, runs in found.items():
-                fps = [run["fps"] for run in runs]
-                rows += [{"what": f"{driver} {name} best", "value": round(max(fps), 2), "unit": "frames/s"},
-                         {"what": f"{driver} {name} median", "value": round(statistics.median(fps), 2), "unit": "frames/s"},
-                         {"what": f"{driver} {name} first frame", "unit": "s",
-                          "value": round(statistics.median(run["first_frame_s"] for run in runs), 2)}]
-            for kind, pick in (("best", max), ("median", statistics.median)):
-                ratio = pick([r["fps"] for r in found["ours"]]) / pick([r["fps"] for r in found["public_lam"]])
-                rows.append({"what": f"{driver} ours / public LAM, {kind}", "value": round(ratio, 2), "unit": "ratio",
-                             "note": "20 018 splats, 512 x 512, its own expression track"})
-    record("web", rows)
+def web() -> None:
+    """Measure our viewer beside other people's, and against counts, in browsers."""
+    import benchmark_web
+
+    record("web", benchmark_web.rows())
 
 
 def pictures() -> None:

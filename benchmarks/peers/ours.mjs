@@ -1,15 +1,27 @@
-// Our player with the same avatar, track, size and camera; counts the frames in which it drew.
+// Our player: ?avatar=lam.glb&clip=clip.json&camera=camera.json; without a camera it stands in front of the avatar. Without a
+// clip an expression swings, so that every frame is posed, ordered and drawn anew.
+import './meter.mjs';
 import { loadAvatar, loadJson } from '../../web_viewer/src/load.ts';
 import { Player } from '../../web_viewer/src/player.ts';
 
-const drawn = (window.__drawn = []);
+const query = new URLSearchParams(location.search);
+const json = (name) => query.get(name) && loadJson(`/assets/${query.get(name)}`);
+const camera = json('camera');
 const canvas = document.createElement('canvas');
 canvas.width = canvas.height = 512;
 document.getElementById('view').append(canvas);
 const player = new Player(canvas);
-player.onFrame = () => drawn.push(performance.now());
-player.setAvatar(await loadAvatar('/assets/lam.glb'));
-player.setSequence(await loadJson('/assets/clip.json'));
-player.setCamera(await loadJson('/assets/camera.json'));
-player.play();
-window.__ready = true;
+player.setAvatar(await loadAvatar(`/assets/${query.get('avatar')}`));
+if (camera) player.setCamera(await camera);
+if (query.get('clip')) {
+  player.setSequence(await json('clip'));
+  player.play();
+} else {
+  const [name] = player.avatar.head.exprNames;
+  const swing = () => {
+    player.setExpression(name, Math.sin(performance.now() / 300));
+    setTimeout(swing, 1);
+  };
+  swing();
+}
+window.__stats = () => player.stats;

@@ -1,32 +1,17 @@
-// The public LAM renderer with its avatar and an expression track; counts the frames in which it drew.
+// The public LAM renderer with its avatar and an expression track, which arrives after the first picture may be there.
+import './meter.mjs';
 import * as renderer from 'gaussian-splat-renderer-for-lam';
 
-const drawn = (window.__drawn = []);
-const context = WebGL2RenderingContext.prototype;
-for (const name of ['drawElementsInstanced', 'drawArraysInstanced', 'drawElements', 'drawArrays']) {
-  const original = context[name];
-  context[name] = function (...args) {
-    window.__drew = true;
-    return original.apply(this, args);
-  };
-}
-const request = window.requestAnimationFrame.bind(window);
-window.requestAnimationFrame = (callback) =>
-  request((time) => {
-    window.__drew = false;
-    callback(time);
-    if (window.__drew) drawn.push(performance.now());
-  });
-
-const track = await (await fetch('/assets/track.json')).json();
+let track = null;
 const start = performance.now();
+fetch('/assets/track.json').then(async (answer) => (track = await answer.json()));
 await renderer.GaussianSplatRenderer.getInstance(document.getElementById('view'), '/assets/p2-1.zip', {
   getChatState: () => 'Idle',
   getExpressionData: () => {
+    if (!track) return {};
     const frame = track.frames[Math.floor(((performance.now() - start) / 1000) * 30) % track.frames.length];
     return Object.fromEntries(track.names.map((name, i) => [name, frame.weights[i]]));
   },
   backgroundColor: '0xffffff',
   alpha: 1,
 });
-window.__ready = true;
