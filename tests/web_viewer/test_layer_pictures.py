@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from exporter.targets import glb
 from formats import importers
 from formats.avatar import MeshLayer
 from formats.picture import psnr
@@ -155,3 +156,51 @@ def test_ktx2_textures_look_as_the_reference(tmp_path):
     assert b"image/ktx2" in (files / "full.glb").read_bytes()
     found = worst(photograph("swiftshader", show, files, tmp_path)["full"], wanted)
     assert min(found) > SMALL_DB, found
+
+
+PAINT = """(async () => {
+  const { loadAvatar, Player } = flameport;
+  const shade = (width, height, [r, g, b]) => {
+    const data = new Uint8ClampedArray(4 * width * height);
+    for (let i = 0; i < data.length; i += 4) data.set([r, g, b, 255], i);
+    return new ImageData(data, width, height);
+  };
+  const told = {};
+  for (const name of ["textured", "splats"]) {
+    const player = new Player(Object.assign(document.createElement("canvas"), { width: 96, height: 96 }));
+    player.setAvatar(await loadAvatar(`files/${name}.glb`));
+    player.pause();
+    const middle = async () => [...(await player.readPixels()).subarray(4 * (48 * 96 + 48), 4 * (48 * 96 + 48) + 3)];
+    told[name] = { names: await player.textures(), before: await middle() };
+    if (name === "textured") await player.setTexture("skin", shade(4, 4, [255, 0, 0]));
+    else await player.setMap("color", shade(8, 8, [255, 0, 0]));
+    told[name].red = await middle();
+    if (name === "splats") {
+      await player.setMap("opacity", shade(8, 8, [0, 0, 0]));
+      told[name].gone = await middle();
+      await player.setMap("opacity", null);
+      await player.setMap("color", null);
+      told[name].again = await middle();
+    }
+    told[name].error = await player.setTexture("hat", shade(1, 1, [0, 0, 0])).catch((error) => error.message);
+    player.dispose();
+  }
+  window.told = told;
+})()"""
+
+
+def test_textures_and_maps_are_painted_while_it_plays(tmp_path):
+    files = tmp_path / "files"
+    files.mkdir()
+    glb.write(tiny_avatar("mesh-texture"), files / "textured.glb", glb.Options())
+    glb.write(tiny_avatar("edge-height", n=600, degree=0), files / "splats.glb", glb.Options())
+    task = {"kind": "page", "name": "paint", "width": 400, "height": 300, "steps": [PAINT], "wait": "window.told",
+            "tell": "window.told", "ready": "window.flameport"}
+    report = run("swiftshader", [task], files, tmp_path)
+    told = report["tasks"]["paint"]
+    for name in ("textured", "splats"):
+        red, before = told[name]["red"], told[name]["before"]
+        assert red[0] > 240 and red[0] - red[1] > before[0] - before[1] + 60, told[name]
+        assert "hat" in told[name]["error"]
+    assert told["textured"]["names"] == ["skin"]
+    assert told["splats"]["gone"] == [255, 255, 255] and told["splats"]["again"] == told["splats"]["before"]

@@ -171,6 +171,10 @@ export interface MeshLayer {
   /** RGBA, display sRGB, straight alpha; where there is a `shading`, a fallback that nothing here draws. */
   texture: LayerImage | null;
   shading: BasisMix | null;
+  /** Width and height of all its images. */
+  imageSize: [number, number];
+  /** Images that were replaced (`painting.ts`), by sampler and place. */
+  painted: Map<string, ImageBitmap>;
 }
 
 /** A tensor that goes into or comes out of a network; null: any size will do. */

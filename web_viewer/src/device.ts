@@ -27,6 +27,10 @@ export interface AvatarRenderer {
   prepare?(pose: Pose): Promise<void>;
   /** Take a new pose; the next pictures show it. */
   pose(pose: Pose): void;
+  /** Take changed opacities and colours of a layer of Gaussians. Absent where that cannot be. */
+  repaint?(layer: number): void;
+  /** Replace an image of a mesh layer, by the name of its sampler and its place; all images keep their size. */
+  setTexture?(mesh: number, sampler: string, index: number, picture: ImageBitmap): Promise<void>;
   /** Draw onto the canvas. */
   render(view: View, background: Background): void;
   /** Draw and return the picture, RGBA, rows from the top: the canvas's bytes, or floats of a half-float target. */

@@ -6,6 +6,7 @@ import { choice, EXTENSION, fail, integer, list, onePrimitive, text } from "./fi
 import type { Glb, Json } from "./glb.ts";
 import type { HeadPoser } from "./head.ts";
 import { gather, influencesIn, inMetres, readPlaces, unitOf } from "./head_file.ts";
+import { imageSize } from "./image_size.ts";
 import type { Pose } from "./pose.ts";
 
 const IMAGES = ["image/png", "image/webp", "image/ktx2"] as const;
@@ -66,6 +67,8 @@ export function readMeshLayer(glb: Glb, headSpec: Json, head: Head, entry: Json,
     opaque,
     texture,
     shading,
+    imageSize: imageSize(shading ? shading.bases[0] : texture!),
+    painted: new Map(),
   };
 }
 

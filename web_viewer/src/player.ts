@@ -7,6 +7,7 @@ import { DeviceError, SequenceError } from "./errors.ts";
 import { defaultCamera } from "./framing.ts";
 import { WebGLDevice } from "./gl/webgl_device.ts";
 import type { Json } from "./glb.ts";
+import type { PaintedMap } from "./painting.ts";
 import { Pose } from "./pose.ts";
 
 export interface PlayerOptions {
@@ -113,6 +114,31 @@ export class Player extends Actor {
   /** Display sRGB, or null for a transparent picture. */
   setBackground(rgb: [number, number, number] | null): void {
     this.options.background = rgb;
+    this.refresh();
+  }
+
+  /** Names of the images that mesh layers have, for `setTexture`. */
+  async textures(): Promise<string[]> {
+    const { texturesOf } = await import("./painting.ts");
+    return this.avatar ? texturesOf(this.avatar) : [];
+  }
+
+  /** Replace an image of a mesh layer; it is scaled to the size of the one it replaces. */
+  async setTexture(name: string, picture: ImageBitmapSource): Promise<void> {
+    const { paintTexture } = await import("./painting.ts");
+    const [renderer] = await this.shown();
+    await paintTexture(this.avatar!, renderer, name, picture);
+    this.refresh();
+  }
+
+  /**
+   * Paint Gaussians by an image on the head's UV layout, their colour or (its red channel) their opacity; null makes them
+   * what the file says. `layer` names one layer of Gaussians; absent: all that have a place on the layout.
+   */
+  async setMap(map: PaintedMap, picture: ImageBitmapSource | null, layer: string | null = null): Promise<void> {
+    const { paintMap } = await import("./painting.ts");
+    const [renderer] = await this.shown();
+    await paintMap(this.avatar!, renderer, map, picture, layer);
     this.refresh();
   }
 

@@ -30,13 +30,18 @@ export class Extras {
     return (this.meshes?.bytes ?? 0) + (this.decoded?.bytes ?? 0);
   }
 
+  /** Replace an image of a mesh layer. */
+  async paintTexture(mesh: number, sampler: string, index: number, picture: ImageBitmap): Promise<void> {
+    await this.meshes?.layers[mesh].paint(sampler, index, picture);
+  }
+
   pose(posed: PosedAvatar): void {
     this.meshes?.pose(posed);
     this.decoded?.pose();
   }
 
   /** Fill the framebuffer with what lies under the Gaussians; false when that is the background alone. */
-  paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null): boolean {
+  fill(view: View, background: Background, framebuffer: WebGLFramebuffer | null): boolean {
     this.meshes?.paint(view, background, framebuffer);
     return this.meshes !== null;
   }

@@ -39,8 +39,8 @@ export class ImageArray {
     this.bytes = size;
   }
 
-  /** Put images on the card, with `channels` bytes a texel where they do not stay compressed. */
-  static async load(gl: GL, images: LayerImage[], channels: Channels): Promise<ImageArray> {
+  /** Put images on the card, with `channels` bytes a texel where they do not stay compressed, as KTX2 may. */
+  static async load(gl: GL, images: LayerImage[], channels: Channels, blocks = true): Promise<ImageArray> {
     const [width, height] = imageSize(images[0]);
     for (const image of images) {
       const [w, h] = imageSize(image);
@@ -59,7 +59,7 @@ export class ImageArray {
     if (width * height * images.length * channels > MOST) {
       throw new AvatarFormatError("A mesh layer's images are more than a gigabyte; this viewer does not read them.");
     }
-    return images.every((image) => image.type === "image/ktx2")
+    return blocks && images.every((image) => image.type === "image/ktx2")
       ? ImageArray.fromKtx2(gl, images, width, height)
       : ImageArray.fromPictures(gl, images, width, height, channels);
   }

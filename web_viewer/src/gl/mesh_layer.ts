@@ -67,7 +67,12 @@ export class MeshLayerOnCard {
     });
     try {
       for (const result of settled) if (result.status === "rejected") throw result.reason;
-      return new MeshLayerOnCard(gl, layer, depth, images, exact);
+      const made = new MeshLayerOnCard(gl, layer, depth, images, exact);
+      for (const [key, picture] of layer.painted) {
+        const [sampler, index] = key.split("/");
+        await made.paint(sampler, Number(index), picture);
+      }
+      return made;
     } catch (error) {
       for (const array of images.values()) array.dispose();
       throw error;
@@ -155,9 +160,19 @@ export class MeshLayerOnCard {
     gl.drawElements(gl.TRIANGLES, layer.triangles.length, gl.UNSIGNED_INT, 0);
   }
 
-  /** Return one of its textures by name: `painted`, `bases`, `features` or `shade`. */
-  image(name: string): ImageArray | undefined {
-    return this.images.get(name);
+  /** Replace an image by the name of its sampler and its place; blocks give way to bytes, into which pixels can be written. */
+  async paint(sampler: string, index: number, picture: ImageBitmap): Promise<void> {
+    const array = this.images.get(sampler);
+    if (!array) return;
+    if (array.compressed) {
+      const mix = this.layer.shading;
+      const all = { bases: mix?.bases, features: mix?.features, shade: mix?.alpha && [mix.alpha] }[sampler];
+      const channels =
+        sampler === "bases" ? 3 : sampler === "features" ? mix!.featureChannels : sampler === "shade" ? 1 : 4;
+      this.images.set(sampler, await ImageArray.load(this.gl, all ?? [this.layer.texture!], channels, false));
+      array.dispose();
+    }
+    this.images.get(sampler)!.write(picture, index);
   }
 
   dispose(): void {

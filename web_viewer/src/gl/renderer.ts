@@ -151,6 +151,15 @@ export class Renderer implements AvatarRenderer {
     else this.upload();
   }
 
+  repaint(layer: number): void {
+    if (this.foreign) asGuest(this.gl, () => this.layers[layer].repaint());
+    else this.layers[layer].repaint();
+  }
+
+  async setTexture(mesh: number, sampler: string, index: number, picture: ImageBitmap): Promise<void> {
+    await this.extras?.paintTexture(mesh, sampler, index, picture);
+  }
+
   private upload(): void {
     const { gl, posed } = this;
     posed.centers.forEach((centers, l) => {
@@ -219,7 +228,7 @@ export class Renderer implements AvatarRenderer {
       return;
     }
     if (this.isPosed) this.arrange(view);
-    if (!this.isPosed || !this.extras?.paint(view, background, framebuffer)) {
+    if (!this.isPosed || !this.extras?.fill(view, background, framebuffer)) {
       gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
       gl.viewport(0, 0, view.width, view.height);
       const { rgb, alpha } = background;

@@ -29,18 +29,11 @@ export class SplatLayer {
     const { count, binding } = layer;
     this.rows = heightOf(count);
     this.centers = new Table(gl, "rgb32f", count);
-    const shapes = new Float32Array(4 * count);
-    const colors = new Float32Array(3 * count);
-    const k = (layer.degree + 1) ** 2 * 3;
-    for (let i = 0; i < count; i++) {
-      shapes.set(layer.scales.subarray(3 * i, 3 * i + 3), 4 * i);
-      shapes[4 * i + 3] = layer.opacities[i];
-      for (let c = 0; c < 3; c++) colors[3 * i + c] = 0.5 + SH_C0 * layer.sh[i * k + c];
-    }
     this.add("quats", "rgba32f").write(layer.quats);
-    this.add("shapes", "rgba32f").write(shapes);
-    this.add("colors", "rgb32f").write(colors);
-    if (layer.degree > 0) this.addHarmonics(k - 3);
+    this.add("shapes", "rgba32f");
+    this.add("colors", "rgb32f");
+    this.repaint();
+    if (layer.degree > 0) this.addHarmonics((layer.degree + 1) ** 2 * 3 - 3);
     let ring: RingRotation | null = null;
     if (binding.kind === "face") {
       this.addCorners();
@@ -78,6 +71,21 @@ export class SplatLayer {
     const table = new Table(this.gl, format, count, layers);
     this.tables.set(name, table);
     return table;
+  }
+
+  /** Take the layer's opacities and colours as they are now; scales go with them, in the same texels. */
+  repaint(): void {
+    const { count, scales, opacities, sh, degree } = this.layer;
+    const shapes = new Float32Array(4 * count);
+    const colors = new Float32Array(3 * count);
+    const k = (degree + 1) ** 2 * 3;
+    for (let i = 0; i < count; i++) {
+      shapes.set(scales.subarray(3 * i, 3 * i + 3), 4 * i);
+      shapes[4 * i + 3] = opacities[i];
+      for (let c = 0; c < 3; c++) colors[3 * i + c] = 0.5 + SH_C0 * sh[i * k + c];
+    }
+    this.tables.get("shapes")!.write(shapes);
+    this.tables.get("colors")!.write(colors);
   }
 
   private addHarmonics(numbers: number): void {
