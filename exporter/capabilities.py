@@ -194,10 +194,6 @@ def _notes(avatar: Avatar, capabilities: Capabilities) -> Iterator[Loss]:
             flat = int((~layer.normals.any(axis=1)).sum())
             if flat:
                 yield Loss(f"layer '{layer.name}': normals of no length become +z", f"{flat} vertices", False)
-    shaded = [layer for layer in avatar.layers if isinstance(layer, MeshLayer) and layer.shading is not None]
-    if shaded and capabilities.foreign_players and "mesh" in capabilities.layers:
-        yield Loss("shading of mesh layers, worked out once at rest and head-on in plain glTF players",
-                   f"{len(shaded)} layers show a texture there", False)
     if capabilities.foreign_players:
         yield from _in_foreign_players(head, clip)
 

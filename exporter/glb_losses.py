@@ -1,17 +1,19 @@
 """What a GLB's options leave out and what grade `small` rounds, in numbers."""
 
 import dataclasses
+import io
 from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float64
+from PIL import Image
 
 from exporter.capabilities import Loss, measured_frames
 from exporter.glb_packing import POSE_LENGTH, probe_coefficients
-from exporter.glb_textures import with_drivers
+from exporter.glb_textures import Kind, fallback_image, with_drivers
 from exporter.stills import thin_losses
 from formats import networks
-from formats.avatar import Avatar, MeshLayer, SplatLayer
+from formats.avatar import Avatar, Layer, MeshLayer, SplatLayer
 from formats.camera import Camera
 from formats.deform import deform_head, deform_mesh_points, deform_splats, deform_strands
 from formats.errors import MissingAsset
@@ -99,6 +101,29 @@ def map_losses(avatar: Avatar, less: Avatar, textures: str) -> list[Loss]:
     frame = next(tried_frames(avatar))
     amount = _decibels(dataclasses.replace(avatar, decoder=None), dataclasses.replace(less, decoder=None), frame)
     return [Loss(f"maps of mesh layers {', '.join(changed)} rounded to 8 bits", amount, False)]
+
+
+def fallback_losses(avatar: Avatar, kind: Kind) -> list[Loss]:
+    """Return how far a picture of what plain glTF players show of shaded mesh layers is from the avatar's."""
+    shaded = [layer for layer in avatar.layers if isinstance(layer, MeshLayer) and layer.shading is not None]
+    if not shaded or avatar.decoder is not None:
+        return []
+    seen = as_plain_players_show(avatar, kind)
+    return [Loss(f"plain glTF players show the shading of {len(shaded)} mesh layers as it is at rest, head-on",
+                 f"{_decibels(avatar, seen, next(tried_frames(avatar)))} there", False)]
+
+
+def as_plain_players_show(avatar: Avatar, kind: Kind) -> Avatar:
+    """Return `avatar` with fallback textures in the place of mesh layers' shading."""
+
+    def plain(layer: Layer) -> Layer:
+        if not isinstance(layer, MeshLayer) or layer.shading is None:
+            return layer
+        with Image.open(io.BytesIO(fallback_image(layer, avatar, kind)[0])) as image:
+            texture = np.asarray(image.convert("RGBA"), np.float32) / 255
+        return dataclasses.replace(layer, shading=None, texture=texture)
+
+    return dataclasses.replace(avatar, layers=tuple(map(plain, avatar.layers)))
 
 
 def _maps(layer: MeshLayer) -> object:

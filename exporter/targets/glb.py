@@ -12,7 +12,7 @@ from exporter import ktx2
 from exporter.capabilities import Capabilities, Loss, require
 from exporter.glb_clip import write_clip
 from exporter.glb_head import GlbHead, write_head
-from exporter.glb_losses import farthest, limit_losses, map_losses, picture_losses, rounding_losses
+from exporter.glb_losses import fallback_losses, farthest, limit_losses, map_losses, picture_losses, rounding_losses
 from exporter.glb_mesh_layers import LayerMeshes, layers_skeleton, write_mesh_layer
 from exporter.glb_networks import network_losses, stored_networks, write_networks
 from exporter.glb_packing import Packing, pack_head
@@ -105,6 +105,7 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
     """Return what the options leave out and what grade `small` rounds, measured by posing the file that would be written."""
     less = limited(avatar, options)
     found = limit_losses(avatar, less) + map_losses(avatar, less, options.textures)
+    found += fallback_losses(less, "webp" if options.grade == "small" else "png")
     found += network_losses(stored_networks(less, options.float16_networks))
     if options.grade == "small":
         made = _small(less, options)

@@ -1,6 +1,8 @@
 """Mesh layers, strands, networks and decoders in a GLB: what comes back, what plain viewers see, and what is refused."""
 
 import dataclasses
+import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from exporter import glb_check, khronos
 from exporter.export import export
+from exporter.glb_losses import as_plain_players_show
 from exporter.glb_networks import stored_networks
 from exporter.glb_textures import encode, fallback, with_drivers
 from exporter.ops.byte_maps import byte_maps
@@ -20,6 +23,8 @@ from formats import networks
 from formats.avatar import Avatar, BasisMix, MeshLayer, Network, SkinBinding, SplatLayer, StrandLayer
 from formats.codecs import glb_avatar
 from formats.codecs.glb import GlbDocument, read_document
+from formats.codecs.glb_skinned import read_places
+from formats.codecs.json_file import Fields
 from formats.conventions import CV_FROM_GL
 from formats.deform import deform, deform_head, deform_mesh_points, rest_sequence
 from formats.errors import AvatarError, FormatError, UnsupportedFeature
@@ -219,6 +224,14 @@ def test_the_fallback_is_the_shading_at_rest_head_on() -> None:
     assert primitive["extensions"]["FLAMEPORT_avatar"]["opaque"] is False
 
 
+def test_what_plain_players_lack_is_told_in_decibels() -> None:
+    avatar = tiny_avatar("mesh-basis-bytes")
+    [told] = [loss for loss in glb.losses(avatar, glb.Options()) if "head-on" in loss.what]
+    assert "2 mesh layers" in told.what and "dB there" in told.amount and not told.blocking
+    seen = as_plain_players_show(avatar, "png")
+    assert all(isinstance(layer, MeshLayer) and layer.texture is not None for layer in seen.layers)
+
+
 def test_large_fallbacks_are_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.glb_textures.FALLBACK_SIDE", 8)
     avatar = tiny_avatar("mesh-basis-bytes")
@@ -347,6 +360,39 @@ def test_lids_that_only_a_network_reads_are_in_the_clip() -> None:
 @pytest.mark.parametrize("grade", ["plain", "small"])
 def test_khronos_validator_is_content(name: str, grade: str) -> None:
     assert khronos.complaints(khronos.run(GOLDEN / f"{name}.{grade}.glb")) == []
+
+
+@pytest.mark.node
+@pytest.mark.skipif(not khronos.available(), reason="needs Node and its packages: scripts/build --tests")
+@pytest.mark.parametrize("grade", ["plain", "small"])
+def test_three_poses_the_layers(grade: str, tmp_path: Path) -> None:
+    """three.js moves the last skinned mesh of the scenes: each layer in turn, alone with its skeleton."""
+    avatar = tiny_avatar("mesh-basis-bytes")
+    joints = np.eye(5)[np.arange(110) % 5] * 0.8 + np.eye(5)[np.arange(110) % 2] * 0.1
+    binding = dataclasses.replace(skin_binding(avatar.head, 110), lbs_weights=joints)
+    avatar = dataclasses.replace(avatar, layers=tuple(dataclasses.replace(layer, binding=binding) for layer in avatar.layers))
+    document, sequence = document_of(avatar, grade=grade), avatar.sequence
+    assert sequence is not None
+    shown = document.json["scenes"][0]["nodes"]
+    back = glb_avatar.from_document(document)
+    for entry, layer in zip(root_of(document)["layers"], back.layers, strict=True):
+        assert isinstance(layer, MeshLayer)
+        content = document.json | {"scenes": [{"nodes": [entry["node"], shown[-1]]}]}
+        text = json.dumps(content).encode()
+        text += b" " * (-len(text) % 4)
+        chunks = b"".join(len(c).to_bytes(4, "little") + kind + c for c, kind in ((text, b"JSON"), (document.binary, b"BIN\0")))
+        path = tmp_path / "layer.glb"
+        path.write_bytes(b"glTF" + (2).to_bytes(4, "little") + (12 + len(chunks)).to_bytes(4, "little") + chunks)
+        seconds = [str(i / sequence.fps) for i in range(len(sequence))]
+        told = subprocess.run(["node", str(khronos.FOLDER / "three_pose.mjs"), str(path), str(tmp_path / "out"), *seconds],
+                              capture_output=True, timeout=120, check=True)
+        assert json.loads(told.stdout)["name"] == layer.name
+        posed = np.fromfile(tmp_path / "out", "<f8").reshape(len(seconds), -1, 3)
+        primitive = document.json["meshes"][entry["mesh"]]["primitives"][0]
+        places = read_places(document, Fields(primitive["extensions"]["FLAMEPORT_avatar"], ""), 110)
+        for i in range(len(sequence)):
+            truth = deform_mesh_points(layer, back, deform_head(back.head, sequence.take([i])))[0]
+            assert np.linalg.norm(posed[i, places] - truth, axis=1).max() < (1e-5 if grade == "plain" else 2e-5)
 
 
 @pytest.mark.parametrize("kind", ["mesh-basis", "everything", "own-skin"])
