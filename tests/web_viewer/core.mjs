@@ -25,3 +25,37 @@ async function scene(name, t) {
 }
 
 window.flameport = { loadAvatar, Player, Renderer, scene, json };
+
+/** Count WebGL objects that are alive on this page. */
+const alive = {};
+const { prototype } = WebGL2RenderingContext;
+for (const kind of ["Texture", "Buffer", "Framebuffer", "Renderbuffer", "Program", "Shader", "VertexArray", "Sampler"]) {
+  alive[kind] = new Set();
+  const [create, remove] = [prototype[`create${kind}`], prototype[`delete${kind}`]];
+  prototype[`create${kind}`] = function (...args) {
+    const made = create.apply(this, args);
+    if (made) alive[kind].add(made);
+    return made;
+  };
+  prototype[`delete${kind}`] = function (object) {
+    alive[kind].delete(object);
+    return remove.call(this, object);
+  };
+}
+const count = () => Object.values(alive).reduce((sum, set) => sum + set.size, 0);
+const frames = (n) =>
+  new Promise((done) => {
+    const next = () => (n-- > 0 ? requestAnimationFrame(next) : done());
+    next();
+  });
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+/** Heap in bytes after a collection, buffers included; the browser has to be started for that. */
+const heap = async () => {
+  for (let i = 0; i < 3; i++) {
+    globalThis.gc?.();
+    await sleep(20);
+  }
+  return performance.memory.usedJSHeapSize;
+};
+
+Object.assign(window.flameport, { count, frames, sleep, heap });

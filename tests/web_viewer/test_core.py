@@ -27,11 +27,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def _ask(page: Path, out: Path, tell: str, driver: str = "swiftshader", files: Path = GOLDEN) -> dict:
+def _ask(page: Path, out: Path, tell: str, driver: str = "swiftshader", flags: tuple[str, ...] = ()) -> dict:
     """Return what the asynchronous function body `tell` returns on the page."""
     tell = f"(async () => {{ {tell} }})()"
     task = {"kind": "page", "name": "core", "width": 400, "height": 300, "ready": "window.flameport", "tell": tell}
-    report = run(driver, [task], files, out, page)
+    report = run(driver, [task], GOLDEN, out, page, flags)
     assert not [line for line in report["errors"] if "Performance" not in line]
     return report["tasks"]["core"]
 
@@ -110,3 +110,110 @@ def test_a_guest_draws_into_a_foreign_scene(page, tmp_path, driver):
         assert case["apart"][1] <= 1 and case["drawn"][1] > 100
     assert found["behind"]["apart"][0] <= 1 and found["behind"]["drawn"][0] > 100
     assert found["infront"]["drawn"][0] == 0
+
+
+LOST = """
+const { loadAvatar, Player, json, frames, sleep, count } = flameport;
+const canvas = document.createElement("canvas");
+Object.assign(canvas, { width: 120, height: 100 });
+const told = [];
+const player = new Player(canvas, { near: 0.05, onError: (e) => told.push(e.name), onRestored: () => told.push("back") });
+const extension = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");
+const until = async (word, n) => { while (told.filter((t) => t === word).length < n) await sleep(5); };
+const lose = async (n) => { extension.loseContext(); await until("DeviceError", n); };
+const restore = async (n) => { extension.restoreContext(); await until("back", n); };
+const avatar = await loadAvatar("files/edge-height.glb");
+const sum = async () => (await player.readPixels()).reduce((a, b) => a + b, 0);
+
+await lose(1);                       // before anything was loaded
+const refused = await Promise.resolve().then(() => player.setAvatar(avatar)).catch((e) => e.name);
+await restore(1);
+player.setAvatar(avatar);
+player.setSequence(await json("edge-height.clip.json"));
+player.setCamera((await json("edge-height.json")).camera);
+player.seek({ frame: 1 });
+const wanted = await sum();
+await lose(2);                       // standing still
+player.seek({ frame: 2 });
+player.seek({ frame: 1 });
+await restore(2);
+const still = await sum();
+player.play();
+await frames(3);
+await lose(3);                       // playing
+await frames(3);
+await restore(3);
+await frames(3);
+player.pause();
+player.seek({ frame: 1 });
+const played = await sum();
+canvas.width = 61; canvas.height = 203;    // another shape, as a turned phone has
+player.render();
+const turned = await sum();
+await lose(4);                       // and while it is thrown away
+player.dispose();
+player.dispose();
+return { refused, wanted, still, played, turned, told };
+"""
+
+
+@pytest.mark.parametrize("driver", ["swiftshader", "llvmpipe"])
+def test_a_lost_context_comes_back_in_every_state(page, tmp_path, driver):
+    found = _ask(page, tmp_path, LOST, driver)
+    assert found["refused"] == "DeviceError"
+    assert found["wanted"] == found["still"] == found["played"] < 255 * 4 * 120 * 100
+    assert 0 < found["turned"] < 255 * 4 * 61 * 203
+    assert found["told"].count("back") == 3
+
+
+SOAK = """
+const { loadAvatar, Player, json, frames, count, heap } = flameport;
+const names = ["edge-height", "vertex", "linear-posed", "vertex-index-surface", "own-skin-turning-posed-lids"];
+const canvas = document.createElement("canvas");
+Object.assign(canvas, { width: 96, height: 96 });
+document.body.append(canvas);
+const errors = [];
+let player = new Player(canvas, { near: 0.05, onError: (e) => errors.push(e.message) });
+const cycle = async () => {
+  for (const name of names) {
+    player.setAvatar(await loadAvatar(`files/${name}.glb`));
+    player.setSequence(await json(`${name}.clip.json`));
+    player.play();
+    await frames(2);
+    player.seek({ frame: Math.random() * 2 });
+    canvas.width = 80 + Math.floor(Math.random() * 40);
+    await frames(1);
+  }
+};
+const made = [], held = [];
+const end = performance.now() + 1000 * SECONDS;
+await cycle();
+await cycle();
+do {
+  await cycle();
+  if (made.length % 4 === 3) {
+    player.dispose();
+    made.push(count());
+    player = new Player(canvas, { near: 0.05, onError: (e) => errors.push(e.message) });
+  } else {
+    made.push(count());
+  }
+  held.push(await heap());
+} while (performance.now() < end);
+player.dispose();
+return { made, held, errors, left: count(), cycles: made.length };
+"""
+
+
+@pytest.mark.parametrize("seconds", [15, pytest.param(540, marks=pytest.mark.long)])
+def test_playing_seeking_and_swapping_avatars_leaves_nothing_behind(page, tmp_path, seconds):
+    flags = ("--js-flags=--expose-gc", "--enable-precise-memory-info")
+    found = _ask(page, tmp_path, SOAK.replace("SECONDS", str(seconds)), flags=flags)
+    assert not found["errors"]
+    assert found["left"] == 0 and found["cycles"] >= 3
+    level = [n for i, n in enumerate(found["made"]) if i % 4 != 3]
+    assert len(set(level)) == 1, "WebGL objects pile up"
+    assert {n for i, n in enumerate(found["made"]) if i % 4 == 3} <= {0}
+    # The smallest heap of the last third against that of the first: engines keep up to half a megabyte of code and caches.
+    third = max(1, len(found["held"]) // 3)
+    assert min(found["held"][-third:]) < min(found["held"][:third]) + 1e6, found["held"]

@@ -17,8 +17,10 @@ const VERSION =
 /** Draws one triangle over the whole viewport. */
 export const FULLSCREEN = "void main(){gl_Position=vec4(vec2(gl_VertexID&1,gl_VertexID>>1)*4.-1.,0,1);}";
 
+/** Compiles while others work: what the driver thinks of the shaders is asked when the program is first used. */
 export class Program {
   private readonly program: WebGLProgram;
+  private shaders: WebGLShader[];
   private readonly uniforms = new Map<string, WebGLUniformLocation>();
   private units = 0;
 
@@ -27,20 +29,10 @@ export class Program {
     vertex: string,
     fragment: string,
   ) {
-    const program = gl.createProgram();
-    const shaders = [this.compile(gl.VERTEX_SHADER, vertex), this.compile(gl.FRAGMENT_SHADER, fragment)];
-    for (const shader of shaders) gl.attachShader(program, shader);
-    gl.linkProgram(program);
-    for (const shader of shaders) gl.deleteShader(shader);
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
-      throw new DeviceError(`The graphics driver refused a shader: ${gl.getProgramInfoLog(program)}`);
-    }
-    this.program = program;
-    const count = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS) ?? 0;
-    for (let i = 0; i < count; i++) {
-      const { name } = gl.getActiveUniform(program, i)!;
-      this.uniforms.set(name.replace("[0]", ""), gl.getUniformLocation(program, name)!);
-    }
+    this.program = gl.createProgram();
+    this.shaders = [this.compile(gl.VERTEX_SHADER, vertex), this.compile(gl.FRAGMENT_SHADER, fragment)];
+    for (const shader of this.shaders) gl.attachShader(this.program, shader);
+    gl.linkProgram(this.program);
   }
 
   private compile(kind: number, source: string): WebGLShader {
@@ -48,14 +40,27 @@ export class Program {
     const shader = gl.createShader(kind)!;
     gl.shaderSource(shader, VERSION + source);
     gl.compileShader(shader);
-    if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS) && !gl.isContextLost()) {
-      throw new DeviceError(`The graphics driver refused a shader: ${gl.getShaderInfoLog(shader)}`);
-    }
     return shader;
+  }
+
+  private finish(): void {
+    const { gl, program, shaders } = this;
+    this.shaders = [];
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
+      const logs = [gl.getProgramInfoLog(program), ...shaders.map((shader) => gl.getShaderInfoLog(shader))];
+      throw new DeviceError(`The graphics driver refused a shader: ${logs.filter(Boolean).join(" ")}`);
+    }
+    for (const shader of shaders) gl.deleteShader(shader);
+    const count = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS) ?? 0;
+    for (let i = 0; i < count; i++) {
+      const { name } = gl.getActiveUniform(program, i)!;
+      this.uniforms.set(name.replace("[0]", ""), gl.getUniformLocation(program, name)!);
+    }
   }
 
   /** Make it current; textures are bound from unit 0 again. */
   use(): this {
+    if (this.shaders.length) this.finish();
     this.gl.useProgram(this.program);
     this.units = 0;
     return this;
@@ -106,6 +111,7 @@ export class Program {
   }
 
   dispose(): void {
+    for (const shader of this.shaders) this.gl.deleteShader(shader);
     this.gl.deleteProgram(this.program);
   }
 }
@@ -140,10 +146,11 @@ export class Table {
     this.type = isWhole ? gl.UNSIGNED_INT : gl.FLOAT;
     this.height = heightOf(count);
     this.target = layers ? gl.TEXTURE_2D_ARRAY : gl.TEXTURE_2D;
-    const most = gl.getParameter(gl.MAX_TEXTURE_SIZE);
+    // A lost context knows no limits.
+    const most = gl.getParameter(gl.MAX_TEXTURE_SIZE) ?? Number.POSITIVE_INFINITY;
     if (this.height > most)
       throw new DeviceError(`The avatar needs tables ${this.height} texels high; this device has ${most}.`);
-    if (layers > gl.getParameter(gl.MAX_ARRAY_TEXTURE_LAYERS)) {
+    if (layers > (gl.getParameter(gl.MAX_ARRAY_TEXTURE_LAYERS) ?? Number.POSITIVE_INFINITY)) {
       throw new DeviceError(`The avatar's dynamics have ${layers} parts, more than this device can hold.`);
     }
     this.texture = gl.createTexture();
