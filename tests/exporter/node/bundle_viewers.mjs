@@ -10,6 +10,7 @@ await build({
   entryPoints: ["three", "babylon", "playcanvas"].map((name) => path.join(here, `${name}.mjs`)),
   outdir: out,
   bundle: true,
+  splitting: true, // or what Babylon imports late is wrapped, and some of it never unwrapped
   format: "esm",
   target: "es2022",
   logLevel: "error",

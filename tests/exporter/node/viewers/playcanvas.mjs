@@ -1,18 +1,18 @@
-// PlayCanvas' own loader of KHR_gaussian_splatting.
+// PlayCanvas: the head, or the splats as its own loader of KHR_gaussian_splatting has them.
 import {
-  AppBase, AppOptions, Asset, CameraComponentSystem, Color, ContainerHandler, createGraphicsDevice, Entity, FILLMODE_NONE,
-  GSplatComponentSystem, GSplatHandler, RenderComponentSystem, RESOLUTION_FIXED, TextureHandler, Vec3,
+  AnimClipHandler, AnimComponentSystem, AppBase, AppOptions, Asset, CameraComponentSystem, Color, ContainerHandler,
+  createGraphicsDevice, Entity, FILLMODE_NONE, GSplatComponentSystem, GSplatHandler, RenderComponentSystem, RESOLUTION_FIXED, TextureHandler, Vec3,
 } from "playcanvas";
 import { MeshoptDecoder } from "three/addons/libs/meshopt_decoder.module.js";
-import { canvas, drawn, query, readCamera } from "./view.mjs";
+import { canvas, drawn, query, readCamera, seconds } from "./view.mjs";
 
 const view = await readCamera();
 const device = await createGraphicsDevice(canvas, { deviceTypes: ["webgl2"], antialias: false });
 device.maxPixelRatio = 1;
 const options = new AppOptions();
 options.graphicsDevice = device;
-options.componentSystems = [RenderComponentSystem, CameraComponentSystem, GSplatComponentSystem];
-options.resourceHandlers = [TextureHandler, ContainerHandler, GSplatHandler];
+options.componentSystems = [RenderComponentSystem, CameraComponentSystem, GSplatComponentSystem, AnimComponentSystem];
+options.resourceHandlers = [TextureHandler, ContainerHandler, GSplatHandler, AnimClipHandler];
 const app = new AppBase(canvas);
 app.init(options);
 app.setCanvasFillMode(FILLMODE_NONE, view.width, view.height);
@@ -42,8 +42,15 @@ await new Promise((done, failed) => {
 });
 const avatar = asset.resource.instantiateRenderEntity();
 // It shows all scenes of a file together, whichever is the default one.
-for (const scene of avatar.children) scene.enabled = scene.name === "splat_scene";
+for (const scene of avatar.children) scene.enabled = scene.name === (seconds === null ? "splat_scene" : "mesh_scene");
 app.root.addChild(avatar);
+if (seconds !== null) {
+  avatar.addComponent("anim", { activate: true });
+  avatar.anim.assignAnimation("clip", asset.resource.animations[0].resource);
+  avatar.anim.baseLayer.play("clip");
+  avatar.anim.baseLayer.pause();
+  avatar.anim.baseLayer.activeStateCurrentTime = seconds;
+}
 const camera = new Entity("camera");
 camera.addComponent("camera", {
   clearColor: new Color(1, 1, 1), fov: (view.fov * 180) / Math.PI, nearClip: 0.01, farClip: 100,

@@ -2,6 +2,9 @@
 export const query = new URLSearchParams(location.search);
 export const canvas = document.getElementById("canvas");
 
+/** When in the clip the head is to be shown; null shows the splats. */
+export const seconds = query.has("seconds") ? Number(query.get("seconds")) : null;
+
 /** Where a flameport camera (K in pixels, world_to_camera with OpenCV's axes) stands, for engines that look at a point. */
 export async function readCamera() {
   const { K, world_to_camera: m, width, height } = await (await fetch(query.get("camera"))).json();
