@@ -1,13 +1,15 @@
 // Drives the built viewer in headless Chromium: `node browser.mjs JOB.json`, and prints one JSON object.
 //
 // The job: { chromium, packages (web_viewer/package.json), dist, files, out, driver: "swiftshader" | "llvmpipe",
-// flags (more of the browser's), tasks }.
+// flags (more of the browser's), mounts (name to a further folder beside the page), tasks }.
 // The page is served from a sub-path on the loopback address; what a task reads back is written to `out` as
 // little-endian numbers. Tasks are one of
 //   { kind: "pictures" | "world", name, avatar, clip, camera, moments, near, exact }
 //   { kind: "page", name, width, height, query, ready, steps, wait, tell }: opens the page itself, waits for the
-//   expression `ready`, runs the scripts `steps`, waits for `wait`, reports what the expression `tell` gives, and takes
-//   a screenshot.
+//   expression `ready`, runs the scripts `steps` ({ press: KEY }, { drag: [x, y, x, y] } and { move: [x, y] } are what a
+//   person does), waits for `wait`, reports what the expression `tell` gives, and takes a screenshot.
+//   { kind: "open", name, query, csp }: opens a page under a content security policy, which keeps our scripts out too; the
+//   page itself puts what it has to say into `out/NAME.json`.
 import fs from "node:fs";
 import http from "node:http";
 import os from "node:os";
@@ -19,11 +21,15 @@ const require = createRequire(job.packages);
 const { chromium } = require("playwright-core");
 
 const PREFIX = "/some/where/viewer/";
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json" };
+const TYPES = {
+  ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm",
+};
 const DRIVERS = {
   swiftshader: ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
   llvmpipe: ["--use-gl=angle", "--use-angle=gl-egl", "--ignore-gpu-blocklist"],
 };
+
+let policy = "";
 
 function serve() {
   const server = http.createServer((request, response) => {
@@ -34,10 +40,15 @@ function serve() {
     }
     if (!at.startsWith(PREFIX)) return response.writeHead(404).end();
     const rest = at.slice(PREFIX.length) || "index.html";
-    const file = rest.startsWith("files/") ? path.join(job.files, rest.slice(6)) : path.join(job.dist, rest);
+    const [name, ...inner] = rest.split("/");
+    const mounts = { files: job.files, ...job.mounts };
+    const file = inner.length && mounts[name] ? path.join(mounts[name], ...inner) : path.join(job.dist, rest);
     fs.readFile(file, (error, data) => {
       if (error) return response.writeHead(404).end();
-      response.writeHead(200, { "content-type": TYPES[path.extname(file)] ?? "application/octet-stream" }).end(data);
+      const type = TYPES[path.extname(file)] ?? "application/octet-stream";
+      const headers = { "content-type": type, "content-length": data.length };
+      if (policy) headers["content-security-policy"] = policy;
+      response.writeHead(200, headers).end(data);
     });
   });
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
@@ -101,6 +112,15 @@ try {
   // Favicons and a manifest that is not there are not errors of the viewer.
   result.errors = result.errors.filter((text) => !text.includes("404"));
   for (const task of result.driver ? job.tasks : []) {
+    if (task.kind === "open") {
+      const told = path.join(job.out, `${task.name}.json`);
+      policy = task.csp;
+      await page.goto(home + task.query);
+      for (let i = 0; i < 1200 && !fs.existsSync(told); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+      policy = "";
+      await page.screenshot({ path: path.join(job.out, `${task.name}.png`) });
+      continue;
+    }
     if (task.kind !== "page") {
       result.tasks[task.name] = await page.evaluate(play, task);
       continue;
@@ -108,7 +128,16 @@ try {
     await page.setViewportSize({ width: task.width, height: task.height });
     await page.goto(home + (task.query ?? ""));
     if (task.ready) await page.waitForFunction(task.ready);
-    for (const step of task.steps ?? []) await page.evaluate(step);
+    for (const step of task.steps ?? []) {
+      if (step.press) await page.keyboard.press(step.press);
+      else if (step.move) await page.mouse.move(...step.move);
+      else if (step.drag) {
+        await page.mouse.move(...step.drag.slice(0, 2));
+        await page.mouse.down();
+        await page.mouse.move(...step.drag.slice(2), { steps: 5 });
+        await page.mouse.up();
+      } else await page.evaluate(step);
+    }
     if (task.wait) await page.waitForFunction(task.wait);
     result.tasks[task.name] = task.tell ? await page.evaluate(task.tell) : null;
     await page.screenshot({ path: path.join(job.out, `${task.name}.png`) });

@@ -25,7 +25,7 @@ def unavailable(reason: str) -> None:
 
 
 def run(driver: str, tasks: list[dict[str, Any]], files: Path, out: Path, page: Path | None = None,
-        flags: tuple[str, ...] = ()) -> dict[str, Any]:
+        flags: tuple[str, ...] = (), mounts: dict[str, Path] | None = None) -> dict[str, Any]:
     """Return what `browser.mjs` reports; the test is skipped (or fails in CI) where the browser cannot run.
 
     Args:
@@ -35,6 +35,7 @@ def run(driver: str, tasks: list[dict[str, Any]], files: Path, out: Path, page: 
         out: Folder for what the page sends back.
         page: Folder of the page; the built viewer when absent.
         flags: Further ones for the browser.
+        mounts: Further folders beside the page, by name.
     """
     chromium, node = shutil.which("chromium"), shutil.which("node")
     if chromium is None or node is None:
@@ -48,7 +49,7 @@ def run(driver: str, tasks: list[dict[str, Any]], files: Path, out: Path, page: 
     out.mkdir(parents=True, exist_ok=True)
     job = {"chromium": chromium, "packages": str(dist.parent / "package.json"), "dist": str(page or dist),
            "files": str(files), "out": str(out), "driver": driver, "flags": flags,
-           "tasks": tasks}
+           "mounts": {name: str(folder) for name, folder in (mounts or {}).items()}, "tasks": tasks}
     (out / "job.json").write_text(json.dumps(job))
     done = subprocess.run([str(node), str(_SCRIPT), str(out / "job.json")], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
