@@ -168,7 +168,7 @@ def test_a_lost_context_comes_back_in_every_state(page, tmp_path, driver):
 
 SOAK = """
 const { loadAvatar, Player, json, frames, count, heap } = flameport;
-const names = ["edge-height", "vertex", "linear-posed", "vertex-index-surface", "own-skin-turning-posed-lids"];
+const names = ["vertex", "linear-posed", "vertex-index-surface"];
 const canvas = document.createElement("canvas");
 Object.assign(canvas, { width: 96, height: 96 });
 document.body.append(canvas);
@@ -188,7 +188,6 @@ const cycle = async () => {
 const made = [], held = [];
 const end = performance.now() + 1000 * SECONDS;
 await cycle();
-await cycle();
 do {
   await cycle();
   if (made.length % 4 === 3) {
@@ -199,18 +198,18 @@ do {
     made.push(count());
   }
   held.push(await heap());
-} while (performance.now() < end);
+} while (performance.now() < end || made.length < 6);
 player.dispose();
 return { made, held, errors, left: count(), cycles: made.length };
 """
 
 
-@pytest.mark.parametrize("seconds", [15, pytest.param(540, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [10, pytest.param(540, marks=pytest.mark.long)])
 def test_playing_seeking_and_swapping_avatars_leaves_nothing_behind(page, tmp_path, seconds):
     flags = ("--js-flags=--expose-gc", "--enable-precise-memory-info")
     found = _ask(page, tmp_path, SOAK.replace("SECONDS", str(seconds)), flags=flags)
     assert not found["errors"]
-    assert found["left"] == 0 and found["cycles"] >= 3
+    assert found["left"] == 0 and found["cycles"] >= 6
     level = [n for i, n in enumerate(found["made"]) if i % 4 != 3]
     assert len(set(level)) == 1, "WebGL objects pile up"
     assert {n for i, n in enumerate(found["made"]) if i % 4 == 3} <= {0}
