@@ -51,7 +51,7 @@ ENGINES: dict[str, Engine] = {name: _in_node(name) for name in node_engines.SCRI
         blender.python(), case.path, case.seconds, int(engine_avatars.FPS), folder).vertices, "; sliders of shape keys widened"),
     "Godot 3": Engine(("plain", "full"), lambda: godot.binary() is not None,
                       lambda case, folder: godot.pose(case.path, case.seconds, folder),
-                      "; zeros spelt out under sparse accessors; import without compression and optimizer"),
+                      "; imported without compression and optimizer"),
 }
 """Blender needs scripts/blender, once. Neither reads `small`, whose extensions are required."""
 

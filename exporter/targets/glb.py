@@ -112,7 +112,7 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
         _MADE[avatar] = options, made.data
         found += rounding_losses(less, made.back, made.error)
     elif options.float16_networks or options.textures != "png":
-        back = glb_avatar.from_document(read_document(_assemble(GlbWriter(), less, options)), ktx2.decode)
+        back = glb_avatar.from_document(read_document(_assemble(GlbWriter(zeros_first=True), less, options)), ktx2.decode)
         found += picture_losses(less, back, "textures and networks are rounded")
     return found
 
@@ -125,7 +125,7 @@ def to_bytes(avatar: Avatar, options: Options | None = None) -> bytes:
     if told == options:
         return data
     less = limited(avatar, options)
-    return _small(less, options).data if options.grade == "small" else _assemble(GlbWriter(), less, options)
+    return _small(less, options).data if options.grade == "small" else _assemble(GlbWriter(zeros_first=True), less, options)
 
 
 @dataclass(frozen=True, eq=False)

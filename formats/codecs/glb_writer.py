@@ -28,12 +28,23 @@ _TYPES = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"
 class GlbWriter:
     """A GLB under construction. Equal accessors and images are stored once; the same calls give the same bytes."""
 
-    def __init__(self, generator: str = "flameport") -> None:
+    def __init__(self, generator: str = "flameport", zeros_first: bool = False) -> None:
+        """Start a document.
+
+        Args:
+            generator: Who writes it.
+            zeros_first: Make the first buffer view one of zeros, as long as the longest accessor that has no bytes. glTF
+                needs none, but Godot before 4.1 reads the first view where an accessor names none. Naming it in those
+                accessors would not do: Babylon.js writes sparse values into what they share.
+        """
         self.json: dict[str, Any] = {"asset": {"version": "2.0", "generator": generator}}
         """The document; add anything that is not a list of objects directly."""
         self._chunks: list[bytes] = []
         self._length = 0
         self._known: dict[Any, int] = {}
+        self._zeros_first = zeros_first
+        if zeros_first:
+            self._view(bytes(4))
 
     def add(self, kind: str, entry: dict[str, Any]) -> int:
         """Append `entry` to the top-level list `kind` and return its index."""
@@ -116,6 +127,8 @@ class GlbWriter:
         Raises:
             FormatError: It would be larger than the container can say.
         """
+        if self._zeros_first:
+            self._lay_zeros()
         content = dict(self.json)
         if self._length:
             content["buffers"] = self._buffers()
@@ -129,6 +142,14 @@ class GlbWriter:
             raise FormatError(f"the GLB would have {total} bytes, a GLB holds at most {SIZE_LIMIT}; export fewer frames "
                               "or fewer expressions")
         return b"".join([MAGIC, _words(2, total), *parts])
+
+    def _lay_zeros(self) -> None:
+        """Make the first view long enough for every accessor without bytes."""
+        first = self.json["bufferViews"][0]
+        bare = [each for each in self.json.get("accessors", []) if "bufferView" not in each]
+        length = max((_bytes_of(each) for each in bare), default=0)
+        if length > first["byteLength"]:
+            first |= {"byteOffset": self._append(bytes(length)), "byteLength": length}
 
     def _buffers(self) -> list[dict[str, Any]]:
         return [{"byteLength": self._length}]
@@ -168,6 +189,12 @@ class GlbWriter:
         self._chunks.append(padded)
         self._length += len(padded)
         return start
+
+
+def _bytes_of(accessor: dict[str, Any]) -> int:
+    """Return how many bytes the elements of an accessor would take without gaps."""
+    width = {name: int(np.prod(shape)) for shape, name in _TYPES.items()}[accessor["type"]]
+    return accessor["count"] * width * COMPONENTS[accessor["componentType"]].itemsize
 
 
 def _words(*values: int) -> bytes:

@@ -63,35 +63,7 @@ def pose(path: Path, seconds: np.ndarray, folder: Path) -> np.ndarray:
         seconds: Of the clip, rising from 0.
         folder: For what comes up; empty.
     """
-    return run(with_bases(path, folder / "based.glb"), seconds, folder / "project", EXACT).vertices()
-
-
-def with_bases(path: Path, out: Path) -> Path:
-    """Write a GLB anew with bytes, zeros, under every accessor that has none, and return `out`.
-
-    Godot before 4.1 takes such an accessor's numbers from the file's first buffer view (godotengine/godot, pull request
-    76875), which makes morph targets of ours into something else. It reads the same file with the zeros spelt out. No file
-    should be shipped so: Babylon.js writes sparse values into the bytes under them, also where accessors share those.
-    """
-    data = path.read_bytes()
-    size = int.from_bytes(data[12:16], "little")
-    content, binary = json.loads(data[20:20 + size]), data[28 + size:]
-    bare = [each for each in content["accessors"] if "bufferView" not in each]
-    if bare:
-        zeros = 12 * max(each["count"] for each in bare)
-        assert all(each["type"] == "VEC3" and each["componentType"] == 5126 for each in bare)
-        content["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": zeros, "byteStride": 12,
-                                       "target": 34962})
-        for each in bare:
-            each["bufferView"] = len(content["bufferViews"]) - 1
-        binary += bytes(zeros)
-        content["buffers"][0]["byteLength"] = len(binary)
-    text = json.dumps(content).encode()
-    text += b" " * (-len(text) % 4)
-    words = (2, 28 + len(text) + len(binary), len(text))
-    head, tail = b"glTF" + b"".join(word.to_bytes(4, "little") for word in words) + b"JSON", len(binary).to_bytes(4, "little")
-    out.write_bytes(head + text + tail + b"BIN\0" + binary)
-    return out
+    return run(path, seconds, folder / "project", EXACT).vertices()
 
 
 def run(path: Path, seconds: np.ndarray, project: Path, settings: dict[str, object] | None = None) -> Imported:
