@@ -27,12 +27,15 @@ HAIR = ("hair.plain", "hair.small")
 """Two layers, one of them strands."""
 CASES = sorted(path.stem for path in GOLDEN.glob("*.glb"))
 
+SORTED = ((1, 1), (2, 1), (255, 3), (1000, 50), (2049, 2049), (60_000, 60_000), (60_000, 7), (150_000, 100_000))
+"""How many keys, of how many different values."""
+
 Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def webgpu(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Return a function that runs one of the test page's functions in a browser, with its job, and gives what it told."""
+    """Return a function that runs functions of the test page in one browser, each with its job, and gives what they told."""
     page, vite = tmp_path_factory.mktemp("page"), VIEWER / "node_modules" / ".bin" / "vite"
     if not vite.exists():
         unavailable("web_viewer/node_modules is missing; run scripts/build --tests")
@@ -40,14 +43,14 @@ def webgpu(tmp_path_factory: pytest.TempPathFactory) -> Run:
                            "--logLevel", "error"], cwd=VIEWER, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
 
-    def tell(name: str, job: dict[str, Any], files: Path, out: Path) -> Any:
-        task = {"kind": "page", "name": name, "width": 200, "height": 100, "ready": "window.flameport",
-                "tell": f"window.flameport.{name}({json.dumps(job)})"}
-        report = run("swiftshader", [task], files, out, page, FLAGS)
+    def tell(calls: dict[str, dict[str, Any]], files: Path, out: Path) -> dict[str, Any]:
+        tasks = [{"kind": "page", "name": name, "width": 200, "height": 100, "ready": "window.flameport",
+                  "tell": f"window.flameport.{name}({json.dumps(job)})"} for name, job in calls.items()]
+        report = run("swiftshader", tasks, files, out, page, FLAGS)
         assert not [line for line in report["errors"] if "Performance" not in line]
-        return report["tasks"][name]
+        return report["tasks"]
 
-    if tell("adapter", {}, page, page) is None:
+    if tell({"adapter": {}}, page, page)["adapter"] is None:
         unavailable("the browser has no WebGPU adapter")
     return tell
 
@@ -63,6 +66,15 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
         camera = {"format": "flameport.camera/1"} | _golden(name)["camera"]
         (files / f"{name}.camera.json").write_text(json.dumps(camera))
     return files
+
+
+@pytest.fixture(scope="module")
+def told(webgpu: Run, golden: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what the page's smaller functions told, from one browser."""
+    cases = [{"count": count, "distinct": distinct} for count, distinct in SORTED]
+    calls = {"sort": {"cases": cases}, "lose": _show("vertex", []) | {"moment": 1.5}, "again": {"avatar": "vertex.glb"},
+             "repaint": {"avatar": "edge-height.glb"}, "choose": {"avatar": "corner.glb"}}
+    return webgpu(calls, golden, tmp_path_factory.mktemp("told"))
 
 
 def _source(name: str) -> Path:
@@ -101,7 +113,8 @@ def _compare(out: Path, name: str, wanted: list[np.ndarray]) -> tuple[float, flo
 def test_every_golden_avatar_is_posed_and_drawn_as_the_reference(webgpu, golden, tmp_path):
     """Every binding, frame and dynamics, ten frames each: Gaussians in the world, and pictures."""
     shows = [_show(name, [frame["t"] for frame in _golden(name)["frames"]]) for name in CASES]
-    told = webgpu("play", {"shows": shows, "near": 0.2, "exact": True, "world": True, "pictures": True}, golden, tmp_path)
+    job = {"shows": shows, "near": 0.2, "exact": True, "world": True, "pictures": True}
+    told = webgpu({"play": job}, golden, tmp_path)["play"]
     for name in CASES:
         frames = _golden(name)["frames"]
         assert len(frames) >= 10
@@ -127,7 +140,7 @@ def test_several_layers_share_one_order(webgpu, golden, tmp_path):
     """Skin and strands, in two grades."""
     moments = [0, 0.5, 1.25]
     job = {"shows": [_show(name, moments) for name in HAIR], "near": 0.2, "exact": False, "pictures": True}
-    webgpu("play", job, golden, tmp_path)
+    webgpu({"play": job}, golden, tmp_path)
     for name in HAIR:
         half, canvas = _compare(tmp_path, name, _references(golden, name, moments))
         assert half > HALF_DB and canvas > CANVAS_DB, f"{name}: {half:.1f} dB into half floats, {canvas:.1f} dB on the canvas"
@@ -143,7 +156,7 @@ def test_pictures_match_the_reference(name, webgpu, tmp_path, request):
     sequence_json.write(show.sequence, tmp_path / f"{name}.clip.json")
     camera_json.write(show.camera, tmp_path / f"{name}.camera.json")
     job = {"shows": [_show(name, list(show.moments))], "near": 0.2, "exact": False, "pictures": True}
-    told = webgpu("play", job, tmp_path, tmp_path)
+    told = webgpu({"play": job}, tmp_path, tmp_path)["play"]
     wanted = [render_avatar(show.avatar, show.sequence, t, show.camera).rgb for t in show.moments]
     half, canvas = _compare(tmp_path, name, wanted)
     assert half > HALF_DB and canvas > CANVAS_DB, f"{half:.1f} dB into half floats, {canvas:.1f} dB on the canvas"
@@ -151,31 +164,33 @@ def test_pictures_match_the_reference(name, webgpu, tmp_path, request):
     assert told["left"] == 0
 
 
-def test_the_card_sorts_exactly(webgpu, tmp_path):
+def test_the_card_sorts_exactly(told):
     """Up to 150 000 keys, all different, nearly so, or full of ties: no place differs from a stable sort; twice over."""
-    counts = [(1, 1), (2, 1), (255, 3), (1000, 50), (2049, 2049), (60_000, 60_000), (60_000, 7), (150_000, 100_000)]
-    cases = [{"count": count, "distinct": distinct} for count, distinct in counts]
-    assert webgpu("sort", {"cases": cases}, tmp_path, tmp_path) == [0] * (2 * len(cases))
+    assert told["sort"] == [0] * (2 * len(SORTED))
 
 
-def test_a_lost_card_comes_back_with_the_same_picture(webgpu, golden, tmp_path):
-    job = _show("vertex", []) | {"moment": 1.5}
-    told = webgpu("lose", job, golden, tmp_path)
-    assert told["said"] == ["The graphics device was lost. Waiting for it to come back…"]
-    assert told["refused"] == "The graphics device was lost."
-    assert told["another"] and told["same"] and told["drawn"]
-    assert told["buffers"] == 0
+def test_a_lost_card_comes_back_with_the_same_picture(told):
+    lost = told["lose"]
+    assert lost["said"] == ["The graphics device was lost. Waiting for it to come back…"]
+    assert lost["refused"] == "The graphics device was lost."
+    assert lost["another"] and lost["same"] and lost["drawn"]
+    assert lost["buffers"] == 0
 
 
-def test_disposing_frees_every_buffer(webgpu, golden, tmp_path):
-    alive = np.array(webgpu("again", {"avatar": "vertex.glb"}, golden, tmp_path)).reshape(3, 4)
+def test_disposing_frees_every_buffer(told):
+    alive = np.array(told["again"]).reshape(3, 4)
     assert (alive[:, :2] > 0).all() and (alive == alive[0]).all()
     assert (alive[:, 2:] == 0).all()
 
 
-def test_the_device_is_chosen_by_card_and_avatar(webgpu, golden, tmp_path):
-    told = webgpu("choose", {"avatar": "corner.glb"}, golden, tmp_path)
+def test_a_layer_painted_anew_is_as_if_loaded_anew(told):
+    painted = told["repaint"]
+    assert painted["wrong"] == painted["moved"] == 0
+    assert painted["changed"] > 0.05 and painted["opacity"] == 0.25
+
+
+def test_the_device_is_chosen_by_card_and_avatar(told):
     # The adapter here draws on the processor, where WebGL2 is as good.
-    assert told["kinds"] == {"auto": "webgl2", "webgl2": "webgl2", "webgpu": "webgpu"}
-    assert told["refused"] == "The avatar has mesh layers, which only WebGL2 draws here."
-    assert told["real"] == ["webgpu", "webgl2"]
+    assert told["choose"]["kinds"] == {"auto": "webgl2", "webgl2": "webgl2", "webgpu": "webgpu"}
+    assert told["choose"]["refused"] == "The avatar has mesh layers, which only WebGL2 draws here."
+    assert told["choose"]["real"] == ["webgpu", "webgl2"]

@@ -1,28 +1,20 @@
-/** Drawing: one indexed draw of all quads, back to front, as many as the card itself counted. */
+/** Drawing: one draw of a triangle around every ellipse, back to front, as many as the card itself counted. */
 import type { Background } from "../device.ts";
 import { declare, Kernel } from "./kernel.ts";
-import type { Memory } from "./memory.ts";
 
-/** Quads per instance: many, because instances of one quad leave most of a wave idle. */
-const QUADS = 256;
-
-/** Words of `counts`: arguments of the draw (5), spare, Gaussians beyond the near plane, Gaussians on the picture. */
+/** Words of `counts`: arguments of the draw (4), spare, Gaussians beyond the near plane, Gaussians on the picture. */
 export const COUNTS = { words: 8, shown: 6 };
 
-const SLOTS = {
-  frame: "array<vec4f>",
-  order: "array<u32>",
-  ellipses: "array<vec4f>",
-  counts: "array<u32>",
-};
+const SLOTS = { frame: "array<vec4f>", order: "array<u32>", ellipses: "array<vec4f>" };
 
 const FINISH = `
 @compute @workgroup_size(1)
 fn main() {
-  counts[0] = ${6 * QUADS}u;
-  counts[1] = (counts[7] + ${QUADS - 1}u) / ${QUADS}u;
+  counts[0] = 3u * counts[7];
+  counts[1] = 1u;
 }`;
 
+// One triangle around each ellipse, as in `gl/renderer.ts`, which gives the times of other shapes.
 const DRAW = `
 struct Corner {
   @builtin(position) position: vec4f,
@@ -31,23 +23,25 @@ struct Corner {
 }
 
 @vertex
-fn corner(@builtin(vertex_index) v: u32, @builtin(instance_index) batch: u32) -> Corner {
-  let k = batch * ${QUADS}u + (v >> 2u);
-  if (k >= counts[7]) { return Corner(vec4f(2, 2, 2, 1), vec2f(0), vec4f(0)); }
-  let i = 3u * order[k];
+fn corner(@builtin(vertex_index) v: u32) -> Corner {
+  let i = 3u * order[v / 3u];
   let place = ellipses[i];
   let axes = ellipses[i + 1u];
-  let c = vec2f(f32(v & 1u), f32((v >> 1u) & 1u)) * 2. - 1.;
-  let pixel = place.xy + c.x * axes.xy + c.y * axes.zw;
-  let at = pixel * 2. / frame[5].xy;
-  return Corner(vec4f(at.x - 1., 1. - at.y, 0, 1), c * place.z, ellipses[i + 2u]);
+  let paint = ellipses[i + 2u];
+  var c = vec2f(0, 2);
+  if (v % 3u == 0u) { c = vec2f(-1.7320508, -1); }
+  if (v % 3u == 1u) { c = vec2f(1.7320508, -1); }
+  let at = (place.xy + c.x * axes.xy + c.y * axes.zw) * 2. / frame[5].xy;
+  // Base two, so that the fragment shader has nothing to scale: sqrt(log2(e) / 2).
+  return Corner(vec4f(at.x - 1., 1. - at.y, 0, 1), c * (place.z * .84932180), vec4f(paint.xyz, log2(paint.w)));
 }
 
-// Below 1/255 nothing is added; without discard, which would cost early tests and helps nothing here.
+// Below 1/255 nothing is added; without discard or a branch, which would cost early tests and help nothing here.
 @fragment
 fn paint(@location(0) q: vec2f, @location(1) @interpolate(flat) color: vec4f) -> @location(0) vec4f {
-  let a = min(.99, color.w * exp(-.5 * dot(q, q)));
-  return select(vec4f(color.xyz * a, a), vec4f(0), a < 1. / 255.);
+  var a = min(.99, exp2(color.w - dot(q, q)));
+  a *= step(1. / 255., a);
+  return vec4f(color.xyz * a, a);
 }`;
 
 export class Draw {
@@ -57,13 +51,13 @@ export class Draw {
   private readonly layout: GPUBindGroupLayout;
   private readonly module: GPUShaderModule;
   private readonly group: GPUBindGroup;
-  private readonly quads: GPUBuffer;
+  private readonly counts: GPUBuffer;
 
   constructor(
-    memory: Memory,
     private readonly device: GPUDevice,
-    private readonly buffers: { frame: GPUBuffer; order: GPUBuffer; ellipses: GPUBuffer; counts: GPUBuffer },
+    buffers: Record<keyof typeof SLOTS | "counts", GPUBuffer>,
   ) {
+    this.counts = buffers.counts;
     const finish = new Kernel(device, "finish", { counts: "mut array<u32>" }, FINISH).bind(buffers);
     this.finish = (pass) => finish(pass, 1);
     this.layout = device.createBindGroupLayout({
@@ -76,13 +70,11 @@ export class Draw {
     this.module = device.createShaderModule({ label: "draw", code: declare(SLOTS) + DRAW });
     this.group = device.createBindGroup({
       layout: this.layout,
-      entries: Object.values(buffers).map((buffer, binding) => ({ binding, resource: { buffer } })),
+      entries: Object.keys(SLOTS).map((name, binding) => ({
+        binding,
+        resource: { buffer: buffers[name as keyof typeof SLOTS] },
+      })),
     });
-    const indices = Uint16Array.from(
-      { length: 6 * QUADS },
-      (_, i) => 4 * Math.floor(i / 6) + [0, 1, 2, 2, 1, 3][i % 6],
-    );
-    this.quads = memory.buffer("quads", indices.byteLength, GPUBufferUsage.INDEX | GPUBufferUsage.COPY_DST, indices);
   }
 
   /** Draw onto a texture of `format`. */
@@ -93,8 +85,7 @@ export class Draw {
     });
     pass.setPipeline(this.pipeline(format));
     pass.setBindGroup(0, this.group);
-    pass.setIndexBuffer(this.quads, "uint16");
-    pass.drawIndexedIndirect(this.buffers.counts, 0);
+    pass.drawIndirect(this.counts, 0);
     pass.end();
   }
 

@@ -72,7 +72,7 @@ export class Renderer implements AvatarRenderer {
     });
     const ellipses = memory.storage("ellipses", 48 * count);
     this.splats = this.layers.map((layer) => layer.pass(ellipses, false));
-    this.draw = new Draw(memory, this.device, {
+    this.draw = new Draw(this.device, {
       frame: this.frameBuffer,
       order: this.sorter.order,
       ellipses,
@@ -93,6 +93,10 @@ export class Renderer implements AvatarRenderer {
   pose(pose: Pose): void {
     this.frame.pose(pose);
     this.moved = true;
+  }
+
+  repaint(layer: number): void {
+    this.layers[layer].repaint();
   }
 
   render(view: View, background: Background): void {

@@ -4,6 +4,7 @@
  * rotations, and area-weighted normal (`formats.deform.vertex_rotations`, `vertex_normals`).
  */
 import type { Head } from "../avatar.ts";
+import { ringsOf } from "../rings.ts";
 import { consts, float, Kernel } from "./kernel.ts";
 import { POLAR, QUATERNIONS, TRIANGLES } from "./math.ts";
 import type { Memory } from "./memory.ts";
@@ -93,19 +94,14 @@ export function ringPass(
   posed: GPUBuffer,
 ): (pass: GPUComputePassEncoder) => void {
   const { faces, vertexCount: count } = head;
-  const starts = new Uint32Array(count + 1);
-  for (const v of faces) starts[v + 1]++;
-  for (let v = 0; v < count; v++) starts[v + 1] += starts[v];
-  const ring = new Uint32Array(4 * (count + 1 + faces.length));
+  const { spans, corners } = ringsOf(faces, count);
+  const ring = new Uint32Array(4 * (count + 1) + corners.length);
   const floats = new Float32Array(ring.buffer);
   for (let v = 0; v <= count; v++) {
     if (v < count) floats.set(canonical.subarray(3 * v, 3 * v + 3), 4 * v);
-    ring[4 * v + 3] = count + 1 + starts[v];
+    ring[4 * v + 3] = count + 1 + (v ? spans[4 * v - 3] : 0);
   }
-  const next = starts.slice();
-  for (let f = 0; f < faces.length; f += 3) {
-    for (let k = 0; k < 3; k++) ring.set(faces.subarray(f, f + 3), 4 * (count + 1 + next[faces[f + k]]++));
-  }
+  ring.set(corners, 4 * (count + 1));
   const constants = { COUNT: count, SURFACE: kind === "surface", TURNS: turns, NORMALS: turns + count };
   const source = `${consts({ ...constants, FLOOR: float(floor) })}${QUATERNIONS}${TRIANGLES}${POLAR}${SOURCE}`;
   const run = new Kernel(memory.device, `${kind} rotations`, SLOTS, source).bind({

@@ -59,6 +59,14 @@ export class SplatLayer {
     return this.avatar.layers[this.index];
   }
 
+  /** Take the layer's present opacities, colours and harmonics. */
+  repaint(): void {
+    const { memory, layer, avatar, exact } = this;
+    const { queue } = memory.device;
+    queue.writeBuffer(this.tables, 0, tablesOf(layer, avatar.head).buffer as ArrayBuffer);
+    queue.writeBuffer(this.more, 0, packColumns(layer.count, columnsOf(layer), exact).buffer as ArrayBuffer);
+  }
+
   /** Make the pass that writes Gaussians: ellipses and keys, or what they are in the world. */
   pass(ellipses: GPUBuffer, world: boolean): Pass {
     const { memory, frame, index, layer, places, exact, shared, tables, more, deltas } = this;

@@ -156,6 +156,36 @@ async function again(job: Job) {
   return alive;
 }
 
+/** Paint a layer anew, and compare it with the same layer loaded anew; tell the largest difference, and what changed. */
+async function repaint(job: Job) {
+  const device = await createWebGPUDevice(null);
+  const avatar = await load(job.avatar);
+  const view = viewOf(avatar, 64, null);
+  const renderer = device.load(avatar, true);
+  const pose = new Pose(avatar.head);
+  renderer.pose(pose);
+  const before = await renderer.readWorld(view);
+  const [layer] = avatar.layers;
+  layer.opacities.fill(0.25);
+  layer.sh.forEach((value, i) => {
+    layer.sh[i] = 0.5 * value + 0.1;
+  });
+  renderer.repaint!(0);
+  const painted = await renderer.readWorld(view);
+  const other = device.load(avatar, true);
+  other.pose(pose);
+  const fresh = await other.readWorld(view);
+  const apart = (a: Float32Array, b: Float32Array) => a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
+  device.check();
+  device.dispose();
+  return {
+    wrong: Math.max(apart(painted.rgb, fresh.rgb), apart(painted.opacities, fresh.opacities)),
+    changed: apart(painted.rgb, before.rgb),
+    moved: apart(painted.means, before.means),
+    opacity: painted.opacities[0],
+  };
+}
+
 /** Tell which device is chosen here for each wish, and what is said about avatars it cannot draw. */
 async function choose(job: Job) {
   const avatar = await load(job.avatar);
@@ -247,4 +277,4 @@ function viewOf(avatar: Avatar, size: number, json: Job): View {
 }
 
 // What tests wait for, and call.
-Object.assign(window, { flameport: { adapter, play, sort, lose, again, choose, measure } });
+Object.assign(window, { flameport: { adapter, play, sort, lose, again, repaint, choose, measure } });
