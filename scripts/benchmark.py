@@ -6,6 +6,7 @@
     web      our viewer beside the public LAM renderer and PlayCanvas, same avatar, same browser, same run: frames per second,
              script time, bytes and time to the first picture, memory; and our frames at 20k to 500k Gaussians
              (about eight minutes; needs Chromium, the LAM sample avatar, and npm for the peers)
+    webgpu   our WebGPU path beside our WebGL2 path at 20k to 500k Gaussians: time a frame, script time, bytes on the card
     engines  how far engines pose our GLB from the definition, at key times: grades and avatars
 """
 
@@ -188,6 +189,15 @@ def engines() -> None:
     record("engines", rows())
 
 
+def webgpu() -> None:
+    """Time WebGPU beside WebGL2 in one browser, offscreen, on a software adapter."""
+    sys.path.insert(0, str(ROOT))
+    from benchmark_webgpu import measure
+
+    record("webgpu", measure(ROOT, DATA))
+
+
 if __name__ == "__main__":
     for task in sys.argv[1:] or ["export", "demo"]:
-        {"export": export, "demo": demo, "engines": engines, "pictures": pictures, "web": web}[task]()
+        {"export": export, "demo": demo, "engines": engines, "pictures": pictures, "web": web,
+         "webgpu": webgpu}[task]()
