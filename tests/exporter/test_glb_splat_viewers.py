@@ -32,6 +32,9 @@ without what the engine adds to that."""
 HEAD_DB = 37.0
 """dB. Measured 40.7 to 43.0: edges, and textures that engines filter in mipmaps. The key after shows as 22 dB."""
 SIZE = 512
+TELL = """({ ...window.shown, foreign: performance.getEntriesByType("resource").map((each) => each.name)
+  .filter((name) => !/^(blob|data):/.test(name) && !name.startsWith(location.origin)) })"""
+"""What the page says it shows, and what it fetched from elsewhere."""
 VIEWERS = khronos.FOLDER / "bundle_viewers.mjs"
 
 
@@ -82,9 +85,11 @@ def _draw(avatar: Avatar, camera: Camera, wanted: np.ndarray, bounds: dict[str, 
     for grade in grades:
         glb.write(avatar, folder / f"{grade}.glb", glb.Options(grade=grade, shows=shows))  # type: ignore[arg-type]
     tasks = [{"kind": "page", "name": f"{viewer}_{grade}", "width": SIZE, "height": SIZE, "wait": "window.shown",
-              "query": f"?viewer={viewer}&file=files/{grade}.glb&camera=files/camera.json{query}", "tell": "window.shown"}
+              "query": f"?viewer={viewer}&file=files/{grade}.glb&camera=files/camera.json{query}", "tell": TELL}
              for viewer in bounds for grade in grades]
     report = run("swiftshader", tasks, folder, folder / "out", pages)
+    shown = [report["tasks"][task["name"]] for task in tasks]
+    assert not any(each["foreign"] for each in shown), shown  # nothing came from any network
     assert not [line for line in report["errors"] if "Performance" not in line]
     _keep(Image.fromarray(np.round(wanted * 255).astype(np.uint8)), f"{name}_reference")
     for viewer, bound in bounds.items():
@@ -94,7 +99,7 @@ def _draw(avatar: Avatar, camera: Camera, wanted: np.ndarray, bounds: dict[str, 
             assert image.size == (SIZE, SIZE)
             found = psnr(np.asarray(image, np.float32) / 255, wanted)
             assert found > bound, (viewer, grade, found)
-    return [report["tasks"][task["name"]]["splats"] for task in tasks]
+    return [each["splats"] for each in shown]
 
 
 def _keep(image: Image.Image, name: str) -> None:
