@@ -1,10 +1,10 @@
 /** From a GLB with the `FLAMEPORT_avatar` extension (`exporter/GLB.md`) to typed tables. */
 import type { Channel } from "./dynamics.ts";
 import { AvatarFormatError } from "./errors.ts";
-import { choice, EXTENSION, fail, list, SPLATS, text } from "./fields.ts";
+import { choice, EXTENSION, fail, list, onePrimitive, SPLATS, text } from "./fields.ts";
 import { Glb, type SparseRows } from "./glb.ts";
 import { readHead } from "./head_file.ts";
-import { readMeshLayer } from "./mesh_layers.ts";
+import { baseColor, readMeshLayer } from "./mesh_layers.ts";
 import { joinNetworks, readNetworks } from "./network_file.ts";
 import type { BoundLayer } from "./rest.ts";
 import { readClip, type Sequence } from "./sequence.ts";
@@ -50,6 +50,8 @@ export interface Head {
   arkitMap: Float32Array | null;
   /** F * 3 * 2: texture coordinates of each triangle's corners, (0, 0) the image's top left; null without. */
   cornerUvs: Float32Array | null;
+  /** V * 3, linear light as glTF has it; null without. */
+  vertexColors: Float32Array | null;
 }
 
 export interface FaceBinding {
@@ -208,6 +210,8 @@ export interface Avatar {
   paper: string;
   licenseNotices: string[];
   head: Head;
+  /** What the head's mesh is textured with, for those who show it; players do not. */
+  headTexture: LayerImage | null;
   /** Everything that is drawn as Gaussians, strands too. */
   layers: Layer[];
   /** Innermost first. */
@@ -254,6 +258,7 @@ export function readAvatar(buffer: ArrayBuffer): Avatar {
     paper: text(meta.paper, ""),
     licenseNotices: list(meta.licenseNotices ?? [], "meta.licenseNotices").map((notice) => text(notice, "")),
     head,
+    headTexture: baseColor(glb, onePrimitive(glb, root.head.mesh, "head.mesh")),
     layers,
     meshes,
     networks,

@@ -70,6 +70,10 @@ export function readHead(glb: Glb, spec: Json): Head {
     weights: influencesIn(glb, spec, attributes, vertexCount, joints.length, joints.length, places).normalized(),
     arkitMap: spec.arkitMap === undefined ? null : glb.floats(spec.arkitMap, 1, 52 * (count + 14)),
     cornerUvs,
+    vertexColors:
+      attributes.COLOR_0 === undefined
+        ? null
+        : gather(glb.floats(attributes.COLOR_0, 3, stored), 3, places).slice(0, 3 * vertexCount),
   };
 }
 

@@ -111,7 +111,8 @@ function readShading(glb: Glb, spec: Json, where: string, opaque: boolean): Basi
   };
 }
 
-function baseColor(glb: Glb, primitive: Json): LayerImage | null {
+/** Return the image that a primitive is textured with; null without. */
+export function baseColor(glb: Glb, primitive: Json): LayerImage | null {
   if (primitive.material === undefined) return null;
   const index = glb.item("materials", primitive.material).pbrMetallicRoughness?.baseColorTexture?.index;
   if (index === undefined) return null;
