@@ -14,11 +14,15 @@ export class PosedAvatar {
   readonly centers: Float64Array[];
   /** Per layer; null without dynamics. */
   readonly coefficients: (Float64Array | null)[];
+  /** Per layer, N * 3: where segments of strands point in world space, where the frame of their triangle does not say so. */
+  readonly steps: (Float64Array | null)[];
   /** Per mesh layer. */
   readonly meshes: MeshPoser[];
   /** Per mesh layer: W1 then W2 of its shading network, as `formats.avatar.BasisMix` orders them; null without. */
   readonly shading: (Float32Array | null)[];
   private readonly placers: Centers[];
+  /** Of layers with `steps`: where segments end whose middles are where they begin. */
+  private readonly ends: (Centers | null)[];
   /** Whether `prepare` has to come before `pose`. */
   readonly hasNetworks: boolean;
   private networks: AvatarNetworks | null = null;
@@ -32,6 +36,8 @@ export class PosedAvatar {
     this.placers = avatar.layers.map((layer) => centersOf(layer, this.head));
     this.centers = avatar.layers.map((layer) => new Float64Array(3 * layer.count));
     this.coefficients = avatar.layers.map((layer) => layer.dynamics && new Float64Array(layer.dynamics.rank));
+    this.ends = avatar.layers.map((layer) => endsOf(layer, this.head));
+    this.steps = avatar.layers.map((layer, l) => this.ends[l] && new Float64Array(3 * layer.count));
     this.meshes = avatar.meshes.map((mesh) => new MeshPoser(mesh, this.head));
     this.shading = avatar.meshes.map(() => null);
     this.hasNetworks = asksNetworks(avatar);
@@ -60,6 +66,10 @@ export class PosedAvatar {
         else if (said) coefficients.set(said);
       }
       this.placers[l].place(pose, coefficients, this.centers[l]);
+      const steps = this.steps[l];
+      if (!steps) return;
+      this.ends[l]!.place(pose, null, steps);
+      for (let i = 0; i < steps.length; i++) steps[i] -= this.centers[l][i];
     });
     this.meshes.forEach((mesh, m) => {
       mesh.pose(pose);
@@ -71,6 +81,13 @@ export class PosedAvatar {
   dispose(): void {
     this.networks?.dispose();
   }
+}
+
+/** Return what places the means of strands one step further, where only that tells their direction; null elsewhere. */
+function endsOf(layer: Layer, head: HeadPoser): Centers | null {
+  const { strands, binding, means } = layer;
+  if (!strands || binding.kind !== "face" || binding.frame !== "vertex") return null;
+  return centersOf({ ...layer, means: means.map((x, i) => x + strands.steps[i]) }, head);
 }
 
 /** Put what a network said into the tables it moves. */

@@ -11,6 +11,7 @@ import type { Extras } from "./extras.ts";
 import { asGuest, type ClipDepths, type Viewport } from "./guest.ts";
 import { FETCH } from "./shader_math.ts";
 import { SplatLayer } from "./splat_layer.ts";
+import { StrandDetail } from "./strand_detail.ts";
 
 // One triangle around each ellipse: 30 % more area than a quad, but most splats are a few pixels large and cost by the
 // triangle. Frames took 0.85 (SwiftShader) and 0.75 (llvmpipe) of the time; octagons 1.6.
@@ -60,6 +61,7 @@ export class Renderer implements AvatarRenderer {
   /** Only where networks run or images are decoded first. */
   readonly prepare?: (pose: Pose) => Promise<void>;
   private extras: Extras | null = null;
+  private readonly detail: StrandDetail | null;
   /** Nothing is drawn before the first pose. */
   private isPosed = false;
   private disposed = false;
@@ -102,6 +104,8 @@ export class Renderer implements AvatarRenderer {
       for (let i = 0; i < layer.count; i++) this.ids[at++] = this.rows[l] * WIDTH + i;
     });
     this.centers = new Float32Array(rows * WIDTH * 3);
+    const thins = !exact && !avatar.decoder && avatar.layers.some((layer) => layer.strands);
+    this.detail = thins ? new StrandDetail(avatar, this.rows, this.ids) : null;
     this.vertices = new Table(gl, "rgb32f", head.vertexCount);
     this.joints = new Table(gl, "rgb32f", 3 * head.parents.length);
     this.vertexData = new Float32Array(3 * head.vertexCount);
@@ -178,7 +182,7 @@ export class Renderer implements AvatarRenderer {
       this.joints.write(this.jointData);
     }
     this.layers.forEach((layer, l) => {
-      layer.pose(this.centersOf(l), posed.coefficients[l], this.vertices);
+      layer.pose(this.centersOf(l), posed.coefficients[l], this.vertices, posed.steps[l]);
     });
     this.extras?.pose(posed);
   }
@@ -242,7 +246,8 @@ export class Renderer implements AvatarRenderer {
   private arrange(view: View): void {
     const r = view.rotation;
     const axis: [number, number, number] = [r[6], r[7], r[8]];
-    this.shown = this.sorter.sort(this.centers, this.ids, axis, view.translation[2], view.near, this.orderData);
+    const ids = this.detail ? this.detail.choose(view, this.centers) : this.ids;
+    this.shown = this.sorter.sort(this.centers, ids, axis, view.translation[2], view.near, this.orderData);
     this.order.write(this.orderData.subarray(0, this.shown));
     this.splats(view, false);
   }
@@ -272,7 +277,8 @@ export class Renderer implements AvatarRenderer {
     gl.disable(gl.BLEND);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.target.framebuffer);
     this.layers.forEach((layer, l) => {
-      layer.run(this.rows[l], view, this.vertices, this.joints, rootRotation, world);
+      const thin = world ? 1 : (this.detail?.levels[l] ?? 1);
+      layer.run(this.rows[l], view, this.vertices, this.joints, rootRotation, world, thin);
     });
   }
 

@@ -3,6 +3,7 @@ import type { Head, Layer } from "../avatar.ts";
 import { influencesOf } from "../binding.ts";
 import type { View } from "../device.ts";
 import { sumFloor } from "../rest.ts";
+import { quatAlong } from "../strands.ts";
 import { FRAME, triangleFrame } from "../surface.ts";
 import { type Format, FULLSCREEN, type GL, heightOf, Program, Table, WIDTH } from "./device.ts";
 import { splatShader } from "./splat_shader.ts";
@@ -37,7 +38,7 @@ export class SplatLayer {
     let ring: RingRotation | null = null;
     if (binding.kind === "face") {
       this.addCorners();
-      if (binding.frame === "vertex") ring = "vertex";
+      if (binding.frame === "vertex" && !layer.strands) ring = "vertex";
     } else if (binding.rotation === "surface") {
       const ids = new Uint32Array(count);
       ids.set(binding.vertex!);
@@ -179,8 +180,14 @@ export class SplatLayer {
   }
 
   /** Take a new pose: centres, dynamics coefficients, and the head's vertices where they matter. */
-  pose(centers: Float32Array, coefficients: Float64Array | null, vertices: Table): void {
+  pose(
+    centers: Float32Array,
+    coefficients: Float64Array | null,
+    vertices: Table,
+    steps: Float64Array | null = null,
+  ): void {
     this.centers.write(centers);
+    if (steps) this.followSteps(steps);
     if (coefficients) {
       this.coefficients.set(coefficients);
       this.tables.get("coefficients")?.write(this.coefficients);
@@ -189,8 +196,28 @@ export class SplatLayer {
     this.ring?.run(vertices);
   }
 
+  /** Turn and stretch strands along steps in world space, where no frame of their triangle does. */
+  private followSteps(steps: Float64Array): void {
+    const { quats, scales, count, strands } = this.layer;
+    for (let i = 0; i < count; i++) {
+      const length = Math.hypot(steps[3 * i], steps[3 * i + 1], steps[3 * i + 2]);
+      quatAlong(steps, 3 * i, length, quats, 4 * i);
+      scales[3 * i] = strands!.segmentScale * length;
+    }
+    this.tables.get("quats")!.write(quats);
+    this.repaint();
+  }
+
   /** Draw the layer's ellipses (or, for tests, world-space covariances) into the bound target at `row`. */
-  run(row: number, view: View, vertices: Table, joints: Table, rootRotation: Float64Array, world = false): void {
+  run(
+    row: number,
+    view: View,
+    vertices: Table,
+    joints: Table,
+    rootRotation: Float64Array,
+    world = false,
+    thin = 1,
+  ): void {
     const { gl } = this;
     const program = this.program(world).use();
     for (const [name, table] of this.tables) program.texture(name, table);
@@ -202,6 +229,7 @@ export class SplatLayer {
       .integers("row", row)
       .integers("count", this.layer.count)
       .integers("rank", this.coefficients.length)
+      .floats("thin", thin)
       .matrix("viewRotation", view.rotation)
       .matrix("rootRotation", rootRotation)
       .matrix("shRotation", this.layer.shFrame === "head" ? rootRotation : IDENTITY)

@@ -43,7 +43,7 @@ uniform mat3 viewRotation,rootRotation,shRotation;
 uniform vec3 viewTranslation,eye;
 uniform vec4 intrinsics; // fx fy cx cy
 uniform vec2 picture;
-uniform float near;
+uniform float near,thin;
 const float LOW_PASS=.3;
 layout(location=0) out vec4 place;
 layout(location=1) out vec4 axes;
@@ -139,6 +139,16 @@ void main(){
   R=toMatrix(extra)*R;
   s*=exp(dScale.xyz);
 #endif
+#ifdef STRANDS
+  // Every thin'th strand is drawn, as opaque as so many on top of each other, and wider by what that leaves uncovered: the
+  // same opacity times width on the picture, low pass included.
+  if(thin>1.){
+    float pixel=((viewRotation*center).z+viewTranslation.z)/intrinsics.x,low=LOW_PASS*pixel*pixel;
+    float more=1.-pow(1.-min(o,.99),thin),f=thin*o/max(more,1e-6);
+    s.yz=vec2(sqrt(max(f*f*(s.y*s.y+low)-low,0.)));
+    o=more;
+  }
+#endif
   mat3 L=mat3(R[0]*s.x,R[1]*s.y,R[2]*s.z);
 #if DEGREE>0
   color+=harmonics(p,normalize(center-eye)*shRotation);
@@ -180,11 +190,17 @@ export function splatShader(layer: Layer, influenceTexels: number, world: boolea
   if (world) lines.push("#define WORLD");
   if (binding.kind === "face") {
     lines.push("#define ON_FACE");
-    lines.push(`#define FRAME ${FRAMES.indexOf(binding.frame)}`, `#define UNIT ${binding.unit.toExponential()}`);
+    // Strands along a Phong normal turn with no frame: their steps come from the CPU (`PosedAvatar.steps`).
+    const free = layer.strands !== null && binding.frame === "vertex";
+    lines.push(
+      `#define FRAME ${FRAMES.indexOf(free ? "none" : binding.frame)}`,
+      `#define UNIT ${binding.unit.toExponential()}`,
+    );
     lines.push(`#define AREA_FLOOR ${areaFloor(binding).toExponential()}`);
     // A strand's segment is as long as its triangle's size makes it, and as wide as it always was.
     const gains = ["none", "edge_height", "double_area"];
-    lines.push(`#define STRAND_GAIN ${layer.strands ? gains.indexOf(binding.offsetScale) : 0}`);
+    lines.push(`#define STRAND_GAIN ${layer.strands && !free ? gains.indexOf(binding.offsetScale) : 0}`);
+    if (layer.strands) lines.push("#define STRANDS");
     lines.push(`#define SPLAT_SCALE ${["none", "edge_height", "log_area_ratio"].indexOf(binding.splatScale)}`);
   } else if (binding.rotation === "surface") {
     lines.push("#define SURFACE_TURNS");
