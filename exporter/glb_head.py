@@ -65,7 +65,7 @@ def write_head(glb: GlbWriter, avatar: Avatar, exact: bool, packing: Packing | N
     if not textured and avatar.vertex_rgb is not None:
         linear = srgb_to_linear(avatar.vertex_rgb[repeat].astype(np.float64))
         attributes["COLOR_0"] = glb.floats(np.clip(linear, 0, 1).astype(np.float32), packing.colors, "vertex")
-    attributes |= write_influences(glb, head.lbs_weights[repeat], small)
+    attributes |= write_influences(glb, head.lbs_weights[repeat], small and packing.targets is None)
 
     lids = eyelid_directions(avatar)
     tables = [table for table in (head.exprdirs, lids, head.posedirs) if table is not None and table.shape[2]]

@@ -73,7 +73,8 @@ def write_mesh_layer(glb: GlbWriter, layer: MeshLayer, avatar: Avatar, skeleton:
         raise UnsupportedFeature(f"glb: mesh layer '{layer.name}' has no triangles; leave it out of the avatar")
     small, packing = packing is not None, packing or Packing()
     if small:
-        packing = dataclasses.replace(packing, vertex_order=hilbert_order(layer.vertices))
+        each = None if packing.targets is None else np.full(len(layer.vertices), packing.layer_targets, np.int32)
+        packing = dataclasses.replace(packing, vertex_order=hilbert_order(layer.vertices), targets=each)
         assert packing.vertex_order is not None
         listed = triangle_order(layer.faces, packing.vertex_order)
         layer = dataclasses.replace(layer, faces=layer.faces[listed], uv_faces=layer.uv_faces[listed])
@@ -85,7 +86,7 @@ def write_mesh_layer(glb: GlbWriter, layer: MeshLayer, avatar: Avatar, skeleton:
     held = binding.lbs_weights
     if len(glb.json["skins"][skeleton.skin]["joints"]) > len(skeleton.joints):
         held = np.concatenate([held, _missing(binding).astype(np.float32)[:, None]], axis=1)
-    attributes |= write_influences(glb, held[surface.repeat], small)
+    attributes |= write_influences(glb, held[surface.repeat], small and packing.targets is None)
     targets = write_targets(glb, target_tables(binding, avatar), surface, exact, packing)
     primitive: dict[str, Any] = {"attributes": attributes, "indices": surface.indices(glb),
                                  "material": glb.add("materials", _material(glb, layer, avatar, small))}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int32, Int64
 
 from exporter.glb_targets import target_tables
 from exporter.ops.spatial_order import hilbert_order
@@ -30,6 +30,8 @@ PROBES = 24
 COARSEST, FINEST = 2e-5, 1e-7
 """Metres a step of the deltas."""
 TEMPLATE_STEP = 4e-6
+FAR_OUT = 4.0
+"""How much farther than a vertex something must move with it for deltas to become floats where 16 bits do not reach."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +53,29 @@ class Packing:
     arkit: int = -14
     point: float = 1.2e-5
     """Metres: coarsest step of places on triangles and of offsets from them."""
+    targets: Int32[np.ndarray, " V"] | None = None
+    """Deltas are floats of these steps, one for each vertex, and WEIGHTS_0 are floats: where 16 bits do not reach."""
+    layer_targets: int = -18
+    """The same for mesh layers."""
 
 
 def pack_head(avatar: Avatar, finer: float = 1.0) -> Packing:
     """Return how to store the avatar's head; `finer` times every step of its deltas, places and offsets."""
     head, leverage = avatar.head, _leverage(avatar)
     most = max((float(np.abs(table).max(initial=0)) for tables in _all_tables(avatar) for table in tables), default=0)
-    scale = 1 / (32767 * _target_step(avatar, leverage) * finer)
+    step, farthest = _target_step(avatar, leverage), float(leverage.max(initial=1))
+    scale = 1 / (32767 * step * finer)
+    rest_means, point = int(exponent_for(8e-6 * finer)), 1.2e-5 * finer
+    if (scale * most > 0.999 or step <= FINEST) and farthest > FAR_OUT:
+        step = _target_step(avatar, np.ones(len(leverage))) * finer
+        return Packing(vertex_order=hilbert_order(head.v_template), rest_means=rest_means, point=point,
+                       template=int(exponent_for(TEMPLATE_STEP * finer / farthest)), weights=int(exponent_for(2**-15 / farthest)),
+                       targets=exponent_for(step / leverage), layer_targets=int(exponent_for(step)))
     scale = min(scale, 0.999 / max(most, 1e-9))
     # What rides far out shows errors of the template, too, and a template is cheap.
-    template = TEMPLATE_STEP * finer / min(float(leverage.max(initial=1)), 64)
+    template = TEMPLATE_STEP * finer / min(farthest, 64)
     return Packing(vertex_order=hilbert_order(head.v_template), scale=float(np.float32(scale)),
-                   template=int(exponent_for(template * scale)), rest_means=int(exponent_for(8e-6 * finer)),
-                   point=1.2e-5 * finer)
+                   template=int(exponent_for(template * scale)), rest_means=rest_means, point=point)
 
 
 def _tables(head: HeadModel) -> list[np.ndarray]:

@@ -97,11 +97,11 @@ def write_surface(glb: GlbWriter, vertices: Float32[np.ndarray, "V 3"], faces: I
     return Surface(attributes, place[split], repeat, order, sources)
 
 
-def write_influences(glb: GlbWriter, weights: np.ndarray, small: bool) -> dict[str, int]:
-    """Store the four strongest joints of each row [N, J] and return JOINTS_0 and WEIGHTS_0."""
+def write_influences(glb: GlbWriter, weights: np.ndarray, packed: bool) -> dict[str, int]:
+    """Store the four strongest joints of each row [N, J] and return JOINTS_0 and WEIGHTS_0, the latter in 16 bits if `packed`."""
     joints, strongest = strongest_influences(weights, INFLUENCES)
     return {"JOINTS_0": glb.accessor(joints.astype("u1" if weights.shape[1] <= 256 else "<u2"), "vertex"),
-            "WEIGHTS_0": (glb.accessor(sixteen_bits(strongest), "vertex", normalized=True) if small
+            "WEIGHTS_0": (glb.accessor(sixteen_bits(strongest), "vertex", normalized=True) if packed
                           else glb.accessor(strongest.astype(np.float32), "vertex"))}
 
 
@@ -116,5 +116,11 @@ def write_targets(glb: GlbWriter, tables: list[np.ndarray], surface: Surface, ex
                   packing: Packing) -> list[dict[str, int]]:
     """Store directions [V, 3, K], one table after the other, and return the primitive's morph targets."""
     cut = 0.0 if exact else SPARSE_CUT
-    return [{"POSITION": glb.target(np.ascontiguousarray(table[:, :, k])[surface.repeat] * np.float32(packing.scale), cut)}
+
+    def store(deltas: np.ndarray) -> int:
+        if packing.targets is None or not deltas.any():
+            return glb.target(deltas, cut) if packing.targets is None else glb.sparse_accessor(deltas)
+        return glb.floats(deltas, packing.targets[surface.repeat][:, None], "vertex", bounds=True)
+
+    return [{"POSITION": store(np.ascontiguousarray(table[:, :, k])[surface.repeat] * np.float32(packing.scale))}
             for table in tables for k in range(table.shape[2])]
