@@ -31,7 +31,7 @@ describe("strands", () => {
 
   it("are all drawn from near, and every second or fourth where more segments than pixels are", () => {
     const detail = new StrandDetail(avatar, starts, Uint32Array.from(all));
-    const seen = [0.6, 30, 60, 120, 0.6].map((distance) => {
+    const seen = [0.6, 30, 60, 400, 0.6].map((distance) => {
       const ids = detail.choose(from(distance), centers);
       return [detail.levels[hair], ids.length];
     });

@@ -70,5 +70,5 @@ function silhouette(layer: Layer, view: View, centers: Float32Array, start: numb
   const r = view.rotation;
   const depth = Math.max(r[6] * x + r[7] * y + r[8] * z + view.translation[2], view.near);
   const radius = (Math.sqrt(square / n) * view.intrinsics[0]) / depth;
-  return Math.max(Math.PI * radius * radius, 1);
+  return Math.max(Math.PI * radius * radius, 1e-3);
 }
