@@ -89,7 +89,7 @@ def _scene_problems(document: GlbDocument) -> list[str]:
         nodes = document.item("scenes", s).items("nodes", [])
         homes += head in nodes
         if head in nodes and any(document.item("nodes", n).values.get("mesh") in layer_meshes for n in nodes):
-            found.append(f"scenes[{s}]: shows the head and its splats at once")
+            found.append(f"scenes[{s}]: shows the head and its layers at once")
     if homes != 1:
         found.append(f"the head's node is at the root of {homes} scenes, expected one")
     return found

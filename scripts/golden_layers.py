@@ -78,6 +78,12 @@ def _hair() -> Avatar:
     return dataclasses.replace(tiny_avatar("strands", n=12, head=tiny_head(correctives=False, uvs=False)), maps=None)
 
 
+def _together() -> Avatar:
+    """Return splats, strands and a textured mesh with lids that are added after skinning, over a head with a texture."""
+    head = dataclasses.replace(tiny_head(correctives=False), eyelid_space="posed")
+    return tiny_avatar("everything", n=12, head=head)
+
+
 def _deformed() -> Avatar:
     """Return splats that a network moves in posed space, after a look at where they are."""
     head, n = tiny_head(correctives=False, uvs=False), 12
@@ -131,8 +137,8 @@ def _decoded() -> Avatar:
 
 
 CASES: dict[str, Callable[[], Avatar]] = {
-    "shells": _shells, "hair": _hair, "deformed": _deformed, "own-skin": _own_skin, "coefficients": _coefficients,
-    "decoded": _decoded}
+    "shells": _shells, "hair": _hair, "together": _together, "deformed": _deformed, "own-skin": _own_skin,
+    "coefficients": _coefficients, "decoded": _decoded}
 """Avatars that between them have every kind of layer and of network."""
 
 
