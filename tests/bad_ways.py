@@ -97,7 +97,7 @@ GLB = {
     "a huge count without bytes": in_glb(lambda g: [a.pop("bufferView", 0) or put("count", 2**31 - 1)(a)
                                                    for a in g["accessors"]]),
     "a huge head of zeros": in_glb(_zeros),
-    "a huge view": in_glb(put(("bufferViews", 0, "byteLength"), HUGE)),
+    "a huge view": in_glb(put(("bufferViews", 1, "byteLength"), HUGE)),
     "a file outside": in_glb(put(("buffers", 0, "uri"), "../x.bin")),
     "an extension we do not read": in_glb(put("extensionsRequired", ["KHR_draco_mesh_compression"])),
     "NaN": lambda data: data[:-4096] + struct.pack("<f", np.nan) * 1024,
