@@ -1,6 +1,7 @@
 /** The page: finds what to show, wires the player to its controls, and says what went wrong. */
 import type { Avatar } from "./avatar.ts";
 import { cameraOf, type Point } from "./camera.ts";
+import { chooseDevice, type Wanted } from "./devices.ts";
 import { byId } from "./elements.ts";
 import { ViewerError } from "./errors.ts";
 import type { Json } from "./glb.ts";
@@ -46,9 +47,16 @@ function fail(error: unknown): void {
 
 let player: Player | null = null;
 
-function start(): void {
+/** Return what the address wishes to draw with; WebGL2 where it wishes nothing, which was tried on more machines. */
+function wishedDevice(): Wanted {
+  const wish = new URLSearchParams(location.search).get("device");
+  return wish === "auto" || wish === "webgpu" ? wish : "webgl2";
+}
+
+async function start(): Promise<void> {
   const canvas = byId<HTMLCanvasElement>("view");
-  player = new Player(canvas, { resize: true, near: NEAR, onError: fail, onRestored: () => say("") });
+  const device = await chooseDevice(canvas, wishedDevice());
+  player = new Player(canvas, { device, resize: true, near: NEAR, onError: fail, onRestored: () => say("") });
   const shown = player;
   api.player = shown;
   const orbit = new Orbit(canvas, (camera) => shown.setCamera(camera));
@@ -210,8 +218,4 @@ function middleOf({ head }: Avatar): Point {
   return sum;
 }
 
-try {
-  start();
-} catch (error) {
-  fail(error);
-}
+start().catch(fail);
