@@ -7,6 +7,14 @@ import { decodeIndices, decodeRows, undoExponential } from "./meshopt.ts";
 
 const WIDTHS: Record<string, number> = { SCALAR: 1, VEC2: 2, VEC3: 3, VEC4: 4, MAT4: 16 };
 const SIZES: Record<number, number> = { 5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4 };
+const ARRAYS = {
+  5120: Int8Array,
+  5121: Uint8Array,
+  5122: Int16Array,
+  5123: Uint16Array,
+  5125: Uint32Array,
+  5126: Float32Array,
+} as Record<number, unknown> as Record<number, Uint8ArrayConstructor | Float32ArrayConstructor>;
 const NORMAL: Record<number, number> = { 5120: 127, 5121: 255, 5122: 32767, 5123: 65535 };
 /** Elements of an accessor that stores none of them: what a small file may make us allocate. */
 const EMPTY_LIMIT = 1 << 24;
@@ -87,9 +95,10 @@ export class Glb {
     const rows = this.count(index, width, count);
     const out = new Float32Array(rows * width);
     this.fill(index, width, rows, out);
-    for (const value of out) {
-      if (!Number.isFinite(value)) throw new AvatarFormatError(`accessors[${index}] holds NaN or infinity.`);
-    }
+    // What is not finite makes NaN of nothing times it.
+    let nothing = 0;
+    for (let i = 0; i < out.length; i++) nothing += 0 * out[i];
+    if (nothing !== 0) throw new AvatarFormatError(`accessors[${index}] holds NaN or infinity.`);
     return out;
   }
 
@@ -120,16 +129,20 @@ export class Glb {
       return { rows: rows.slice(0, kept), values: floats };
     }
     const dense = this.floats(index, 3, total).subarray(0, count * 3);
-    const rows: number[] = [];
+    const rows = new Uint32Array(count);
+    let kept = 0;
     for (let i = 0; i < count; i++) {
-      if (dense[3 * i] !== 0 || dense[3 * i + 1] !== 0 || dense[3 * i + 2] !== 0) rows.push(i);
+      if (dense[3 * i] !== 0 || dense[3 * i + 1] !== 0 || dense[3 * i + 2] !== 0) rows[kept++] = i;
     }
-    if (rows.length * 3 > count * 2) return { rows: null, values: dense.slice() };
-    const values = new Float32Array(rows.length * 3);
-    rows.forEach((row, k) => {
-      values.set(dense.subarray(3 * row, 3 * row + 3), 3 * k);
-    });
-    return { rows: Uint32Array.from(rows), values };
+    if (kept * 3 > count * 2) return { rows: null, values: dense.length === count * 3 ? dense : dense.slice() };
+    const values = new Float32Array(kept * 3);
+    for (let k = 0, v = 0; k < kept; k++) {
+      const at = 3 * rows[k];
+      values[v++] = dense[at];
+      values[v++] = dense[at + 1];
+      values[v++] = dense[at + 2];
+    }
+    return { rows: rows.slice(0, kept), values };
   }
 
   /** Return how many elements an accessor has, after checking its type. */
@@ -284,6 +297,14 @@ export class Glb {
     const at = data.byteOffset + start;
     if (type === 5126 && stride === size * width && at % 4 === 0 && out instanceof Float32Array) {
       out.set(new Float32Array(data.buffer, at, count * width));
+      return;
+    }
+    if (at % size === 0 && stride % size === 0) {
+      const source = new ARRAYS[type](data.buffer as ArrayBuffer, at, ((count - 1) * stride) / size + width);
+      const step = stride / size;
+      for (let i = 0, o = 0, row = 0; i < count; i++, row += step) {
+        for (let c = 0; c < width; c++, o++) out[o] = source[row + c];
+      }
       return;
     }
     const read = reader(data, type);

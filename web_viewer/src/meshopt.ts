@@ -35,9 +35,15 @@ export function decodeRows(data: Uint8Array, count: number, stride: number): Uin
       let o = first * stride + plane;
       for (let g = 0; g < groups; g++) {
         const code = (data[header + (g >> 2)] >> (2 * (g & 3))) & 3;
-        if (code && at >= end) damaged();
-        at = readGroup(data, at, code, values);
         const here = Math.min(GROUP, rows - g * GROUP);
+        if (code === 0) {
+          // No differences: most of a blendshape, and `out` is zero already.
+          if (before) for (let i = 0, to = o; i < here; i++, to += stride) out[to] = before;
+          o += here * stride;
+          continue;
+        }
+        if (at >= end) damaged();
+        at = readGroup(data, at, code, values);
         for (let i = 0; i < here; i++, o += stride) {
           const zigzag = values[i];
           before = (before + ((zigzag >> 1) ^ -(zigzag & 1))) & 255;
@@ -50,12 +56,8 @@ export function decodeRows(data: Uint8Array, count: number, stride: number): Uin
   return at === end ? out : damaged();
 }
 
-/** Read sixteen differences of 0, 2, 4 or 8 bits each into `values`; return where they end. */
+/** Read sixteen differences of 2, 4 or 8 bits each into `values`; return where they end. */
 function readGroup(data: Uint8Array, at: number, code: number, values: Uint8Array): number {
-  if (code === 0) {
-    values.fill(0);
-    return at;
-  }
   if (code === 3) {
     for (let i = 0; i < GROUP; i++) values[i] = data[at + i];
     return at + GROUP;
@@ -96,9 +98,12 @@ export function decodeIndices(data: Uint8Array, count: number): Uint32Array<Arra
   return at === data.length - 4 ? out : damaged();
 }
 
+/** Two to the power of -128..127. */
+const POWERS = Float64Array.from({ length: 256 }, (_, i) => 2 ** (i - 128));
+
 /** Turn words of 24 bits times two to the power of 8 bits into floats, in place (filter EXPONENTIAL). */
 export function undoExponential(bytes: Uint8Array<ArrayBuffer>): void {
   const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
   const floats = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
-  for (let i = 0; i < words.length; i++) floats[i] = ((words[i] << 8) >> 8) * 2 ** (words[i] >> 24);
+  for (let i = 0; i < words.length; i++) floats[i] = ((words[i] << 8) >> 8) * POWERS[(words[i] >> 24) + 128];
 }
