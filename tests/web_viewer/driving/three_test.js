@@ -103,6 +103,7 @@ async function test() {
   scene.add(second);
   renderer.render(scene, camera);
   const crowd = pixelsOf(renderer);
+  told.second = second.shown;
   const seen = (object) => {
     const p = object.getWorldPosition(new THREE.Vector3()).project(camera);
     return at(crowd, Math.round((p.x * 0.5 + 0.5) * WIDTH), Math.round((p.y * 0.5 + 0.5) * HEIGHT));
