@@ -39,18 +39,28 @@ class ChosenAtLoad implements Device {
 
   load(avatar: Avatar, exact: boolean): AvatarRenderer {
     const reason = this.supports(avatar);
-    if (this.device && this.kind === "webgpu" && reason) {
-      throw new DeviceError(`${reason} Show it on a canvas of its own, or choose WebGL2 from the start.`);
+    if (this.device) {
+      if (reason && this.kind === "webgpu") throw new DeviceError(`${reason} Load it first, or choose WebGL2.`);
+      return this.device.load(avatar, exact);
     }
-    this.device ??= this.take(reason === null);
-    return this.device.load(avatar, exact);
+    if (!reason) {
+      try {
+        const renderer = this.card.load(avatar, exact);
+        this.take(this.card);
+        return renderer;
+      } catch (error) {
+        // Too large for the card's buffers.
+        if (!(error instanceof DeviceError)) throw error;
+      }
+    }
+    this.card.dispose();
+    return this.take(new WebGLDevice(this.canvas)).load(avatar, exact);
   }
 
-  private take(gpu: boolean): Device {
-    if (!gpu) this.card.dispose();
-    const device = gpu ? this.card : new WebGLDevice(this.canvas);
+  private take(device: Device): Device {
     device.onLost = () => this.onLost?.();
     device.onRestored = () => this.onRestored?.();
+    this.device = device;
     return device;
   }
 

@@ -54,11 +54,13 @@ export class WebGPUDevice implements Device, Host {
     const reason = supports(avatar);
     if (reason) throw new DeviceError(reason);
     this.check();
-    this.takeCanvas();
     const memory = new Memory(this.card);
     this.memories.add(memory);
     try {
-      return new Renderer(memory, this, avatar, exact);
+      const renderer = new Renderer(memory, this, avatar, exact);
+      // Last, so that a canvas is still free where the avatar is too large for the card.
+      this.takeCanvas();
+      return renderer;
     } catch (error) {
       memory.dispose();
       this.memories.delete(memory);

@@ -17,19 +17,19 @@ export class Memory {
 
   /** Return a storage buffer of `content`, or of that many bytes of zeros. Throws `DeviceError` when it is too large. */
   storage(name: string, content: number | Uint32Array | Float32Array, more = 0): GPUBuffer {
-    const { limits } = this.device;
     const wanted = typeof content === "number" ? content : content.byteLength;
     const size = Math.max(16, Math.ceil(wanted / 16) * 16);
-    const most = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
-    if (size > most) {
-      throw new DeviceError(`The avatar's ${name} need a buffer of ${size} bytes; this device has at most ${most}.`);
-    }
     const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
     return this.buffer(name, size, STORAGE | COPY_DST | COPY_SRC | more, content);
   }
 
-  /** Return a buffer of any use. */
-  buffer(label: string, size: number, usage: number, content: number | Uint32Array | Uint16Array | Float32Array = 0) {
+  /** Return a buffer of any use. Throws `DeviceError` when it is too large. */
+  buffer(label: string, size: number, usage: number, content: number | Uint32Array | Float32Array = 0): GPUBuffer {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
+    const most = usage & GPUBufferUsage.STORAGE ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
+    if (size > most) {
+      throw new DeviceError(`The avatar's ${label} need a buffer of ${size} bytes; this device has at most ${most}.`);
+    }
     const buffer = this.device.createBuffer({ label, size, usage });
     this.buffers.add(buffer);
     this.bytes += size;

@@ -165,8 +165,7 @@ export class Renderer implements AvatarRenderer {
     this.draw.run(encoder, texture.createView(), format, background);
     encoder.copyTextureToBuffer({ texture }, { buffer: copy, bytesPerRow: row }, [width, height]);
     this.device.queue.submit([encoder.finish()]);
-    const bytes = await mapped(this.memory, copy, row * height);
-    texture.destroy();
+    const bytes = await mapped(this.memory, copy, row * height).finally(() => texture.destroy());
     this.host.check();
     const out = half ? new Float32Array(width * height * 4) : new Uint8Array(width * height * 4);
     for (let y = 0; y < height; y++) {
