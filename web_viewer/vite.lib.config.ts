@@ -1,8 +1,10 @@
 import { defineConfig } from "vite";
+import { withoutEval } from "./without_eval.ts";
 
 /** The npm package: modules that share chunks; what is rarely needed (networks, KTX2, WebGPU) is loaded when it is. */
 export default defineConfig({
   base: "./",
+  plugins: [withoutEval()],
   publicDir: false,
   build: {
     outDir: "dist/lib",
