@@ -67,8 +67,8 @@ export class FlameAvatar extends Mesh<BufferGeometry, MeshBasicMaterial> {
     super(new BufferGeometry(), new MeshBasicMaterial({ transparent: true, depthWrite: false }));
     const gl = renderer.getContext();
     if (!(gl instanceof WebGL2RenderingContext)) throw new DeviceError("FlameAvatar needs a WebGLRenderer on WebGL2.");
-    if (avatar.meshes.length || avatar.decoder) {
-      throw new DeviceError(`“${avatar.name}” has mesh layers or an image decoder; show it with a Player of its own.`);
+    if (avatar.decoder) {
+      throw new DeviceError(`“${avatar.name}” has an image decoder, which paints the background too; show it with a Player.`);
     }
     this.name = avatar.name;
     this.onError = options.onError ?? (() => {});
