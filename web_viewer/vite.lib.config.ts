@@ -1,10 +1,11 @@
 import { defineConfig } from "vite";
+import { thirdParty } from "./third_party.ts";
 import { withoutEval } from "./without_eval.ts";
 
 /** The npm package: modules that share chunks; what is rarely needed (networks, KTX2, WebGPU) is loaded when it is. */
 export default defineConfig({
   base: "./",
-  plugins: [withoutEval()],
+  plugins: [thirdParty(), withoutEval()],
   publicDir: false,
   build: {
     outDir: "dist/lib",
