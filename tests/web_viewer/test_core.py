@@ -1,11 +1,15 @@
 """The player's inner parts in a real browser: guests on foreign contexts, lost contexts, and what is left behind."""
 
+import dataclasses
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from exporter.targets import glb
+from scripts.made_avatars import on_triangles
 from tests.web_viewer.browser import run, unavailable
+from web_viewer import dist_folder
 
 pytestmark = pytest.mark.browser
 
@@ -216,3 +220,65 @@ def test_playing_seeking_and_swapping_avatars_leaves_nothing_behind(page, tmp_pa
     # The smallest heap of the last third against that of the first: engines keep up to half a megabyte of code and caches.
     third = max(1, len(found["held"]) // 3)
     assert min(found["held"][-third:]) < min(found["held"][:third]) + 1e6, found["held"]
+
+
+LATE = """
+let started = 0, answers = 0;
+const Native = Worker;
+window.Worker = class extends Native {
+  constructor(...how) {
+    super(...how);
+    started++;
+    this.addEventListener("message", () => answers++);
+  }
+};
+const { loadAvatar, Player } = await import("./lib/index.js");
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+const size = 96;
+const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+document.body.append(canvas);
+const errors = [];
+const player = new Player(canvas, { near: 0.05, onError: (error) => errors.push(error.message) });
+const copy = Object.assign(document.createElement("canvas"), { width: size, height: size }).getContext("2d", { willReadFrequently: true });
+let pictures = 0;
+player.onFrame = () => { pictures++; copy.drawImage(canvas, 0, 0); };
+player.setAvatar(await loadAvatar("files/many.glb"));
+while (answers < 1) await sleep(10);          // the worker runs
+const camera = player.getCamera();
+for (let i = 1; i <= 4; i++) {
+  player.setPose({ rotation: [0, 0.8 * i, 0] });
+  const before = pictures;
+  while (pictures === before) await sleep(5);
+}
+const settle = async () => {
+  for (let seen = -1; seen !== pictures; ) { seen = pictures; await sleep(1500); }
+};
+await settle();
+const shown = copy.getImageData(0, 0, size, size).data;
+const drawn = pictures;
+const exact = await player.readPixels();
+let apart = 0;
+for (let i = 0; i < exact.length; i++) apart = Math.max(apart, Math.abs(exact[i] - shown[i]));
+const ink = exact.filter((v) => v < 250).length;
+player.dispose();
+return { started, answers, apart, ink, drawn, errors };
+"""
+
+
+def test_a_worker_orders_many_gaussians_and_the_last_picture_has_its_own_order(page, tmp_path):
+    lib = dist_folder() / "lib"
+    if not lib.is_dir():
+        unavailable("web_viewer/dist/lib is missing; run scripts/build --tests")
+    files = tmp_path / "files"
+    files.mkdir()
+    avatar = on_triangles(101_000)
+    (layer,) = avatar.layers
+    cloud = dataclasses.replace(layer.cloud, scales=layer.cloud.scales * 0.3)
+    avatar = dataclasses.replace(avatar, layers=(dataclasses.replace(layer, cloud=cloud),))
+    glb.write(avatar, files / "many.glb", glb.Options())
+    tell = f"(async () => {{ {LATE} }})()"
+    task = {"kind": "page", "name": "late", "width": 300, "height": 200, "ready": "window.flameport", "tell": tell}
+    found = run("swiftshader", [task], files, tmp_path / "out", page, mounts={"lib": lib})["tasks"]["late"]
+    assert not found["errors"] and found["started"] == 1
+    assert found["answers"] >= 3  # that it runs, and orders
+    assert found["apart"] == 0 and found["ink"] > 1000

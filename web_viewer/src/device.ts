@@ -20,6 +20,8 @@ export interface AvatarRenderer {
   readonly shown: number;
   /** Bytes on the card, without the picture. */
   readonly bytes: number;
+  /** Called when the next picture would be another though nothing moved: a depth order made meanwhile has come. */
+  onChanged?: (() => void) | null;
   /**
    * Where networks have to run first: run them for this pose, which nobody changes meanwhile. A player calls `pose` with it
    * once that is done, and shows the pose before until then.

@@ -89,7 +89,7 @@ export class Player extends Actor {
   /** Show an avatar, with the clip that came with it; the camera stands in front of it. */
   setAvatar(avatar: Avatar): void {
     this.check();
-    const renderer = this.device.load(avatar, this.options.exact);
+    const renderer = this.put(avatar);
     this.renderer?.dispose();
     this.renderer = renderer;
     this.preparing = null;
@@ -99,6 +99,12 @@ export class Player extends Actor {
     this.nextPose = new Pose(avatar.head);
     this.camera = defaultCamera(avatar);
     this.cast(avatar);
+  }
+
+  private put(avatar: Avatar): AvatarRenderer {
+    const renderer = this.device.load(avatar, this.options.exact);
+    renderer.onChanged = () => this.refresh();
+    return renderer;
   }
 
   /** Stand where a parsed `camera.json`, or a camera, says. */
@@ -322,7 +328,7 @@ export class Player extends Actor {
   private readonly onRestored = (): void => {
     this.lost = false;
     this.skip();
-    if (this.avatar) this.renderer = this.device.load(this.avatar, this.options.exact);
+    if (this.avatar) this.renderer = this.put(this.avatar);
     this.move();
     this.options.onRestored();
   };

@@ -2,9 +2,9 @@
 import type { Avatar } from "../avatar.ts";
 import type { AvatarRenderer, Background, View, WorldSplats } from "../device.ts";
 import { DeviceError } from "../errors.ts";
+import { type DepthAxis, Ordering } from "../ordering.ts";
 import type { Pose } from "../pose.ts";
 import { PosedAvatar } from "../posed_avatar.ts";
-import { DepthSorter } from "../sort.ts";
 import type { EllipseSource } from "./decoded_picture.ts";
 import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
 import type { Extras } from "./extras.ts";
@@ -53,11 +53,11 @@ export class Renderer implements AvatarRenderer {
   readonly layers: SplatLayer[];
   readonly rows: number[] = [];
   /** Splat ids, as the order uses them: row * WIDTH + column. */
-  readonly ids: Uint32Array;
+  readonly ids: Uint32Array<ArrayBuffer>;
   /** Padded like the tables: id i is at 3 i. */
   readonly centers: Float32Array;
-  /** Gaussians beyond the near plane in the last picture. */
-  shown = 0;
+  /** Called when the picture would be another without anything having moved: see `ordering.ts`. */
+  onChanged: (() => void) | null = null;
   /** Only where networks run or images are decoded first. */
   readonly prepare?: (pose: Pose) => Promise<void>;
   private extras: Extras | null = null;
@@ -68,13 +68,13 @@ export class Renderer implements AvatarRenderer {
   private readonly vertices: Table;
   private readonly joints: Table;
   private readonly order: Table;
-  private readonly orderData: Uint32Array;
+  private readonly ordering: Ordering;
   private readonly outputs: Table[];
   private readonly target: Target;
   private readonly draw: Program;
   private readonly array: WebGLVertexArrayObject;
   private readonly posed: PosedAvatar;
-  private readonly sorter = new DepthSorter();
+  private poses = 0;
   private picture: Picture | null = null;
   private readonly vertexData: Float32Array;
   private readonly jointData: Float32Array;
@@ -111,7 +111,8 @@ export class Renderer implements AvatarRenderer {
     this.vertexData = new Float32Array(3 * head.vertexCount);
     this.jointData = new Float32Array(9 * head.parents.length);
     this.order = new Table(gl, "r32ui", avatar.count);
-    this.orderData = new Uint32Array(avatar.count);
+    this.ordering = new Ordering(this.ids, this.centers);
+    this.ordering.onFresh = () => this.onChanged?.();
     this.outputs = [0, 1, 2].map(() => new Table(gl, "rgba32f", rows * WIDTH));
     this.target = new Target(
       gl,
@@ -132,6 +133,11 @@ export class Renderer implements AvatarRenderer {
     if (!this.disposed) await this.posed.prepare(pose);
   }
 
+  /** Gaussians beyond the near plane in the last picture. */
+  get shown(): number {
+    return this.ordering.shown;
+  }
+
   /** Bytes on the card, without the picture. */
   get bytes(): number {
     const shared = [this.vertices, this.joints, this.order, ...this.outputs];
@@ -150,6 +156,7 @@ export class Renderer implements AvatarRenderer {
 
   pose(pose: Pose): void {
     this.posed.pose(pose);
+    this.poses++;
     this.isPosed = true;
     if (this.foreign) asGuest(this.gl, () => this.upload());
     else this.upload();
@@ -193,14 +200,14 @@ export class Renderer implements AvatarRenderer {
       height: this.outputs[2].height,
       starts: this.rows,
       paint: this.outputs[2],
-      arrange: (view) => this.arrange(view),
+      arrange: (view) => this.arrange(view, true),
       draw: (view, paint) => this.ellipsesOnto(view, 0, 0, paint),
     };
   }
 
   render(view: View, background: Background): void {
-    this.extras?.decoded?.request(view, () => this.paint(view, background, null));
-    this.paint(view, background, null);
+    this.extras?.decoded?.request(view, () => this.paint(view, background, null, false));
+    this.paint(view, background, null, false);
   }
 
   /**
@@ -212,7 +219,7 @@ export class Renderer implements AvatarRenderer {
    */
   paintInto(view: View, clip: ClipDepths, viewport: Viewport): void {
     const { gl } = this;
-    asGuest(gl, () => this.arrange(view));
+    asGuest(gl, () => this.arrange(view, true));
     const { near, far } = clip;
     const { x, y, width, height } = viewport;
     gl.viewport(x, y, width, height);
@@ -224,14 +231,14 @@ export class Renderer implements AvatarRenderer {
     gl.depthMask(true);
   }
 
-  private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null): void {
+  private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null, now: boolean): void {
     const { gl } = this;
     const decoded = this.extras?.decoded;
     if (decoded) {
       decoded.present(view, background, framebuffer);
       return;
     }
-    if (this.isPosed) this.arrange(view);
+    if (this.isPosed) this.arrange(view, now);
     if (!this.isPosed || !this.extras?.fill(view, background, framebuffer)) {
       gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
       gl.viewport(0, 0, view.width, view.height);
@@ -242,13 +249,13 @@ export class Renderer implements AvatarRenderer {
     this.ellipsesOnto(view, 0, 0);
   }
 
-  /** Order the Gaussians and make their ellipses. */
-  private arrange(view: View): void {
+  /** Order the Gaussians (`now`: in this picture's own order, whatever that takes) and make their ellipses. */
+  private arrange(view: View, now: boolean): void {
     const r = view.rotation;
-    const axis: [number, number, number] = [r[6], r[7], r[8]];
-    const ids = this.detail ? this.detail.choose(view, this.centers) : this.ids;
-    this.shown = this.sorter.sort(this.centers, ids, axis, view.translation[2], view.near, this.orderData);
-    this.order.write(this.orderData.subarray(0, this.shown));
+    const depth: DepthAxis = { axis: [r[6], r[7], r[8]], offset: view.translation[2], near: view.near };
+    const { ordering, detail } = this;
+    if (detail) ordering.makeOf(detail.choose(view, this.centers), depth);
+    if (detail || ordering.make(depth, this.poses, now)) this.order.write(ordering.order.subarray(0, ordering.shown));
     this.splats(view, false);
   }
 
@@ -287,7 +294,7 @@ export class Renderer implements AvatarRenderer {
     const { width, height } = view;
     await this.extras?.decoded?.make(view);
     const framebuffer = half ? this.halfTarget(width, height) : null;
-    this.paint(view, background, framebuffer);
+    this.paint(view, background, framebuffer, true);
     gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
     const pixels = half ? new Float32Array(width * height * 4) : new Uint8Array(width * height * 4);
     gl.readPixels(0, 0, width, height, gl.RGBA, half ? gl.FLOAT : gl.UNSIGNED_BYTE, pixels);
@@ -341,6 +348,7 @@ export class Renderer implements AvatarRenderer {
     this.disposed = true;
     this.extras?.dispose();
     this.posed.dispose();
+    this.ordering.dispose();
     for (const layer of this.layers) layer.dispose();
     for (const owned of [this.vertices, this.joints, this.order, ...this.outputs, this.target, this.draw])
       owned.dispose();
