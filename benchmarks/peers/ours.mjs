@@ -6,12 +6,14 @@ import { Player } from '../../web_viewer/src/player.ts';
 
 const query = new URLSearchParams(location.search);
 const json = (name) => query.get(name) && loadJson(`/assets/${query.get(name)}`);
+// What takes time to arrive is asked for first; the context is made meanwhile.
+const avatar = loadAvatar(`/assets/${query.get('avatar')}`);
 const camera = json('camera');
 const canvas = document.createElement('canvas');
 canvas.width = canvas.height = 512;
 document.getElementById('view').append(canvas);
 const player = new Player(canvas);
-player.setAvatar(await loadAvatar(`/assets/${query.get('avatar')}`));
+player.setAvatar(await avatar);
 if (camera) player.setCamera(await camera);
 if (query.get('clip')) {
   player.setSequence(await json('clip'));
