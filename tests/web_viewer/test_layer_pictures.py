@@ -13,11 +13,13 @@ from PIL import Image
 from exporter.targets import glb
 from formats import importers
 from formats.avatar import MeshLayer
+from formats.errors import MissingAsset
 from formats.picture import psnr
 from formats.render import default_camera
 from tests.builders import tiny_avatar, tiny_camera
-from tests.web_viewer.browser import DRIVERS, run
+from tests.web_viewer.browser import DRIVERS, run, unavailable
 from tests.web_viewer.pictures import CANVAS_DB, HALF_DB, SMALL_DB, Show, photograph, worst, write_show
+from web_viewer import dist_folder
 
 pytestmark = pytest.mark.browser
 
@@ -204,3 +206,47 @@ def test_textures_and_maps_are_painted_while_it_plays(tmp_path):
         assert "hat" in told[name]["error"]
     assert told["textured"]["names"] == ["skin"]
     assert told["splats"]["gone"] == [255, 255, 255] and told["splats"]["again"] == told["splats"]["before"]
+
+
+# --- Beyond our own canvas ----------------------------------------------------------------------------------------------
+
+PAGES = Path(__file__).with_name("layers")
+CSP = ("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; "
+       "require-trusted-types-for 'script'")
+
+
+@pytest.fixture
+def mounts() -> dict[str, Path]:
+    """What the pages of `layers/` read: the npm package as it is built, and three.js."""
+    try:
+        library = dist_folder() / "lib"
+    except MissingAsset as error:
+        unavailable(str(error))
+        raise
+    if not (library / "three.js").is_file():
+        unavailable(f"{library} is missing; run scripts/build")
+    return {"lib": library, "three": library.parents[1] / "node_modules" / "three" / "build"}
+
+
+def test_mesh_layers_stand_in_a_three_scene(mounts, tmp_path):
+    task = {"kind": "page", "name": "three", "width": 400, "height": 300, "query": "three.html", "ready": "window.told",
+            "tell": "window.told"}
+    report = run("swiftshader", [task], GOLDEN, tmp_path, PAGES, mounts=mounts)
+    assert not [line for line in report["errors"] if "Performance" not in line]
+    told = report["tasks"]["three"]
+    assert "failed" not in told and told["errors"] == [] and told["glError"] == 0, told
+    # The same numbers; on the rim of a layer, a pixel or two may fall to the other side.
+    assert told["alone"]["many"] < 30 and told["again"] == 0, told
+    assert told["front"] > 0.99, "what is nearer hides the layers"
+    assert 0.3 < told["behind"] < 0.95, "what is farther is hidden by them, and nothing else of it"
+
+
+def test_networks_and_ktx2_need_one_word_of_a_strict_policy(mounts, tmp_path):
+    """WebAssembly, and nothing else that a policy forbids: no code from strings, no workers, no other host."""
+    files = tmp_path / "files"
+    files.mkdir()
+    glb.write(tiny_avatar("mesh-basis-bytes"), files / "textured.glb", glb.Options(layer_textures="ktx2"))
+    task = {"kind": "open", "name": "policy", "query": "policy.html", "csp": CSP}
+    run("swiftshader", [task], files, tmp_path, PAGES, mounts=mounts)
+    told = json.loads((tmp_path / "policy.json").read_text())
+    assert told["violations"] == [] and "error" not in told and told["colors"] > 50, told

@@ -87,6 +87,7 @@ export class ImageArray {
     const format = blockFormat(gl);
     const parts: Compressed[] = [];
     for (const image of images) parts.push(await transcode(image.bytes, format));
+    plainUnpacking(gl);
     const array = ImageArray.make(gl, format.internal, width, height, images.length, 4, format.blocks);
     parts.forEach(({ data }, i) => {
       if (format.blocks) {
@@ -127,6 +128,7 @@ export class ImageArray {
       );
     }
     const format = { 1: gl.RED, 3: gl.RGB, 4: gl.RGBA }[this.channels];
+    plainUnpacking(gl);
     gl.bindTexture(this.target, this.texture);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     gl.texSubImage3D(this.target, 0, 0, 0, index, width, height, 1, format, gl.UNSIGNED_BYTE, picture);
@@ -136,6 +138,15 @@ export class ImageArray {
   dispose(): void {
     this.gl.deleteTexture(this.texture);
   }
+}
+
+/** Undo what a host of the context may have set: images decode while it draws. */
+function plainUnpacking(gl: GL): void {
+  gl.bindBuffer(gl.PIXEL_UNPACK_BUFFER, null);
+  const { UNPACK_FLIP_Y_WEBGL, UNPACK_PREMULTIPLY_ALPHA_WEBGL, UNPACK_ROW_LENGTH, UNPACK_IMAGE_HEIGHT } = gl;
+  for (const name of [UNPACK_FLIP_Y_WEBGL, UNPACK_PREMULTIPLY_ALPHA_WEBGL, UNPACK_ROW_LENGTH, UNPACK_IMAGE_HEIGHT])
+    gl.pixelStorei(name, 0);
+  for (const name of [gl.UNPACK_SKIP_ROWS, gl.UNPACK_SKIP_PIXELS, gl.UNPACK_SKIP_IMAGES]) gl.pixelStorei(name, 0);
 }
 
 async function decodeOne(image: LayerImage): Promise<ImageBitmap | ImageData> {

@@ -105,15 +105,9 @@ export class MeshLayerOnCard {
   draw(view: View): void {
     const { gl, layer } = this;
     if (layer.shading && !this.first) return;
-    gl.bindVertexArray(this.array);
-    gl.enable(gl.DEPTH_TEST);
-    gl.enable(gl.CULL_FACE);
-    gl.cullFace(gl.BACK);
-    gl.frontFace(gl.CCW);
-    gl.depthMask(true);
+    this.enter();
     gl.clearDepth(1);
     gl.clear(gl.DEPTH_BUFFER_BIT);
-    gl.depthFunc(gl.LESS);
     if (!layer.opaque) {
       gl.colorMask(false, false, false, false);
       this.triangles(this.depth, view);
@@ -125,7 +119,32 @@ export class MeshLayerOnCard {
     else gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     this.triangles(this.color, view);
+    this.leave();
+  }
+
+  /** Write only its depth, where it is nearer than what is there. */
+  drawDepth(view: View): void {
+    if (this.layer.shading && !this.first) return;
+    this.enter();
+    this.triangles(this.depth, view);
+    this.leave();
+  }
+
+  private enter(): void {
+    const { gl } = this;
+    gl.bindVertexArray(this.array);
+    gl.enable(gl.DEPTH_TEST);
+    gl.enable(gl.CULL_FACE);
+    gl.cullFace(gl.BACK);
+    gl.frontFace(gl.CCW);
     gl.depthMask(true);
+    gl.depthFunc(gl.LESS);
+  }
+
+  private leave(): void {
+    const { gl } = this;
+    gl.depthMask(true);
+    gl.depthFunc(gl.LESS);
     gl.disable(gl.DEPTH_TEST);
     gl.disable(gl.CULL_FACE);
     gl.bindVertexArray(null);

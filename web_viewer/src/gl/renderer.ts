@@ -87,6 +87,11 @@ export class Renderer implements AvatarRenderer {
     private readonly foreign = false,
   ) {
     if (foreign) asGuest(gl, () => {});
+    if (foreign && avatar.decoder) {
+      throw new DeviceError(
+        "An avatar with an image decoder makes its own picture, background and all: no part of a scene.",
+      );
+    }
     if (!gl.getExtension("EXT_color_buffer_float")) {
       throw new DeviceError("This device cannot draw into floating-point textures, which the player needs.");
     }
@@ -219,14 +224,20 @@ export class Renderer implements AvatarRenderer {
    */
   paintInto(view: View, clip: ClipDepths, viewport: Viewport): void {
     const { gl } = this;
-    asGuest(gl, () => this.arrange(view, true));
+    const meshes = this.extras?.meshes;
+    asGuest(gl, () => {
+      this.arrange(view, true);
+      meshes?.arrange(view);
+    });
     const { near, far } = clip;
     const { x, y, width, height } = viewport;
     gl.viewport(x, y, width, height);
     gl.enable(gl.DEPTH_TEST);
     gl.depthFunc(gl.LEQUAL);
     gl.depthMask(false);
-    this.ellipsesOnto(view, (far + near) / (far - near), (2 * far * near) / (far - near));
+    const [scale, offset] = [(far + near) / (far - near), (2 * far * near) / (far - near)];
+    meshes?.paintInto(view, x, y, scale, offset);
+    this.ellipsesOnto(view, scale, offset);
     gl.disable(gl.DEPTH_TEST);
     gl.depthMask(true);
   }
