@@ -6,6 +6,7 @@ the passes cost on a processor, and nothing about a card.
 
 import dataclasses
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -29,7 +30,7 @@ COUNTS = (20_000, 65_000, 150_000, 500_000)
 SIZE = 512
 
 
-def measure(root: Path, data: Path, frames: int = 4, rounds: int = 3) -> list[dict[str, object]]:
+def measure(root: Path, data: Path, frames: int = 3, rounds: int = 2) -> list[dict[str, object]]:
     """Return rows of milliseconds a frame (best and median round), of JavaScript in it, and bytes on the card.
 
     Args:
@@ -56,7 +57,7 @@ def measure(root: Path, data: Path, frames: int = 4, rounds: int = 3) -> list[di
             found = _run(page, files, Path(folder) / "out", frames, rounds)
             for kind in ("webgpu", "webgl2"):
                 runs = [r for told in found[kind] for r in told["found"]]
-                note = f"{SIZE} x {SIZE}, SwiftShader: a software adapter, no card"
+                note = f"{SIZE} x {SIZE}, SwiftShader: a software adapter, no card; load of the machine {os.getloadavg()[0]:.0f}"
                 rows += [
                     {"what": f"{kind} {name}, frame, best round", "value": round(min(r["ms"] for r in runs), 1), "unit": "ms",
                      "note": note},

@@ -150,5 +150,5 @@ async function request(): Promise<{ card: GPUDevice; isFallback: boolean }> {
   const card = await adapter.requestDevice({ requiredLimits: { maxStorageBufferBindingSize, maxBufferSize } });
   // Older browsers say it on the adapter itself.
   const said = (adapter as unknown as { isFallbackAdapter?: boolean }).isFallbackAdapter;
-  return { card, isFallback: adapter.info.isFallbackAdapter ?? said ?? false };
+  return { card, isFallback: adapter.info?.isFallbackAdapter ?? said ?? false };
 }
