@@ -208,6 +208,59 @@ def test_textures_and_maps_are_painted_while_it_plays(tmp_path):
     assert told["splats"]["gone"] == [255, 255, 255] and told["splats"]["again"] == told["splats"]["before"]
 
 
+LIVES = """(async () => {
+  const { loadAvatar, Player } = flameport;
+  const alive = new Map();
+  for (const kind of ["Texture", "Buffer", "Framebuffer", "Renderbuffer", "VertexArray", "Program", "Shader"]) {
+    const context = WebGL2RenderingContext.prototype;
+    const [make, drop] = [context[`create${kind}`], context[`delete${kind}`]];
+    alive.set(kind, 0);
+    context[`create${kind}`] = function (...args) { alive.set(kind, alive.get(kind) + 1); return make.apply(this, args); };
+    context[`delete${kind}`] = function (object) { if (object) alive.set(kind, alive.get(kind) - 1); drop.call(this, object); };
+  }
+  const told = {};
+  for (const name of ["shells.plain", "decoded.plain", "deformed.plain"]) {
+    const avatar = await loadAvatar(`files/${name}.glb`);
+    const canvas = Object.assign(document.createElement("canvas"), { width: 120, height: 96 });
+    const restored = { then: null };
+    const player = new Player(canvas, { onRestored: () => restored.then?.() });
+    player.setAvatar(avatar);
+    player.pause();
+    const before = (await player.readPixels()).join();
+    const lose = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");
+    const back = new Promise((resolve) => { restored.then = resolve; });
+    canvas.addEventListener("webglcontextlost", () => setTimeout(() => lose.restoreContext(), 50));
+    lose.loseContext();
+    await back;
+    told[name] = { again: (await player.readPixels()).join() === before };
+    // One avatar in the place of another while that is still being prepared.
+    for (const key of alive.keys()) alive.set(key, 0);
+    const second = new Player(Object.assign(document.createElement("canvas"), { width: 64, height: 48 }));
+    for (let i = 0; i < 3; i++) second.setAvatar(avatar);
+    await second.readPixels();
+    second.setAvatar(avatar);
+    second.dispose();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    told[name].left = Object.fromEntries([...alive].filter(([, count]) => count));
+    player.dispose();
+  }
+  window.told = told;
+})()"""
+
+
+def test_layers_come_back_with_a_lost_device_and_leave_nothing_behind(tmp_path):
+    files = tmp_path / "files"
+    files.mkdir()
+    for name in ("shells.plain", "decoded.plain", "deformed.plain"):
+        _golden(name, files)
+    task = {"kind": "page", "name": "lives", "width": 400, "height": 300, "steps": [LIVES], "wait": "window.told",
+            "tell": "window.told", "ready": "window.flameport"}
+    told = run("swiftshader", [task], files, tmp_path)["tasks"]["lives"]
+    for name, found in told.items():
+        assert found["again"], name
+        assert found["left"] == {}, name
+
+
 # --- Beyond our own canvas ----------------------------------------------------------------------------------------------
 
 PAGES = Path(__file__).with_name("layers")
