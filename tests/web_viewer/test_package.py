@@ -39,7 +39,7 @@ guest.actor.play();
 // @ts-expect-error a seed is a number
 new Idle({ seed: "3" });
 // @ts-expect-error there is no such neutral
-player.setSequence(null, { neutral: "median" });
+loadSequence("talk.json", avatar.head, { neutral: "median" });
 export { AvatarFormatError, camera };
 """
 

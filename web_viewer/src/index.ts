@@ -10,6 +10,7 @@ export { followPointer, Gaze, type GazeOptions } from "./driving/gaze.ts";
 export type { PoseOverrides } from "./driving/holds.ts";
 export { Idle, type IdleOptions } from "./driving/idle.ts";
 export { type ArkitWeights, LiveArkit, type LiveArkitOptions } from "./driving/live_arkit.ts";
+export { record } from "./driving/recorder.ts";
 export { type Neutral, neutralOf, type Retargeting, retarget } from "./driving/retarget.ts";
 export { readBinarySequence } from "./driving/sequence_binary.ts";
 export { readSequence, writeSequence } from "./driving/sequence_json.ts";

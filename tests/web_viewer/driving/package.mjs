@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
 const [library, jobs] = process.argv.slice(2);
-const { Actor, Idle, loadAvatar, loadSequence, neutralOf, writeSequence } = await import(pathToFileURL(library).href);
+const { Actor, Idle, loadAvatar, loadSequence, neutralOf, record, writeSequence } = await import(pathToFileURL(library).href);
 const FIELDS = ["expr", "rotation", "neck", "jaw", "eyes", "eyelids", "translation"];
 const bytesOf = async (path) => {
   const file = await readFile(path);
@@ -21,7 +21,7 @@ for (const job of JSON.parse(await readFile(jobs, "utf8"))) {
     actor.cast(avatar);
     actor.addDriver(new Idle({ seed: 11 }));
     actor.play();
-    const stop = actor.record({ fps: job.fps });
+    const stop = record(actor, { fps: job.fps });
     const poses = [];
     for (let k = 0; k < job.record * job.fps; k++) {
       now = k / job.fps;

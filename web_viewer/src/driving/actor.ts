@@ -9,12 +9,11 @@ import type { Json } from "../glb.ts";
 import { Playback } from "../playback.ts";
 import { isAlwaysThere, Pose } from "../pose.ts";
 import { Sequence } from "../sequence.ts";
+import { fitted } from "./arkit_clip.ts";
 import { blendInto } from "./blend.ts";
 import type { Driver, DriverFunction } from "./driver.ts";
 import { Holds, type PoseOverrides } from "./holds.ts";
-import { Recorder } from "./recorder.ts";
-import { neutralOf, type Retargeting } from "./retarget.ts";
-import { fitted, readSequence } from "./sequence_json.ts";
+import { readSequence } from "./sequence_json.ts";
 
 /** A clip that plays, and since when it fades in over what is below it. */
 interface Track {
@@ -37,7 +36,7 @@ export class Actor {
   private readonly holds = new Holds();
   private current: Pose | null = null;
   private other: Pose | null = null;
-  private recorder: Recorder | null = null;
+  private readonly watchers: ((seconds: number, pose: Pose) => void)[] = [];
   private moving = false;
   private stale = true;
 
@@ -57,7 +56,6 @@ export class Actor {
     this.avatar = avatar;
     this.current = new Pose(avatar.head);
     this.other = new Pose(avatar.head);
-    this.recorder = null;
     this.resetPose();
     this.setSequence(avatar.clip);
   }
@@ -77,20 +75,17 @@ export class Actor {
     return this.tracks[this.tracks.length - 1].playback;
   }
 
-  /**
-   * Play another clip from its beginning: a sequence, or the parsed JSON of one. Null: the neutral pose.
-   * With a `neutral`, the clip is another person's (`retarget`); the avatar's own neutral face is put in its place.
-   */
-  setSequence(sequence: Sequence | Json | null, how: Retargeting = {}): void {
-    this.tracks = [this.track(sequence, how)];
+  /** Play another clip from its beginning: a sequence, or the parsed JSON of one. Null: the neutral pose. */
+  setSequence(sequence: Sequence | Json | null): void {
+    this.tracks = [this.track(sequence)];
     this.playback.setRange(null);
     this.move();
   }
 
   /** Let another clip (or null, the neutral pose) take over softly, and play it. */
-  fadeTo(sequence: Sequence | Json | null, seconds: number, how: Retargeting = {}): void {
+  fadeTo(sequence: Sequence | Json | null, seconds: number): void {
     this.advance();
-    const track = this.track(sequence, how);
+    const track = this.track(sequence);
     track.start = this.moment;
     track.seconds = Math.max(seconds, 0);
     this.tracks.push(track);
@@ -98,12 +93,10 @@ export class Actor {
     this.move();
   }
 
-  private track(given: Sequence | Json | null, how: Retargeting): Track {
+  private track(given: Sequence | Json | null): Track {
     const { head } = this;
-    const own = how.own === undefined && (how.neutral ?? "none") !== "none" ? neutralOf(this.avatar!) : how.own;
-    const full = own === undefined ? how : { ...how, own };
-    const sequence =
-      given === null ? null : given instanceof Sequence ? fitted(given, head, full) : readSequence(given, head, full);
+    const own = given instanceof Sequence;
+    const sequence = given === null ? null : own ? fitted(given, head) : readSequence(given, head);
     const columns = sequence ? sequence.columns(head) : [];
     for (const name of sequence ? driversOf(this.avatar!) : []) {
       if (!isAlwaysThere(name) && !sequence!.drivers.has(name)) {
@@ -187,7 +180,7 @@ export class Actor {
       if (what === "moved" || what === "ended") this.move();
       ended ||= what === "ended" && playback === this.playback;
     }
-    if (this.moving || this.tracks.length > 1 || this.recorder) this.move();
+    if (this.moving || this.tracks.length > 1 || this.watchers.length) this.move();
     if (ended) this.onEnded?.();
   }
 
@@ -214,17 +207,13 @@ export class Actor {
     };
   }
 
-  /**
-   * Record what is shown from now on; what is returned stops and gives the clip. Frames are `1 / fps` apart in the clock's
-   * seconds: with a clock of your own that moves in such steps, every frame is a picture that was drawn, to the bit.
-   */
-  record({ fps = 30 } = {}): () => Sequence {
-    const recorder = new Recorder(this.head, fps);
-    this.recorder = recorder;
+  /** Tell every pose and its moment, changed or not, to `see`, which must not change it; returns what ends that. */
+  watch(see: (seconds: number, pose: Pose) => void): () => void {
+    this.watchers.push(see);
     this.move();
     return () => {
-      if (this.recorder === recorder) this.recorder = null;
-      return recorder.sequence();
+      const at = this.watchers.indexOf(see);
+      if (at >= 0) this.watchers.splice(at, 1);
     };
   }
 
@@ -289,7 +278,7 @@ export class Actor {
       if (driver.drive(current, { seconds: moment, clip: this.seconds })) this.moving = true;
     }
     this.holds.drive(current);
-    this.recorder?.take(moment, current);
+    for (const see of this.watchers) see(moment, current);
     return current;
   }
 

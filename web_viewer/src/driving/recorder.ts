@@ -1,18 +1,35 @@
 /** Recording what is shown as a clip. */
 import type { Head } from "../avatar.ts";
+import { SequenceError } from "../errors.ts";
 import { POSE_FIELDS, Pose } from "../pose.ts";
 import { Sequence } from "../sequence.ts";
+import type { Actor } from "./actor.ts";
 import { blendInto } from "./blend.ts";
 
 /** Seconds by which a shown moment may miss a frame of the clip and still be that frame. */
 const SAME = 1e-6;
+
+/**
+ * Record what a player or actor shows from now on; what is returned stops and gives the clip. Frames are `1 / fps` apart in its
+ * clock's seconds: with a clock of your own that moves in such steps, every frame is a picture that was drawn, to the bit.
+ */
+export function record(actor: Actor, { fps = 30 } = {}): () => Sequence {
+  if (!actor.avatar) throw new SequenceError("Load an avatar before recording it.");
+  const recorder = new Recorder(actor.avatar.head, fps);
+  // Another avatar's poses are not part of it.
+  const end = actor.watch((seconds, pose) => pose.head === recorder.head && recorder.take(seconds, pose));
+  return () => {
+    end();
+    return recorder.sequence();
+  };
+}
 
 /** Takes the poses that were shown and when, and makes a clip of a steady rate. */
 export class Recorder {
   private readonly shown: { seconds: number; pose: Pose }[] = [];
 
   constructor(
-    private readonly head: Head,
+    readonly head: Head,
     readonly fps: number,
   ) {}
 

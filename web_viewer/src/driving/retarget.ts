@@ -1,9 +1,8 @@
 /** Making a motion fit a head: names, ARKit's weights, and another person's neutral face, as `formats.retarget`. */
-import { ARKIT_52, addArkit } from "../arkit.ts";
 import type { Avatar, Head } from "../avatar.ts";
 import { SequenceError } from "../errors.ts";
-import { POSE_FIELDS, Pose, WIDTHS } from "../pose.ts";
 import { Sequence } from "../sequence.ts";
+import { copyAround, fromArkit, isArkit, type Told } from "./arkit_clip.ts";
 
 export type Neutral = "none" | "mean" | "first";
 
@@ -16,7 +15,7 @@ export interface Retargeting {
   /** The avatar's own neutral face in its head's coefficients, put in the place of what `neutral` takes: `neutralOf`. */
   own?: ArrayLike<number> | null;
   /** Told in one line what the head cannot show. */
-  told?: (line: string) => void;
+  told?: Told;
 }
 
 /** Return the mean expression of the frames an avatar was trained on, where its clip has a range named `train`. */
@@ -30,23 +29,11 @@ export function neutralOf(avatar: Avatar): Float64Array | null {
 /** Return the motion as `head` can play it, a new sequence. Throws `SequenceError`. */
 export function retarget(sequence: Sequence, head: Head, how: Retargeting = {}): Sequence {
   const { neutral = "none", own = null, told = () => {} } = how;
-  const kept = [...sequence.joints.keys()].filter((name) => head.jointNames.includes(name));
-  const lost = [...sequence.joints.keys()].filter((name) => !kept.includes(name));
-  if (lost.length) told(`Left out the joints ${lost.join(", ")}: the head does not have them.`);
   const still = new Float64Array(sequence.expressions);
   if (neutral === "mean") still.set(meanExpr(sequence, 0, sequence.arrived));
   else if (neutral === "first") still.set(sequence.fields.expr.subarray(0, still.length));
   else if (neutral !== "none") throw new SequenceError(`There is no neutral “${neutral}”: none, mean or first.`);
-  const out = sequence.basis.startsWith("arkit")
-    ? fromArkit(sequence, head, still, told)
-    : inOwnBasis(sequence, head, still, told);
-  for (const name of kept) out.column("joints", name, 3).set(sequence.joints.get(name)!.subarray(0, 3 * out.frames));
-  for (const [name, column] of sequence.drivers) {
-    const width = sequence.widthOf(column);
-    out.column("drivers", name, width).set(column.subarray(0, width * out.frames));
-  }
-  out.cameras = sequence.cameras;
-  out.ranges = sequence.ranges;
+  const out = (isArkit(sequence) ? fromArkit : inOwnBasis)(sequence, head, still, told);
   const columns = out.columns(head);
   if (neutral !== "none" && own) {
     const { expr } = out.fields;
@@ -56,7 +43,7 @@ export function retarget(sequence: Sequence, head: Head, how: Retargeting = {}):
 }
 
 /** The head's own coefficients: less `still`, and without what the head does not have. */
-function inOwnBasis(sequence: Sequence, head: Head, still: Float64Array, told: (line: string) => void): Sequence {
+function inOwnBasis(sequence: Sequence, head: Head, still: Float64Array, told: Told): Sequence {
   const { expressions, arrived } = sequence;
   const count = sequence.exprNames.length ? expressions : Math.min(expressions, head.exprNames.length);
   const out = new Sequence(arrived, sequence.fps, count);
@@ -75,48 +62,8 @@ function inOwnBasis(sequence: Sequence, head: Head, still: Float64Array, told: (
   if (count < expressions) {
     told(`Cut ${expressions} expressions to the head's ${count}; the largest lost is ${most.toPrecision(3)}.`);
   }
-  copyPose(sequence, out);
+  copyAround(sequence, out, head, told);
   return out;
-}
-
-/** ARKit's weights: by name on an ARKit head, else through the head's map, added to what the clip turns. */
-function fromArkit(sequence: Sequence, head: Head, still: Float64Array, told: (line: string) => void): Sequence {
-  const byName = head.edition.startsWith("arkit");
-  if (!byName && !head.arkitMap) throw new SequenceError("This avatar's head has no map from ARKit's weights.");
-  const { expressions, arrived } = sequence;
-  if (!sequence.exprNames.length && expressions > ARKIT_52.length) {
-    throw new SequenceError(`The clip has ${expressions} ARKit weights and no names; ARKit has ${ARKIT_52.length}.`);
-  }
-  const names = sequence.exprNames.length ? sequence.exprNames : ARKIT_52.slice(0, expressions);
-  const rows = names.map((name) => (byName ? head.exprNames : ARKIT_52).indexOf(name));
-  const lost = names.filter((_, k) => rows[k] < 0);
-  if (lost.length) told(`Left out ${lost.join(", ")}: the head has no such shape.`);
-  const out = new Sequence(arrived, sequence.fps, head.exprNames.length);
-  out.basis = head.edition;
-  out.edition = byName ? "" : head.contentHash;
-  out.exprNames = head.exprNames;
-  copyPose(sequence, out);
-  const pose = new Pose(head);
-  for (let i = 0; i < arrived; i++) {
-    pose.reset();
-    rows.forEach((row, k) => {
-      if (row < 0) return;
-      const weight = sequence.fields.expr[i * expressions + k] - still[k];
-      if (byName) pose.expr[row] = weight;
-      else addArkit(pose, row, weight);
-    });
-    for (const name of POSE_FIELDS) {
-      const width = pose[name].length;
-      for (let c = 0; c < width; c++) out.fields[name][i * width + c] += pose[name][c];
-    }
-  }
-  return out;
-}
-
-function copyPose(from: Sequence, to: Sequence): void {
-  for (const [name, width] of Object.entries(WIDTHS) as [keyof typeof WIDTHS, number][]) {
-    to.fields[name].set(from.fields[name].subarray(0, to.frames * width));
-  }
 }
 
 function meanExpr(sequence: Sequence, first: number, end: number): Float64Array {

@@ -6,7 +6,7 @@ import { SequenceError } from "../errors.ts";
 import type { Json } from "../glb.ts";
 import { POSE_FIELDS, WIDTHS } from "../pose.ts";
 import { Sequence } from "../sequence.ts";
-import { type Retargeting, retarget } from "./retarget.ts";
+import { fitted, type Told } from "./arkit_clip.ts";
 
 /** Tell whether parsed JSON, or the header of one, is a sequence of ours. */
 export function isOurs(json: Json): boolean {
@@ -17,14 +17,13 @@ export function isOurs(json: Json): boolean {
  * Return the clip in parsed JSON, as `head` can play it: ours, or an ARKit track of names and weights.
  * ARKit's weights drive an ARKit head by name, and any other head through its `arkitMap`.
  */
-export function readSequence(json: Json, head: Head, how: Retargeting = {}): Sequence {
-  return fitted(isOurs(json) ? readOurs(json) : readArkit(json, head), head, how);
+export function readSequence(json: Json, head: Head, told?: Told): Sequence {
+  return fitted(readUnfitted(json, head), head, told);
 }
 
-/** Return a clip as `head` can play it; the same clip where nothing has to be changed. */
-export function fitted(sequence: Sequence, head: Head, how: Retargeting = {}): Sequence {
-  const foreign = sequence.basis.startsWith("arkit") && sequence.basis !== head.edition;
-  return foreign || (how.neutral ?? "none") !== "none" ? retarget(sequence, head, how) : sequence;
+/** Return the clip in parsed JSON in its own coefficients. */
+export function readUnfitted(json: Json, head: Head): Sequence {
+  return isOurs(json) ? readOurs(json) : readArkit(json, head);
 }
 
 function readOurs(json: Json): Sequence {

@@ -8,10 +8,11 @@ import { SequenceError, ViewerError } from "../errors.ts";
 import type { Json } from "../glb.ts";
 import { request } from "../load.ts";
 import type { Sequence } from "../sequence.ts";
+import { fitted } from "./arkit_clip.ts";
 import { JsonPieces } from "./json_pieces.ts";
-import type { Retargeting } from "./retarget.ts";
+import { type Retargeting, retarget } from "./retarget.ts";
 import { isBinarySequence, readBinarySequence } from "./sequence_binary.ts";
-import { FrameReader, fitted, isOurs, readSequence } from "./sequence_json.ts";
+import { FrameReader, isOurs, readUnfitted } from "./sequence_json.ts";
 
 export type SequenceSource = string | URL | Blob | ArrayBuffer | Response | ReadableStream<Uint8Array>;
 
@@ -143,18 +144,24 @@ class Loading {
   finish(): Sequence {
     if (this.kind !== "json") {
       const bytes = joined(this.kept);
-      if (isBinarySequence(bytes)) return fitted(readBinarySequence(bytes), this.head, this.options);
+      if (isBinarySequence(bytes)) return this.fit(readBinarySequence(bytes));
       this.text(this.decoder.decode(bytes, { stream: true }));
     }
     this.text(this.decoder.decode());
     const rest = this.pieces.finish();
     if (!this.reader) {
-      return readSequence({ ...this.header, ...rest, frames: this.waiting }, this.head, this.options);
+      return this.fit(readUnfitted({ ...this.header, ...rest, frames: this.waiting }, this.head));
     }
     // Ranges may follow the frames.
     if (rest?.ranges) this.sequence!.ranges = rest.ranges;
     this.reader.finish(this.frames);
     return this.sequence!;
+  }
+
+  private fit(sequence: Sequence): Sequence {
+    const { head, options } = this;
+    const asked = (options.neutral ?? "none") !== "none";
+    return asked ? retarget(sequence, head, options) : fitted(sequence, head, options.told);
   }
 
   /** The rest will not come: what has arrived is the clip. */

@@ -3,6 +3,7 @@ import { readAvatar } from "../../src/avatar.ts";
 import { Actor } from "../../src/driving/actor.ts";
 import { blendInto } from "../../src/driving/blend.ts";
 import { LiveArkit } from "../../src/driving/live_arkit.ts";
+import { record } from "../../src/driving/recorder.ts";
 import { readSequence, writeSequence } from "../../src/driving/sequence_json.ts";
 import { SequenceError } from "../../src/errors.ts";
 import { POSE_FIELDS, Pose } from "../../src/pose.ts";
@@ -208,7 +209,7 @@ describe("a recording", () => {
       pose.expr[0] -= 0;
     });
     made.play();
-    const stop = made.record({ fps: 50 });
+    const stop = record(made, { fps: 50 });
     const shown = Array.from({ length: 12 }, (_, k) => {
       const pose = new Pose(many.head);
       pose.copy(at(k / 50));
@@ -231,7 +232,7 @@ describe("a recording", () => {
       pose.jaw[0] = seconds;
     });
     at(1);
-    const stop = made.record({ fps: 10 });
+    const stop = record(made, { fps: 10 });
     for (const seconds of [1, 1.03, 1.17, 1.3, 1.31, 1.52]) at(seconds);
     const clip = stop();
     expect(clip.frames).toBe(6);
