@@ -22,13 +22,11 @@ TARGETS = {
     "sequence": "exporter.targets.sequence",
     "spz": "exporter.targets.spz",
     "textures": "exporter.targets.textures",
+    "unity": "exporter.targets.unity",
     "web": "exporter.targets.web",
 }
 """Name to module: one file with `Options`, `CAPABILITIES` and `write(avatar, out, options) -> list[Path]`; and, where its options
 lose something, `losses(avatar, options) -> list[Loss]`."""
-
-PLANNED = ("unity",)
-"""Names that are reserved; they say so instead of pretending."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +80,6 @@ def options_type(target: str) -> type:
 
 
 def _module(target: str) -> ModuleType:
-    if target in PLANNED:
-        raise UnsupportedFeature(f"export target '{target}' is planned and not available in this version; available are "
-                                 f"{', '.join(TARGETS)}")
     if target not in TARGETS:
         raise UnsupportedFeature(f"unknown export target '{target}'; available are {', '.join(TARGETS)}")
     return importlib.import_module(TARGETS[target])

@@ -21,7 +21,7 @@ from exporter.targets import glb, textures
 from exporter.validation_report import Measure, ValidationReport, decibels
 from formats import codecs
 from formats.avatar import Avatar, MeshLayer, check_driver
-from formats.codecs import glb_avatar
+from formats.codecs import glb_avatar, unity_avatar
 from formats.codecs.glb import read_document
 from formats.codecs.json_file import Fields, read_json
 from formats.deform import PosedMesh, PosedSplats, deform, deform_head, rest_sequence
@@ -55,6 +55,13 @@ def _is_lam(path: Path) -> bool:
         return any(PurePosixPath(name).name == "skin.glb" for name in archive.namelist())
 
 
+def _is_small_unity(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return unity_avatar.sniff(file.read(16))
+
+
 CHECKS: tuple[tuple[Callable[[Path], bool], str], ...] = (
     (lambda path: (path / textures.ABOUT).is_file(), "exporter.textures_check"),
     (lambda path: (path / "networks.json").is_file(), "exporter.onnx_check"),
@@ -62,6 +69,7 @@ CHECKS: tuple[tuple[Callable[[Path], bool], str], ...] = (
     (lambda path: path.suffix.lower() == ".spz" or path.is_dir() and any(path.glob("*.spz")), "exporter.spz_check"),
     (lambda path: path.suffix.lower() == ".ply" or path.is_dir() and any(path.glob("*.ply")), "exporter.ply_check"),
     (_is_lam, "exporter.lam_check"),
+    (_is_small_unity, "exporter.unity_check"),
 )
 """How a target's file or folder is told, and the module whose `check` reads it back; the others are told by `codecs.sniff`."""
 
@@ -90,8 +98,8 @@ def validate(path: Path, avatar: Avatar, frames: int = 10, progress: Progress | 
         return _validate_glb(path, avatar, frames, tell)
     if kind in ("sequence_json", "sequence_binary"):
         return _validate_sequence(path, avatar)
-    raise FormatError(f"{path}: is {kind}; expected what `flameport export` wrote: a GLB, PLY, SPZ, sequence, LAM zip, or a "
-                      "folder of a page, textures, networks, stills or BakedAvatar's demo")
+    raise FormatError(f"{path}: is {kind}; expected what `flameport export` wrote: a GLB, PLY, SPZ, sequence, LAM zip, Unity "
+                      "asset, or a folder of a page, textures, networks, stills or BakedAvatar's demo")
 
 
 # --- GLB --------------------------------------------------------------------------------------------------------------
@@ -113,7 +121,7 @@ def _validate_glb(path: Path, avatar: Avatar, frames: int, tell: Progress) -> Va
         raise CheckpointMismatch(f"{path}: holds layers {', '.join(names) or 'none'}, the bundle would give "
                                  f"{', '.join(layer.name for layer in fitted.avatar.layers) or 'none'}")
     whole = fitted.avatar
-    fitted = dataclasses.replace(fitted, avatar=_as_limited(whole, back, path))
+    fitted = dataclasses.replace(fitted, avatar=as_limited(whole, back, path))
     sequence = back.sequence or rest_sequence(back.head)
     times = [float(t) for t in np.unique(np.linspace(0, len(sequence) - 1, max(frames, 1)).round())]
     measures = [Measure("structure, own check: problems", float(len(glb_check.problems(document))), "", 0)]
@@ -121,16 +129,16 @@ def _validate_glb(path: Path, avatar: Avatar, frames: int, tell: Progress) -> Va
     sequence = with_drivers(sequence, back, *back.networks)
     # Float16 networks are judged by the picture; what they move, by the same networks on both sides.
     posed = dataclasses.replace(fitted.avatar, networks=back.networks) if has_half_networks(root) else fitted.avatar
-    measures += _posed_measures(posed, back, sequence, times, METRES[grade], judged=grade != "small")
+    measures += posed_measures(posed, back, sequence, times, METRES[grade], judged=grade != "small")
     if grade == "small":
         off = farthest(fitted.avatar, back)
         measures.append(Measure("posed points, random expressions and turns too", off * 1e3, "mm", METRES[grade] * 1e3))
     limits = tuple(limit_losses(whole, fitted.avatar))
-    measures += _picture_measures(fitted.avatar, back, sequence, times,
+    measures += picture_measures(fitted.avatar, back, sequence, times,
                                   PICTURE_DB["small" if is_lossy(document, root) else grade], tell)
     notes = []
     if back.sequence is not None:
-        clip = _clip_measure(fitted.avatar, back.sequence, METRES[grade])
+        clip = clip_measure(fitted.avatar, back.sequence, METRES[grade])
         if clip is None:
             notes.append("the clip's keys: the bundle holds another clip, or none")
         else:
@@ -148,7 +156,7 @@ def _validate_glb(path: Path, avatar: Avatar, frames: int, tell: Progress) -> Va
     return ValidationReport(f"glb {grade}", tuple(measures), (*fitted.losses, *limits), tuple(notes))
 
 
-def _as_limited(avatar: Avatar, back: Avatar, path: Path) -> Avatar:
+def as_limited(avatar: Avatar, back: Avatar, path: Path) -> Avatar:
     """Return the part of the bundle that the file was asked to hold, by the expressions and joints it names."""
     for what, held, own in (("expression", back.head.expr_names, avatar.head.expr_names),
                             ("joint", back.head.joint_names, avatar.head.joint_names)):
@@ -159,7 +167,7 @@ def _as_limited(avatar: Avatar, back: Avatar, path: Path) -> Avatar:
     return byte_maps(keep_joints(keep_expressions(avatar, back.head.expr_names), back.head.joint_names))
 
 
-def _posed_measures(avatar: Avatar, back: Avatar, sequence: Sequence, times: list[float], bound: float,
+def posed_measures(avatar: Avatar, back: Avatar, sequence: Sequence, times: list[float], bound: float,
                     judged: bool = True) -> list[Measure]:
     """Return the largest differences of head, mesh layers and Gaussians over the frames."""
     head, meshes = 0.0, []
@@ -214,7 +222,7 @@ def _farthest(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(a.astype(np.float64) - b, axis=1).max(initial=0))
 
 
-def _picture_measures(fitted: Avatar, back: Avatar, sequence: Sequence, times: list[float], bound: float,
+def picture_measures(fitted: Avatar, back: Avatar, sequence: Sequence, times: list[float], bound: float,
                       tell: Progress) -> list[Measure]:
     """Return the worst PSNR of a few pictures."""
     if not back.layers:
@@ -228,7 +236,7 @@ def _picture_measures(fitted: Avatar, back: Avatar, sequence: Sequence, times: l
     return [Measure("picture", min(worst), "dB", bound, at_least=True)]
 
 
-def _clip_measure(avatar: Avatar, clip: Sequence, bound: float) -> Measure | None:
+def clip_measure(avatar: Avatar, clip: Sequence, bound: float) -> Measure | None:
     """Return how far the head is off when the file's clip plays in place of the bundle's; None if it is another clip."""
     if avatar.sequence is None or len(avatar.sequence) != len(clip) or avatar.sequence.fps != clip.fps:
         return None
@@ -290,9 +298,9 @@ def _validate_sequence(path: Path, avatar: Avatar) -> ValidationReport:
             raise CheckpointMismatch(f"{path}: {group} {', '.join(theirs) or 'none'}, the bundle's clip has "
                                      f"{', '.join(mine) or 'none'}")
         largest = max([largest, *(float(np.abs(mine[k] - theirs[k]).max(initial=0)) for k in mine)])
-    clip_measure = _clip_measure(avatar, clip, METRES["full"])
+    played = clip_measure(avatar, clip, METRES["full"])
     measures = [Measure("numbers", largest, "", 1e-6), Measure("frame rate", abs(clip.fps - own.fps), "fps", 1e-6)]
-    return ValidationReport("sequence", tuple(measures + ([clip_measure] if clip_measure else [])))
+    return ValidationReport("sequence", tuple(measures + ([played] if played else [])))
 
 
 def _validate_web(path: Path, avatar: Avatar, frames: int, tell: Progress) -> ValidationReport:

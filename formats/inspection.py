@@ -184,7 +184,8 @@ def _bundle(path: Path) -> dict[str, Any]:
 
 
 _DESCRIBE: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "bundle": _bundle, "glb": _glb, "inria_ply": _ply, "spz": _spz, "npz": _npz, "flame_npz": _npz, "flame_pickle": _flame,
+    "bundle": _bundle, "unity_avatar": _bundle, "glb": _glb, "inria_ply": _ply, "spz": _spz, "npz": _npz,
+    "flame_npz": _npz, "flame_pickle": _flame,
     "head_file": _head_file, "camera_json": _camera, "sequence_json": _sequence, "sequence_binary": _sequence,
     "arkit_json": _sequence, "flame_params": _sequence, "torch_file": _torch,
 }

@@ -22,6 +22,7 @@ CODECS = {
     "glb": "formats.codecs.glb",
     "inria_ply": "formats.codecs.inria_ply",
     "spz": "formats.codecs.spz",
+    "unity_avatar": "formats.codecs.unity_avatar",
     "head_file": "formats.codecs.head_file",
     "sequence_binary": "formats.codecs.sequence_binary",
     "sequence_json": "formats.codecs.sequence_json",
@@ -36,7 +37,8 @@ CODECS = {
 """Name to module. `sniff` asks them in this order, so the more particular comes first."""
 
 EXTENSIONS = {
-    ".avatar": "bundle", ".glb": "glb", ".ply": "inria_ply", ".spz": "spz", ".fpsq": "sequence_binary", ".json": "sequence_json",
+    ".avatar": "bundle", ".glb": "glb", ".ply": "inria_ply", ".spz": "spz", ".flameavatar": "unity_avatar",
+    ".fpsq": "sequence_binary", ".json": "sequence_json",
     ".csv": "arkit_json", ".safetensors": "head_file", ".npz": "npz", ".pkl": "flame_pickle",
     ".pth": "torch_file", ".pt": "torch_file", ".ckpt": "torch_file", ".frame": "torch_file",
 }
@@ -79,14 +81,14 @@ def sniff(path: str | os.PathLike[str]) -> str:
 
 
 def read_avatar(path: str | os.PathLike[str]) -> "Avatar":
-    """Return the avatar in a bundle, or in a GLB that flameport wrote.
+    """Return the avatar in a bundle, or in a GLB or Unity asset that flameport wrote.
 
     Raises:
         FormatError: It is neither, or damaged; other errors as the reader says.
     """
     name = sniff(path)
-    if name == "bundle":
-        return codec("bundle").read(path)
+    if name in ("bundle", "unity_avatar"):
+        return codec(name).read(path)
     if name == "glb":
         from formats.codecs import glb_avatar
 

@@ -8,7 +8,8 @@ from tests.builders import tiny_avatar, tiny_head
 
 CASES = {"baked-avatar-web": ("mesh-texture", "folder"), "glb": ("linear", "a.glb"), "lam": ("edge-height", "a.zip"),
          "onnx": ("linear-network", "folder"), "ply": ("edge-height", "a.ply"), "sequence": ("linear", "a.json"),
-         "spz": ("edge-height", "a.spz"), "textures": ("everything", "folder"), "web": ("linear", "folder")}
+         "spz": ("edge-height", "a.spz"), "textures": ("everything", "folder"),
+         "unity": ("linear", "a.flameavatar"), "web": ("linear", "folder")}
 """Target to the kind of `tiny_avatar` that it takes, and a name of what it writes."""
 
 

@@ -262,9 +262,7 @@ def test_weights_that_do_not_sum_to_one_are_a_loss_with_a_number(tmp_path: Path)
         export(leaning, "glb", tmp_path / "a.glb")
 
 
-def test_planned_and_unknown_targets_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedFeature, match="not available in this version"):
-        export(carried("edge-height"), "unity", tmp_path / "a.unity")
+def test_unknown_targets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedFeature, match="unknown export target"):
         export(carried("edge-height"), "fbx", tmp_path / "a.fbx")
 

@@ -20,6 +20,7 @@ from formats.codecs import (
     sequence_binary,
     sequence_json,
     spz,
+    unity_avatar,
 )
 from formats.conventions import ARKIT_52
 from formats.errors import FormatError, MissingAsset
@@ -40,6 +41,8 @@ FILES = {
     "bundle": (".avatar", lambda path: bundle.write(tiny_avatar(), path)),
     "inria_ply": (".ply", lambda path: inria_ply.write(tiny_cloud(), path)),
     "spz": (".spz", lambda path: spz.write(tiny_cloud(), path)),
+    "unity_avatar": (".flameavatar", lambda path: path.write_bytes(unity_avatar.to_bytes(
+        dataclasses.replace(tiny_avatar("linear"), maps=None)))),
     "sequence_binary": (".fpsq", lambda path: sequence_binary.write(tiny_sequence(), path)),
     "sequence_json": (".json", lambda path: sequence_json.write(tiny_sequence(), path)),
     "camera_json": (".json", lambda path: camera_json.write(tiny_camera(), path)),
