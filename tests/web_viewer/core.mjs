@@ -1,6 +1,7 @@
 // A page of the player's inner parts, bundled by test_core.py: what no page shows, tests can reach.
 import { loadAvatar } from "../../web_viewer/src/load.ts";
 import { Player } from "../../web_viewer/src/player.ts";
+import { GuestRenderer } from "../../web_viewer/src/gl/guest.ts";
 import { Renderer } from "../../web_viewer/src/gl/renderer.ts";
 import { cameraOf, fitCamera, positionOf } from "../../web_viewer/src/camera.ts";
 import { Pose } from "../../web_viewer/src/pose.ts";
@@ -24,7 +25,7 @@ async function scene(name, t) {
   return { avatar, view, pose };
 }
 
-window.flameport = { loadAvatar, Player, Renderer, scene, json };
+window.flameport = { loadAvatar, GuestRenderer, Player, Renderer, scene, json };
 
 /** Count WebGL objects that are alive on this page. */
 const alive = {};

@@ -41,7 +41,7 @@ def _ask(page: Path, out: Path, tell: str, driver: str = "swiftshader", flags: t
 
 
 GUEST = """
-const { Renderer, scene } = flameport;
+const { GuestRenderer, Renderer, scene } = flameport;
 const { avatar, view, pose } = await scene("edge-height", 1);
 const { width, height } = view;
 const own = document.createElement("canvas").getContext("webgl2");
@@ -52,7 +52,7 @@ const wanted = await alone.readPixels(view, { rgb: [1, 1, 1], alpha: 1 }, false)
 
 // A host that leaves everything in the way: flipped uploads, scissors, samplers, culling, a target of its own.
 const gl = document.createElement("canvas").getContext("webgl2");
-const guest = new Renderer(gl, avatar, false, true);
+const guest = new GuestRenderer(gl, avatar, false);
 const color = gl.createTexture(), depth = gl.createRenderbuffer(), target = gl.createFramebuffer();
 gl.bindTexture(gl.TEXTURE_2D, color);
 gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA8, width + 8, height + 4);

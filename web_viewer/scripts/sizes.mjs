@@ -14,6 +14,7 @@ const WHY = {
   networks: "avatars with networks",
   onnx_runner: "the same: onnxruntime-web",
   "ort-wasm": "the same: its WebAssembly",
+  late_order: "avatars of more than 100 000 Gaussians",
   ktx2: "avatars with KTX2 textures",
   basis_transcoder: "the same: its WebAssembly",
   gpu: "drawing with WebGPU (`chooseDevice`)",

@@ -1,4 +1,4 @@
-/** Orders Gaussians beside the page; started by `order_worker_start.ts` with their ids. */
+/** Orders Gaussians beside the page; started by `late_order.ts` with their ids. */
 import { DepthSorter } from "./sort.ts";
 
 /** Arrays travel there and back. */

@@ -1,9 +1,9 @@
 /**
  * The depth order of one avatar. Up to `LATE_ABOVE` Gaussians it is made at once, and belongs to the picture it is drawn in.
- * Above, a worker makes it meanwhile: a picture shows the newest order there is, as a rule that of the picture before, and
- * one more picture follows when the last order has come.
+ * Above, a worker makes it meanwhile (`late_order.ts`): a picture shows the newest order there is, as a rule that of the
+ * picture before, and one more picture follows when the last order has come.
  */
-import type { OrderJob } from "./order_worker.ts";
+import type { LateOrder } from "./late_order.ts";
 import { DepthSorter } from "./sort.ts";
 
 /** Gaussians; ordering these takes some milliseconds, a good part of a frame. */
@@ -22,39 +22,23 @@ export class Ordering {
   /** Called when an order has come that the last picture did not have. */
   onFresh: (() => void) | null = null;
   private readonly sorter = new DepthSorter();
-  private worker: Worker | null = null;
-  /** What travels to the worker and back; null while it is there. */
-  private load: { centers: Float32Array<ArrayBuffer>; order: Uint32Array<ArrayBuffer> } | null = null;
-  /** How many an order has that came since the last picture. */
-  private arrived: number | null = null;
-  private last = "";
-  private job = 0;
-  /** Jobs before this one are of no use: the order was made here after they were sent. */
-  private usable = 0;
+  private late: LateOrder | null = null;
   private disposed = false;
 
   constructor(
-    private readonly ids: Uint32Array<ArrayBuffer>,
-    private readonly centers: Float32Array,
+    readonly ids: Uint32Array<ArrayBuffer>,
+    readonly centers: Float32Array,
   ) {
     this.order = new Uint32Array(ids.length);
-    if (ids.length > LATE_ABOVE && typeof Worker !== "undefined") this.hire();
+    if (ids.length > LATE_ABOVE) this.hire();
   }
 
   /** Where there is no worker to be had, the order goes on being made here. */
   private async hire(): Promise<void> {
-    const { startOrderWorker } = await import("./order_worker_start.ts");
-    const worker = await startOrderWorker(this.ids);
-    if (this.disposed) worker?.terminate();
-    if (this.disposed || !worker) return;
-    worker.onmessage = ({ data }: MessageEvent<OrderJob & { shown: number }>) => {
-      this.load = data;
-      if (data.job < this.usable) return;
-      this.arrived = data.shown;
-      this.onFresh?.();
-    };
-    this.load = { centers: new Float32Array(this.centers.length), order: new Uint32Array(this.ids.length) };
-    this.worker = worker;
+    const { LateOrder } = await import("./late_order.ts");
+    const late = await LateOrder.start(this);
+    if (this.disposed) late?.dispose();
+    else this.late = late;
   }
 
   /**
@@ -62,23 +46,10 @@ export class Ordering {
    * are others; `now` wants this picture's own order, whatever it takes.
    */
   make(view: DepthAxis, version: number, now: boolean): boolean {
-    const key = `${version} ${view.axis} ${view.offset} ${view.near}`;
-    if (!this.worker || now) return this.makeHere(view, key);
-    const fresh = this.load !== null && this.arrived !== null;
-    if (fresh) {
-      [this.order, this.load!.order] = [this.load!.order, this.order];
-      this.shown = this.arrived!;
-      this.arrived = null;
-    }
-    if (this.load && key !== this.last) {
-      const { centers, order } = this.load;
-      centers.set(this.centers);
-      const job: OrderJob = { centers, order, ...view, job: ++this.job };
-      this.worker.postMessage(job, [centers.buffer, order.buffer]);
-      this.load = null;
-      this.last = key;
-    }
-    return fresh;
+    if (this.late && !now) return this.late.make(view, version);
+    this.makeOf(this.ids, view);
+    this.late?.madeHere(view, version);
+    return true;
   }
 
   /** Make it from these ids, here and now. */
@@ -86,18 +57,9 @@ export class Ordering {
     this.shown = this.sorter.sort(this.centers, ids, axis, offset, near, this.order);
   }
 
-  private makeHere(view: DepthAxis, key: string): boolean {
-    this.makeOf(this.ids, view);
-    this.usable = this.job + 1;
-    this.arrived = null;
-    this.last = key;
-    return true;
-  }
-
   dispose(): void {
     this.disposed = true;
-    this.worker?.terminate();
-    this.worker = null;
+    this.late?.dispose();
     this.onFresh = null;
   }
 }

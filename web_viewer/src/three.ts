@@ -18,7 +18,7 @@ import type { View } from "./device.ts";
 import { Actor } from "./driving/actor.ts";
 import { DeviceError } from "./errors.ts";
 import type { ClipDepths } from "./gl/guest.ts";
-import { Renderer } from "./gl/renderer.ts";
+import { GuestRenderer } from "./gl/guest.ts";
 import { type LoadOptions, loadAvatar } from "./load.ts";
 import { Pose } from "./pose.ts";
 
@@ -40,7 +40,7 @@ const EVEN = 1e-4;
 export class FlameAvatar extends Mesh<BufferGeometry, MeshBasicMaterial> {
   /** What it does: clips, drivers, expressions. */
   readonly actor: Actor;
-  private painter: Renderer | null;
+  private painter: GuestRenderer | null;
   private preparing: Promise<void> | null = null;
   private posed = false;
   private failure: Error | null = null;
@@ -68,14 +68,16 @@ export class FlameAvatar extends Mesh<BufferGeometry, MeshBasicMaterial> {
     const gl = renderer.getContext();
     if (!(gl instanceof WebGL2RenderingContext)) throw new DeviceError("FlameAvatar needs a WebGLRenderer on WebGL2.");
     if (avatar.decoder) {
-      throw new DeviceError(`“${avatar.name}” has an image decoder, which paints the background too; show it with a Player.`);
+      throw new DeviceError(
+        `“${avatar.name}” has an image decoder, which paints the background too; show it with a Player.`,
+      );
     }
     this.name = avatar.name;
     this.onError = options.onError ?? (() => {});
     this.actor = new Actor(options.clock ?? null);
     this.actor.cast(avatar);
     this.nextPose = new Pose(avatar.head);
-    this.painter = new Renderer(gl, avatar, options.exact ?? false, true);
+    this.painter = new GuestRenderer(gl, avatar, options.exact ?? false);
     renderer.resetState();
     // For ray casting and for helpers; the head moves within twice its size.
     this.geometry.boundingSphere = sphereOf(avatar);
@@ -114,7 +116,7 @@ export class FlameAvatar extends Mesh<BufferGeometry, MeshBasicMaterial> {
     renderer.getContext().viewport(this.viewport.x, this.viewport.y, this.viewport.z, this.viewport.w);
   }
 
-  private update(painter: Renderer): void {
+  private update(painter: GuestRenderer): void {
     const { actor } = this;
     actor.advance();
     if (!actor.isStale || this.preparing) return;

@@ -1,5 +1,9 @@
 /** Working on a WebGL2 context that somebody else draws with, such as three.js. */
+import type { Avatar } from "../avatar.ts";
+import type { View } from "../device.ts";
+import { DeviceError } from "../errors.ts";
 import type { GL } from "./device.ts";
+import { Renderer } from "./renderer.ts";
 
 /** Distances of the host's projection, metres of view depth. */
 export interface ClipDepths {
@@ -45,6 +49,54 @@ export function asGuest(gl: GL, work: () => void): void {
     work();
   } finally {
     gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
+  }
+}
+
+/** Draws an avatar inside somebody else's scene, on their context. */
+export class GuestRenderer extends Renderer {
+  constructor(gl: GL, avatar: Avatar, exact: boolean) {
+    if (avatar.decoder) {
+      throw new DeviceError(
+        "An avatar with an image decoder makes its own picture, background and all: no part of a scene.",
+      );
+    }
+    asGuest(gl, () => {});
+    super(gl, avatar, exact);
+  }
+
+  protected override upload(): void {
+    asGuest(this.gl, () => super.upload());
+  }
+
+  override repaint(layer: number): void {
+    asGuest(this.gl, () => super.repaint(layer));
+  }
+
+  /**
+   * Draw over what the bound framebuffer holds.
+   *
+   * Each Gaussian is tested, LEQUAL, against the depth buffer that is there, at its centre's view depth under a
+   * perspective projection with these clip depths; nothing is written to it. Colours are display sRGB, blended
+   * premultiplied. The state it leaves is what `asGuest` says.
+   */
+  paintInto(view: View, clip: ClipDepths, viewport: Viewport): void {
+    const { gl } = this;
+    const meshes = this.extras?.meshes;
+    asGuest(gl, () => {
+      this.arrange(view, true);
+      meshes?.arrange(view);
+    });
+    const { near, far } = clip;
+    const { x, y, width, height } = viewport;
+    gl.viewport(x, y, width, height);
+    gl.enable(gl.DEPTH_TEST);
+    gl.depthFunc(gl.LEQUAL);
+    gl.depthMask(false);
+    const [scale, offset] = [(far + near) / (far - near), (2 * far * near) / (far - near)];
+    meshes?.paintInto(view, x, y, scale, offset);
+    this.ellipsesOnto(view, scale, offset);
+    gl.disable(gl.DEPTH_TEST);
+    gl.depthMask(true);
   }
 }
 

@@ -8,7 +8,6 @@ import { PosedAvatar } from "../posed_avatar.ts";
 import type { EllipseSource } from "./decoded_picture.ts";
 import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
 import type { Extras } from "./extras.ts";
-import { asGuest, type ClipDepths, type Viewport } from "./guest.ts";
 import { FETCH } from "./shader_math.ts";
 import { SplatLayer } from "./splat_layer.ts";
 import { StrandDetail } from "./strand_detail.ts";
@@ -60,7 +59,7 @@ export class Renderer implements AvatarRenderer {
   onChanged: (() => void) | null = null;
   /** Only where networks run or images are decoded first. */
   readonly prepare?: (pose: Pose) => Promise<void>;
-  private extras: Extras | null = null;
+  protected extras: Extras | null = null;
   private readonly detail: StrandDetail | null;
   /** Nothing is drawn before the first pose. */
   private isPosed = false;
@@ -80,18 +79,10 @@ export class Renderer implements AvatarRenderer {
   private readonly jointData: Float32Array;
 
   constructor(
-    private readonly gl: GL,
+    protected readonly gl: GL,
     private readonly avatar: Avatar,
     exact: boolean,
-    /** The context is somebody else's: leave it as `asGuest` says, and draw with `paintInto`. */
-    private readonly foreign = false,
   ) {
-    if (foreign) asGuest(gl, () => {});
-    if (foreign && avatar.decoder) {
-      throw new DeviceError(
-        "An avatar with an image decoder makes its own picture, background and all: no part of a scene.",
-      );
-    }
     if (!gl.getExtension("EXT_color_buffer_float")) {
       throw new DeviceError("This device cannot draw into floating-point textures, which the player needs.");
     }
@@ -163,20 +154,18 @@ export class Renderer implements AvatarRenderer {
     this.posed.pose(pose);
     this.poses++;
     this.isPosed = true;
-    if (this.foreign) asGuest(this.gl, () => this.upload());
-    else this.upload();
+    this.upload();
   }
 
   repaint(layer: number): void {
-    if (this.foreign) asGuest(this.gl, () => this.layers[layer].repaint());
-    else this.layers[layer].repaint();
+    this.layers[layer].repaint();
   }
 
   async setTexture(mesh: number, sampler: string, index: number, picture: ImageBitmap): Promise<void> {
     await this.extras?.paintTexture(mesh, sampler, index, picture);
   }
 
-  private upload(): void {
+  protected upload(): void {
     const { gl, posed } = this;
     posed.centers.forEach((centers, l) => {
       this.centersOf(l).set(centers);
@@ -215,33 +204,6 @@ export class Renderer implements AvatarRenderer {
     this.paint(view, background, null, false);
   }
 
-  /**
-   * Draw over what the bound framebuffer holds, inside somebody else's scene and on their context (three.js, say).
-   *
-   * Each Gaussian is tested, LEQUAL, against the depth buffer that is there, at its centre's view depth under a
-   * perspective projection with these clip depths; nothing is written to it. Colours are display sRGB, blended
-   * premultiplied. The state it leaves is what `asGuest` says.
-   */
-  paintInto(view: View, clip: ClipDepths, viewport: Viewport): void {
-    const { gl } = this;
-    const meshes = this.extras?.meshes;
-    asGuest(gl, () => {
-      this.arrange(view, true);
-      meshes?.arrange(view);
-    });
-    const { near, far } = clip;
-    const { x, y, width, height } = viewport;
-    gl.viewport(x, y, width, height);
-    gl.enable(gl.DEPTH_TEST);
-    gl.depthFunc(gl.LEQUAL);
-    gl.depthMask(false);
-    const [scale, offset] = [(far + near) / (far - near), (2 * far * near) / (far - near)];
-    meshes?.paintInto(view, x, y, scale, offset);
-    this.ellipsesOnto(view, scale, offset);
-    gl.disable(gl.DEPTH_TEST);
-    gl.depthMask(true);
-  }
-
   private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null, now: boolean): void {
     const { gl } = this;
     const decoded = this.extras?.decoded;
@@ -261,7 +223,7 @@ export class Renderer implements AvatarRenderer {
   }
 
   /** Order the Gaussians (`now`: in this picture's own order, whatever that takes) and make their ellipses. */
-  private arrange(view: View, now: boolean): void {
+  protected arrange(view: View, now: boolean): void {
     const r = view.rotation;
     const depth: DepthAxis = { axis: [r[6], r[7], r[8]], offset: view.translation[2], near: view.near };
     const { ordering, detail } = this;
@@ -271,7 +233,7 @@ export class Renderer implements AvatarRenderer {
   }
 
   /** Blend all ellipses onto the bound framebuffer, at normalised depth `scale - offset / depth`. */
-  private ellipsesOnto(view: View, scale: number, offset: number, paint = this.outputs[2]): void {
+  protected ellipsesOnto(view: View, scale: number, offset: number, paint = this.outputs[2]): void {
     const { gl } = this;
     if (!this.shown) return;
     gl.enable(gl.BLEND);
