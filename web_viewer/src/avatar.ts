@@ -2,15 +2,13 @@
 import type { Channel } from "./dynamics.ts";
 import { AvatarFormatError } from "./errors.ts";
 import { choice, EXTENSION, fail, list, onePrimitive, SPLATS, text } from "./fields.ts";
-import { Glb, type SparseRows } from "./glb.ts";
+import { Glb, type Json, type SparseRows } from "./glb.ts";
 import { readHead } from "./head_file.ts";
-import { baseColor, readMeshLayer } from "./mesh_layers.ts";
-import { joinNetworks, readNetworks } from "./network_file.ts";
+import { baseColor } from "./image_file.ts";
 import type { BoundLayer } from "./rest.ts";
 import { readClip, type Sequence } from "./sequence.ts";
 import type { Influences } from "./skinning.ts";
 import { readLayer } from "./splat_layers.ts";
-import { readStrands } from "./strands.ts";
 import type { FRAMES } from "./surface.ts";
 
 /** Extensions a GLB may require and we read. */
@@ -224,9 +222,23 @@ export interface Avatar {
   clip: Sequence | null;
 }
 
-/** Return the avatar in a GLB. */
+/** What reads mesh layers, strands and networks: `rare_layers.ts`, a chunk that most avatars never need. */
+export type RareReaders = typeof import("./rare_layers.ts");
+
+/** Tell whether reading a GLB takes the rare readers. */
+export function needsRareReaders({ json }: Glb): boolean {
+  const root = json?.extensions?.[EXTENSION];
+  const layers = Array.isArray(root?.layers) ? root.layers : [];
+  return root?.networks !== undefined || layers.some((entry: Json) => ["mesh", "strands"].includes(entry?.kind));
+}
+
+/** Return the avatar of splats in a GLB; `loadAvatar` reads every avatar. */
 export function readAvatar(buffer: ArrayBuffer): Avatar {
-  const glb = Glb.parse(buffer);
+  return readGlb(Glb.parse(buffer), null);
+}
+
+/** Return the avatar in a GLB; `rare` where `needsRareReaders`. */
+export function readGlb(glb: Glb, rare: RareReaders | null): Avatar {
   const root = glb.json.extensions?.[EXTENSION];
   if (!root) {
     throw new AvatarFormatError("This GLB holds no flameport avatar. Make one with “flameport export X.avatar glb”.");
@@ -246,10 +258,15 @@ export function readAvatar(buffer: ArrayBuffer): Avatar {
   const meshes: MeshLayer[] = [];
   list(root.layers, "layers").forEach((entry, i) => {
     const kind = choice(entry?.kind, `layers[${i}].kind`, ["splats", "mesh", "strands"]);
-    if (kind === "mesh") meshes.push(readMeshLayer(glb, root.head, head, entry, i));
-    else layers.push(kind === "strands" ? readStrands(glb, head, entry, i) : readLayer(glb, head, entry, i));
+    if (kind === "splats") layers.push(readLayer(glb, head, entry, i));
+    else if (!rare) throw new AvatarFormatError(`layers[${i}] is of kind ${kind}, which loadAvatar reads.`);
+    else if (kind === "mesh") meshes.push(rare.readMeshLayer(glb, root.head, head, entry, i));
+    else layers.push(rare.readStrands(glb, head, entry, i));
   });
-  const networks = readNetworks(glb, root.networks);
+  const networks = rare ? rare.readNetworks(glb, root.networks) : new Map<string, Network>();
+  const decoder = rare ? rare.joinNetworks(networks, head, layers, meshes, root) : null;
+  const asked = layers.some((layer) => layer.dynamics?.network) || root.decoder !== undefined;
+  if (asked && !rare) fail("networks");
   const meta = root.meta ?? {};
   return {
     name: text(meta.name, "avatar"),
@@ -262,7 +279,7 @@ export function readAvatar(buffer: ArrayBuffer): Avatar {
     layers,
     meshes,
     networks,
-    decoder: joinNetworks(networks, head, layers, meshes, root),
+    decoder,
     count: layers.reduce((sum, layer) => sum + layer.count, 0),
     clip: root.clip ? readClip(glb, root.clip, root.head, head) : null,
   };

@@ -1,7 +1,7 @@
 /** Getting bytes and JSON from an address, a file or memory. */
-import { type Avatar, readAvatar } from "./avatar.ts";
+import { type Avatar, needsRareReaders, readGlb } from "./avatar.ts";
 import { AvatarFormatError, SequenceError, ViewerError } from "./errors.ts";
-import type { Json } from "./glb.ts";
+import { Glb, type Json } from "./glb.ts";
 
 /** Bytes; far above any avatar. */
 const LIMIT = 1 << 30;
@@ -46,9 +46,10 @@ async function bytesOf(response: Response, progress: NonNullable<LoadOptions["pr
   return loaded === out.length ? out.buffer : out.slice(0, loaded).buffer;
 }
 
-function readChecked(buffer: ArrayBuffer): Avatar {
+async function readChecked(buffer: ArrayBuffer): Promise<Avatar> {
   try {
-    return readAvatar(buffer);
+    const glb = Glb.parse(buffer);
+    return readGlb(glb, needsRareReaders(glb) ? await import("./rare_layers.ts") : null);
   } catch (error) {
     // A stranger's JSON can miss any field; whatever that breaks is the file's fault, said in one line.
     if (error instanceof ViewerError) throw error;

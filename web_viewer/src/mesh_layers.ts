@@ -1,15 +1,12 @@
-/** Mesh layers of a GLB, and posing them (`exporter/GLB.md`, 1.4; `formats.deform.deform_mesh`). */
-import type { BasisMix, Head, LayerImage, MeshLayer } from "./avatar.ts";
-import { onOwnTables } from "./binding.ts";
+/** Mesh layers of a GLB (`exporter/GLB.md`, 1.4). */
+import type { BasisMix, Head, MeshLayer } from "./avatar.ts";
 import { AvatarFormatError } from "./errors.ts";
 import { choice, EXTENSION, fail, integer, list, onePrimitive, text } from "./fields.ts";
 import type { Glb, Json } from "./glb.ts";
-import type { HeadPoser } from "./head.ts";
 import { gather, influencesIn, inMetres, readPlaces, unitOf } from "./head_file.ts";
+import { baseColor, imageAt } from "./image_file.ts";
 import { imageSize } from "./image_size.ts";
-import type { Pose } from "./pose.ts";
 
-const IMAGES = ["image/png", "image/webp", "image/ktx2"] as const;
 /** Networks with more are not run per pixel. */
 const MOST = 256;
 
@@ -83,7 +80,8 @@ function unitRows(rows: Float32Array): Float32Array {
 
 function readShading(glb: Glb, spec: Json, where: string, opaque: boolean): BasisMix {
   choice(spec.kind, `${where}.kind`, ["basis-mix"]);
-  const pictures = (name: string) => list(spec[name], `${where}.${name}`).map((i) => image(glb, i, `${where}.${name}`));
+  const pictures = (name: string) =>
+    list(spec[name], `${where}.${name}`).map((i) => imageAt(glb, i, `${where}.${name}`));
   const bases = pictures("bases");
   const features = pictures("features");
   const featureCount = integer(spec.featureCount, `${where}.featureCount`, MOST);
@@ -104,59 +102,9 @@ function readShading(glb: Glb, spec: Json, where: string, opaque: boolean): Basi
     featureCount,
     featureMin: range("min", 0),
     featureMax: range("max", 1),
-    alpha: opaque ? null : image(glb, spec.alpha, `${where}.alpha`),
+    alpha: opaque ? null : imageAt(glb, spec.alpha, `${where}.alpha`),
     hidden: integer(spec.hidden, `${where}.hidden`, MOST),
     temperature,
     space: choice(spec.space, `${where}.space`, ["view", "world"]),
   };
-}
-
-/** Return the image that a primitive is textured with; null without. */
-export function baseColor(glb: Glb, primitive: Json): LayerImage | null {
-  if (primitive.material === undefined) return null;
-  const index = glb.item("materials", primitive.material).pbrMetallicRoughness?.baseColorTexture?.index;
-  if (index === undefined) return null;
-  const { source, extensions = {} } = glb.item("textures", index);
-  const other = extensions.EXT_texture_webp ?? extensions.KHR_texture_basisu;
-  return image(glb, other?.source ?? source, "baseColorTexture");
-}
-
-function image(glb: Glb, index: Json, where: string): LayerImage {
-  const { bufferView, mimeType } = glb.item("images", index);
-  return { bytes: glb.bytes(bufferView, where), type: choice(mimeType, where, IMAGES) };
-}
-
-/** Poses one mesh layer again and again without allocating. */
-export class MeshPoser {
-  /** V * 3, world space; and unit normals. */
-  readonly vertices: Float64Array;
-  readonly normals: Float64Array;
-  private readonly linear: Float64Array;
-  private readonly place: (pose: Pose, out: Float64Array) => void;
-
-  constructor(
-    private readonly layer: MeshLayer,
-    poser: HeadPoser,
-  ) {
-    this.vertices = new Float64Array(3 * layer.vertexCount);
-    this.normals = new Float64Array(3 * layer.vertexCount);
-    this.linear = new Float64Array(9 * layer.vertexCount);
-    this.place = onOwnTables(layer.tables, poser, Float64Array.from(layer.vertices), this.linear);
-  }
-
-  pose(pose: Pose): void {
-    this.place(pose, this.vertices);
-    const { linear: m, normals } = this;
-    const rest = this.layer.normals;
-    for (let i = 0, k = 0; i < normals.length; i += 3, k += 9) {
-      const [a, b, c] = [rest[i], rest[i + 1], rest[i + 2]];
-      const x = m[k] * a + m[k + 1] * b + m[k + 2] * c;
-      const y = m[k + 3] * a + m[k + 4] * b + m[k + 5] * c;
-      const z = m[k + 6] * a + m[k + 7] * b + m[k + 8] * c;
-      const length = Math.max(Math.sqrt(x * x + y * y + z * z), 1e-20);
-      normals[i] = x / length;
-      normals[i + 1] = y / length;
-      normals[i + 2] = z / length;
-    }
-  }
 }

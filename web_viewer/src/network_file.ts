@@ -1,5 +1,5 @@
 /** Networks of a GLB, and who is moved by which (`exporter/GLB.md`, 1.6). Running them is `networks.ts`. */
-import type { Avatar, Decoder, Head, Layer, LinearDynamics, MeshLayer, Network, Port } from "./avatar.ts";
+import type { Decoder, Head, Layer, LinearDynamics, MeshLayer, Network, Port } from "./avatar.ts";
 import { CHANNELS, type Channel } from "./dynamics.ts";
 import { AvatarFormatError } from "./errors.ts";
 import { choice, fail, integer, list, text } from "./fields.ts";
@@ -91,21 +91,6 @@ export function joinNetworks(
   if (input.shape[1] !== null && input.shape[1] !== channels) fail(`networks.${network.name}.inputs.features`);
   const scale = integer(root.decoderScale ?? 1, "decoderScale", 64);
   return scale >= 1 ? { network, scale, channels } : fail("decoderScale");
-}
-
-/** Return the drivers that the avatar's networks and tables read, by name. */
-export function driversOf(avatar: Avatar): Set<string> {
-  const names = new Set<string>();
-  for (const { dynamics } of avatar.layers) for (const name of dynamics?.driver ?? []) names.add(name);
-  for (const { shading } of avatar.meshes) {
-    for (const { name } of avatar.networks.get(shading?.network ?? "")?.inputs ?? []) names.add(name);
-  }
-  return names;
-}
-
-/** Tell whether networks have to be asked before an avatar can be posed. */
-export function asksNetworks(avatar: Avatar): boolean {
-  return avatar.layers.some((layer) => layer.dynamics?.network) || avatar.meshes.some((mesh) => mesh.shading);
 }
 
 /** Make room for what the network will say: nothing moves until it has. */

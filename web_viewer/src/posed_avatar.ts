@@ -3,8 +3,7 @@ import type { Avatar, Layer } from "./avatar.ts";
 import { type Centers, centersOf } from "./binding.ts";
 import { type Channel, coefficientsOf } from "./dynamics.ts";
 import { HeadPoser } from "./head.ts";
-import { MeshPoser } from "./mesh_layers.ts";
-import { asksNetworks } from "./network_file.ts";
+import { MeshPoser } from "./mesh_poser.ts";
 import type { Answers, AvatarNetworks, OpenNetwork, Tensor } from "./networks.ts";
 import type { Pose } from "./pose.ts";
 
@@ -40,7 +39,7 @@ export class PosedAvatar {
     this.steps = avatar.layers.map((layer, l) => this.ends[l] && new Float64Array(3 * layer.count));
     this.meshes = avatar.meshes.map((mesh) => new MeshPoser(mesh, this.head));
     this.shading = avatar.meshes.map(() => null);
-    this.hasNetworks = asksNetworks(avatar);
+    this.hasNetworks = avatar.layers.some((l) => l.dynamics?.network) || avatar.meshes.some((mesh) => mesh.shading);
   }
 
   /** Ask the networks about a pose, which nobody changes meanwhile. The next `pose` takes the answers. */

@@ -145,3 +145,15 @@ export function slerp(a: Numbers, b: Numbers, t: number, out: Numbers): void {
   out[2] = y / length;
   out[3] = z / length;
 }
+
+/** Write the shortest rotation from +x to the vector at `d[at]` of this length; the identity for none. */
+export function quatAlong(d: Numbers, at: number, length: number, out: Numbers, to: number): void {
+  const x = length > 0 ? d[at] / length : 1;
+  const y = length > 0 ? d[at + 1] / length : 0;
+  const z = length > 0 ? d[at + 2] / length : 0;
+  const size = Math.hypot(1 + x, y, z);
+  out[to] = size > 1e-9 ? (1 + x) / size : 0;
+  out[to + 1] = 0;
+  out[to + 2] = size > 1e-9 ? -z / size : 1;
+  out[to + 3] = size > 1e-9 ? y / size : 0;
+}

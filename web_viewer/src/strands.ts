@@ -2,6 +2,7 @@
 import type { FaceBinding, Head, Layer } from "./avatar.ts";
 import { EXTENSION, fail, integer, onePrimitive, SPLATS, text } from "./fields.ts";
 import type { Glb, Json } from "./glb.ts";
+import { quatAlong } from "./rotations.ts";
 import { readBinding } from "./splat_layers.ts";
 
 /** Segments of one layer that we read. */
@@ -86,22 +87,4 @@ function segmentOrder(order: Uint32Array | null, segments: number): Uint32Array 
       (_, i) => order[Math.floor(i / segments)] * segments + (i % segments),
     )
   );
-}
-
-/** Write the shortest rotation from +x to the vector at `d[at]` of this length; the identity for none. */
-export function quatAlong(
-  d: ArrayLike<number>,
-  at: number,
-  length: number,
-  out: { [index: number]: number },
-  to: number,
-): void {
-  const x = length > 0 ? d[at] / length : 1;
-  const y = length > 0 ? d[at + 1] / length : 0;
-  const z = length > 0 ? d[at + 2] / length : 0;
-  const size = Math.hypot(1 + x, y, z);
-  out[to] = size > 1e-9 ? (1 + x) / size : 0;
-  out[to + 1] = 0;
-  out[to + 2] = size > 1e-9 ? -z / size : 1;
-  out[to + 3] = size > 1e-9 ? y / size : 0;
 }

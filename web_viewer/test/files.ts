@@ -1,11 +1,19 @@
 /** The golden files, for tests. */
 import { readFileSync } from "node:fs";
+import { type Avatar, readGlb } from "../src/avatar.ts";
+import { Glb } from "../src/glb.ts";
+import * as rare from "../src/rare_layers.ts";
 
 export const GOLDEN = new URL("../../tests/golden/posing/", import.meta.url);
 
 export function goldenBytes(name: string): ArrayBuffer {
   const file = readFileSync(new URL(name, GOLDEN));
   return file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength) as ArrayBuffer;
+}
+
+/** Return any golden avatar, with what `loadAvatar` would wait for. */
+export function goldenAvatar(name: string): Avatar {
+  return readGlb(Glb.parse(goldenBytes(name)), rare);
 }
 
 export function goldenJson(name: string) {

@@ -1,7 +1,6 @@
 /** Mesh layers, strands and what networks move, against the reference on the same frames; networks run in onnxruntime-web. */
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { readAvatar } from "../src/avatar.ts";
 import { readSequence } from "../src/driving/sequence_json.ts";
 import { AvatarFormatError, SequenceError } from "../src/errors.ts";
 import { loadAvatar } from "../src/load.ts";
@@ -9,7 +8,7 @@ import type { OpenNetwork } from "../src/networks.ts";
 import { AvatarNetworks, openNetwork } from "../src/networks.ts";
 import { Pose } from "../src/pose.ts";
 import { PosedAvatar } from "../src/posed_avatar.ts";
-import { goldenBytes, goldenJson, withJson } from "./files.ts";
+import { goldenAvatar, goldenBytes, goldenJson, withJson } from "./files.ts";
 
 /** Metres, and parts of a unit normal: numbers are stored to seven digits, networks are float32. */
 const TOLERANCE = 2e-6;
@@ -33,7 +32,7 @@ function far(a: ArrayLike<number>, b: ArrayLike<number>, bound: number, where: s
 }
 
 describe.each(names)("%s", (name) => {
-  const avatar = readAvatar(goldenBytes(`../layers/${name}.glb`));
+  const avatar = goldenAvatar(`../layers/${name}.glb`);
   const golden = goldenJson(`../layers/${name}.json`);
   const sequence = readSequence(goldenJson(`../layers/${name.split(".")[0]}.clip.json`), avatar.head);
 
@@ -140,21 +139,21 @@ describe("a damaged file", () => {
   });
 
   it("with a damaged network says so when it is asked", async () => {
-    const avatar = readAvatar(goldenBytes("../layers/coefficients.plain.glb"));
+    const avatar = goldenAvatar("../layers/coefficients.plain.glb");
     for (const network of avatar.networks.values()) network.onnx.fill(7, 0, 40);
     const error = await new AvatarNetworks(avatar).ask(new Pose(avatar.head)).catch((caught) => caught);
     expect(error).toBeInstanceOf(AvatarFormatError);
   });
 
   it("whose network says another shape is refused", async () => {
-    const avatar = readAvatar(goldenBytes("../layers/deformed.plain.glb"));
+    const avatar = goldenAvatar("../layers/deformed.plain.glb");
     const runner = { run: async () => ({}), dispose: () => {} };
     const asked = new AvatarNetworks(avatar, async () => runner).ask(new Pose(avatar.head));
     await expect(asked).rejects.toThrow(/shape/);
   });
 
   it("whose drivers are of another size is refused", async () => {
-    const avatar = readAvatar(goldenBytes("../layers/deformed.plain.glb"));
+    const avatar = goldenAvatar("../layers/deformed.plain.glb");
     const pose = new Pose(avatar.head);
     for (const { inputs } of avatar.networks.values()) {
       for (const { name } of inputs) pose.drivers.set(name, new Float64Array(99));

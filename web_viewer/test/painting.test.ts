@@ -1,10 +1,9 @@
 /** Painting Gaussians by an image on the head's UV layout. */
 import { describe, expect, it } from "vitest";
-import { readAvatar } from "../src/avatar.ts";
 import { AvatarFormatError } from "../src/errors.ts";
 import { imageSize } from "../src/image_size.ts";
 import { findTexture, paintGaussians, texturesOf, uvsOf } from "../src/painting.ts";
-import { goldenBytes } from "./files.ts";
+import { goldenAvatar } from "./files.ts";
 
 const SH_C0 = 0.28209479177387814;
 
@@ -19,7 +18,7 @@ function ramp(size: number) {
 }
 
 describe.each(["edge-height", "vertex-index-surface"])("%s", (name) => {
-  const avatar = readAvatar(goldenBytes(`${name}.glb`));
+  const avatar = goldenAvatar(`${name}.glb`);
   const [layer] = avatar.layers;
   const uvs = uvsOf(avatar.head, layer)!;
 
@@ -54,14 +53,14 @@ describe.each(["edge-height", "vertex-index-surface"])("%s", (name) => {
 
 describe("what has no place on the layout", () => {
   it("says so", () => {
-    const avatar = readAvatar(goldenBytes("own-skin.glb"));
+    const avatar = goldenAvatar("own-skin.glb");
     expect(uvsOf(avatar.head, avatar.layers[0])).toBeNull();
     expect(() => paintGaussians(avatar.head, avatar.layers[0], "color", ramp(4))).toThrow(AvatarFormatError);
   });
 });
 
 describe("textures of mesh layers", () => {
-  const avatar = readAvatar(goldenBytes("../layers/shells.plain.glb"));
+  const avatar = goldenAvatar("../layers/shells.plain.glb");
 
   it("have names that lead to them", () => {
     const names = texturesOf(avatar);
@@ -78,7 +77,7 @@ describe("textures of mesh layers", () => {
 
   it("tell their size before they are decoded", () => {
     for (const name of ["../layers/shells.plain.glb", "../layers/shells.small.glb"]) {
-      for (const { shading } of readAvatar(goldenBytes(name)).meshes) {
+      for (const { shading } of goldenAvatar(name).meshes) {
         const images = [...shading!.bases, ...shading!.features, ...(shading!.alpha ? [shading!.alpha] : [])];
         for (const image of images) expect(imageSize(image)).toEqual(imageSize(images[0]));
         expect(imageSize(images[0])[0]).toBeGreaterThan(3);

@@ -1,14 +1,13 @@
 /** How many strands are drawn from how far. */
 import { describe, expect, it } from "vitest";
-import { readAvatar } from "../src/avatar.ts";
 import { lookAt, type PinholeCamera, positionOf } from "../src/camera.ts";
 import { WIDTH } from "../src/gl/device.ts";
 import { StrandDetail } from "../src/gl/strand_detail.ts";
 import { Pose } from "../src/pose.ts";
 import { PosedAvatar } from "../src/posed_avatar.ts";
-import { goldenBytes } from "./files.ts";
+import { goldenAvatar } from "./files.ts";
 
-const avatar = readAvatar(goldenBytes("../layers/hair.plain.glb"));
+const avatar = goldenAvatar("../layers/hair.plain.glb");
 const posed = new PosedAvatar(avatar);
 posed.pose(new Pose(avatar.head));
 const starts = avatar.layers.map((_, l) => l);

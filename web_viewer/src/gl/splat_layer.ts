@@ -3,7 +3,7 @@ import type { Head, Layer } from "../avatar.ts";
 import { influencesOf } from "../binding.ts";
 import type { View } from "../device.ts";
 import { sumFloor } from "../rest.ts";
-import { quatAlong } from "../strands.ts";
+import { quatAlong } from "../rotations.ts";
 import { FRAME, triangleFrame } from "../surface.ts";
 import { type Format, FULLSCREEN, type GL, heightOf, Program, Table, WIDTH } from "./device.ts";
 import { splatShader } from "./splat_shader.ts";
