@@ -63,7 +63,7 @@ SAID: dict[str, Callable[[Path], str]] = {
     "glb": _glb, "lam": _lam, "onnx": _onnx, "ply": _ply,
     "spz": lambda path: path.with_name(f"{path.name}.license.txt").read_text(),
     "textures": lambda folder: " ".join(json.loads((folder / "textures.json").read_text())["license_notices"]),
-    "web": _web}
+    "unity": _glb, "web": _web}
 """Target to what its output says."""
 
 NO_TABLES = {"sequence"}
