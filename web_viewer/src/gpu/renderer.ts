@@ -17,9 +17,11 @@ export interface Surface {
 
 /** The device that a renderer draws on. */
 export interface Host {
-  /** Return what this picture goes to. Throws `DeviceError` once for what went wrong on the card meanwhile. */
+  /** Return what the next picture goes to. */
   surface(width: number, height: number): Surface;
+  /** Throw a `DeviceError`, once, for what went wrong on the card meanwhile. */
   check(): void;
+  /** A renderer has freed what it had. */
   released(memory: Memory): void;
 }
 
