@@ -163,6 +163,41 @@ def test_an_element_obeys_mouse_keys_and_programs(ask):
 
 
 @pytest.mark.browser
+def test_an_element_can_come_and_go_and_show_another(ask):
+    script = """(async () => { const b = document.getElementById('b'), d = document.getElementById('d'), told = {};
+      const next = (avatar, name) => new Promise(r => avatar.addEventListener(name, r, {once: true}));
+      const main = b.parentElement;
+      told.poster = getComputedStyle(d.shadowRoot.querySelector('.cover')).display;
+      // More often than browsers allow contexts at once; each must be given back.
+      for (let i = 0; i < 20; i++) {
+        b.remove(); await new Promise(r => setTimeout(r, 5));
+        const loaded = next(b, 'load'); main.append(b); await loaded;
+      }
+      told.drawn = await drawn(b);
+      b.src = 'files/nowhere.glb'; told.error = (await next(b, 'error')).detail.message;
+      told.without = [b.player, b.duration, b.currentTime];
+      b.poster = 'files/poster.png'; told.img = b.shadowRoot.querySelector('img').src.endsWith('files/poster.png');
+      b.removeAttribute('sequence'); b.src = 'files/avatar.glb'; await next(b, 'load');
+      told.again = await drawn(b);
+      const clip = b.player.sequence; b.sequence = 'files/clip.json';
+      while (b.player.sequence === clip) await new Promise(r => setTimeout(r, 20));
+      b.sequence = 'files/camera.json'; told.clip = (await next(b, 'error')).detail.message;
+      told.stays = b.player.sequence.frames;
+      d.loading = 'eager'; await next(d, 'load');
+      told.cover = getComputedStyle(d.shadowRoot.querySelector('.cover')).display;
+      b.driver = 'idle pointer'; b.seek(0); b.pause(); const frames = happened.b.length;
+      await next(b, 'frame'); await next(b, 'frame'); told.idles = true;
+      const other = document.createElement('flame-avatar'); other.src = 'files/avatar.glb'; other.loading = 'eager';
+      main.append(other); other.remove(); await new Promise(r => setTimeout(r, 50)); told.never = other.player;
+      window.told = told; })()"""
+    told = ask([_page("come-and-go", "element.html", "window.told", [script], ready=LOADED)], forgiven=("404",))["come-and-go"]
+    assert told["poster"] == "grid" and told["cover"] == "none" and told["img"]
+    assert told["drawn"] and told["again"] and told["idles"] and told["never"] is None
+    assert "404" in told["error"] and told["without"] == [None, 0, 0]
+    assert "neither" in told["clip"] and told["stays"] == 250, "a clip that cannot be read changes nothing"
+
+
+@pytest.mark.browser
 def test_an_element_needs_nothing_that_a_strict_policy_forbids(ask, tmp_path):
     ask([{"kind": "open", "name": "alone", "query": "element.html?alone", "csp": CSP}], forgiven=("404",))
     told = json.loads((tmp_path / "out" / "alone.json").read_text())

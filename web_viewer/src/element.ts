@@ -161,6 +161,8 @@ export class FlameAvatarElement extends Base {
   private start(again = false): void {
     if (this.begun && !again) return;
     if (again) this.release();
+    // Another avatar begins at its beginning.
+    if (again) this.kept = null;
     if (!this.src) return;
     if (this.loading === "eager") {
       this.reload().catch(() => {});
