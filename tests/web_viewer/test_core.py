@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.targets import glb
+from formats.avatar import SplatLayer
 from scripts.made_avatars import on_triangles
 from tests.web_viewer.browser import run, unavailable
 from web_viewer import dist_folder
@@ -208,7 +209,7 @@ return { made, held, errors, left: count(), cycles: made.length };
 """
 
 
-@pytest.mark.parametrize("seconds", [10, pytest.param(540, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [pytest.param(10, marks=pytest.mark.slow), pytest.param(540, marks=pytest.mark.long)])
 def test_playing_seeking_and_swapping_avatars_leaves_nothing_behind(page, tmp_path, seconds):
     flags = ("--js-flags=--expose-gc", "--enable-precise-memory-info")
     found = _ask(page, tmp_path, SOAK.replace("SECONDS", str(seconds)), flags=flags)
@@ -239,7 +240,8 @@ const canvas = Object.assign(document.createElement("canvas"), { width: size, he
 document.body.append(canvas);
 const errors = [];
 const player = new Player(canvas, { near: 0.05, onError: (error) => errors.push(error.message) });
-const copy = Object.assign(document.createElement("canvas"), { width: size, height: size }).getContext("2d", { willReadFrequently: true });
+const copy = Object.assign(document.createElement("canvas"), { width: size, height: size })
+  .getContext("2d", { willReadFrequently: true });
 let pictures = 0;
 player.onFrame = () => { pictures++; copy.drawImage(canvas, 0, 0); };
 player.setAvatar(await loadAvatar("files/many.glb"));
@@ -273,6 +275,7 @@ def test_a_worker_orders_many_gaussians_and_the_last_picture_has_its_own_order(p
     files.mkdir()
     avatar = on_triangles(101_000)
     (layer,) = avatar.layers
+    assert isinstance(layer, SplatLayer)
     cloud = dataclasses.replace(layer.cloud, scales=layer.cloud.scales * 0.3)
     avatar = dataclasses.replace(avatar, layers=(dataclasses.replace(layer, cloud=cloud),))
     glb.write(avatar, files / "many.glb", glb.Options())
