@@ -9,7 +9,7 @@ try {
       told.error = error.message;
     },
   });
-  player.setAvatar(await loadAvatar("files/textured.glb"));
+  player.setAvatar(await loadAvatar("files/full.glb"));
   const pixels = await player.readPixels();
   told.colors = new Set(new Uint32Array(pixels.buffer)).size;
 } catch (error) {
