@@ -109,16 +109,16 @@ def _lam_small(bundle: Path, out: Path) -> dict[str, object]:
 
 
 def _made_small(folder: Path) -> list[dict[str, object]]:
-    """Time grade small on avatars made up for it: own skin tables as MonoGaussianAvatar has them, and up to a million Gaussians
-    on triangles."""
+    """Time grade small on avatars made up for it: own skin tables as MonoGaussianAvatar has them, up to a million Gaussians on
+    triangles, and BakedAvatar's eight shells at their full size."""
     rows: list[dict[str, object]] = []
     for kind, count in (("own skin tables", 100_000), ("on triangles", 100_000), ("on triangles", 300_000),
-                        ("on triangles", 1_000_000)):
+                        ("on triangles", 1_000_000), ("shells", 8)):
         out = folder / "made.glb"
         maker = kind.replace("own skin", "own").replace(" ", "_")
         seconds, memory = python(
             "import sys, time\nfrom pathlib import Path\nsys.path[:0] = ['.', 'scripts']\nimport flameport\n"
-            f"from made_avatars import on_triangles, own_tables\na = {maker}({count})\n"
+            f"from made_avatars import on_triangles, own_tables, shells\na = {maker}({count})\n"
             "t = time.perf_counter(); c = time.process_time()\n"
             f"r = flameport.export(a, 'glb', Path({str(out)!r}), grade='small', allow_loss=True)\n"
             f"Path({str(folder / 'told')!r}).write_text('; '.join(l.amount for l in r.losses if 'small' in l.what) + "

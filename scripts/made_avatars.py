@@ -3,8 +3,11 @@
 import numpy as np
 
 from exporter.ops.limit_head import keep_expressions
-from formats.avatar import Avatar, FaceBinding, SkinBinding, SplatLayer
+from formats.avatar import Avatar, BasisMix, FaceBinding, MeshLayer, SkinBinding, SplatLayer
+from formats.deform import deform_head, rest_sequence, vertex_normals
 from formats.gaussians import GaussianCloud
+from formats.mesh_shading import sample_bilinear
+from formats.onnx_graph import OnnxGraph
 from formats.rotations import normalize
 from formats.standin.head import standin_head
 
@@ -45,3 +48,34 @@ def own_tables(count: int, expressions: int = 50, wrinkle: float = 1e-4) -> Avat
     cloud = GaussianCloud(means, normalize(rng.normal(size=(count, 4))), np.exp(rng.normal(-6.5, 0.4, (count, 3))),
                           rng.uniform(0.2, 1, count), rng.normal(0, 0.6, (count, 1, 3)))
     return Avatar(head, (SplatLayer(cloud, binding),))
+
+
+def shells(count: int, side: int = 1024, bases: int = 16, features: int = 8, hidden: int = 16) -> Avatar:
+    """Return the stand-in's head as shells 2 mm apart, shaded as BakedAvatar's, with bytes of its sizes (8 shells: 456 MiB).
+
+    Maps are smooth noise of four octaves with a little grain, as skin is.
+    """
+    rng, head = np.random.default_rng(0), standin_head()
+    head = keep_expressions(Avatar(head), head.expr_names[:50]).head
+    assert head.uvs is not None and head.uv_faces is not None
+    texels = np.stack(np.meshgrid(*[(np.arange(side) + 0.5) / side] * 2), axis=-1).reshape(-1, 2)
+
+    def noise(channels: int) -> np.ndarray:
+        total = rng.normal(0, 0.2, (side, side, channels))
+        for octave in (8, 32, 128, 512):
+            coarse = rng.normal(size=(octave, octave, channels)) * (8 / octave) ** 0.9
+            total += sample_bilinear(coarse, texels).reshape(side, side, channels)
+        return np.clip(128 + 45 * total, 0, 255).astype(np.uint8)
+
+    graph, weights = OnnxGraph(), hidden * (features + 6 + bases)
+    expr = graph.input("expr", 1, len(head.expr_names))
+    graph.output("shading_weights", graph.linear(expr, rng.normal(0, 0.02, (weights, 50)), rng.normal(0, 0.1, weights)))
+    network = graph.network()
+    rest = deform_head(head, rest_sequence(head)).vertices
+    normals = vertex_normals(rest, head.faces)
+    binding = SkinBinding(vertex_index=np.arange(len(rest), dtype=np.int32))
+    layers = tuple(MeshLayer((rest + 2e-3 * i * normals).astype(np.float32), normals.astype(np.float32), head.faces, head.uvs,
+                             head.uv_faces, binding,
+                             BasisMix(np.stack([noise(3) for _ in range(bases)]), noise(1)[..., 0], noise(features), "shading",
+                                      hidden), None, i == 0, f"shell{i}") for i in range(count))
+    return Avatar(head, layers, {"shading": network})
