@@ -10,7 +10,7 @@ from exporter import stills
 from exporter.capabilities import Loss
 from exporter.targets import glb
 from exporter.targets.glb import CAPABILITIES
-from formats.avatar import Avatar
+from formats.avatar import Avatar, MeshLayer
 from formats.codecs import camera_json, sequence_json
 from formats.codecs.json_file import write_json
 from formats.errors import FormatError
@@ -41,6 +41,13 @@ def losses(avatar: Avatar, options: Options) -> list[Loss]:
     return glb.losses(avatar, options.for_glb())
 
 
+def _never_asked_for(avatar: Avatar, options: Options) -> list[str]:
+    """Return patterns of WebAssembly that the page of this avatar never fetches: twelve megabytes where it runs no networks."""
+    meshes = any(isinstance(layer, MeshLayer) for layer in avatar.layers)
+    compressed = meshes and options.layer_textures == "ktx2"
+    return ["ort-wasm-*"] * (not avatar.networks) + ["basis_transcoder-*.wasm"] * (not compressed)
+
+
 def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     """Write the folder `out` and return what is in it.
 
@@ -56,7 +63,8 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
         raise FormatError(f"{out}: a folder with other things in it; choose a new --out, or empty it first")
     with replacing_folder(out) as folder:
         # `lib` is the npm package beside the page.
-        shutil.copytree(viewer, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lib"))
+        shutil.copytree(viewer, folder, dirs_exist_ok=True,
+                        ignore=shutil.ignore_patterns("lib", *_never_asked_for(avatar, options)))
         glb.write(avatar, folder / "avatar.glb", options.for_glb())
         camera_json.write(default_camera(avatar), folder / "camera.json")
         clips = []
