@@ -5,12 +5,13 @@ import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from exporter.targets import glb
+from exporter.targets import glb, web
 from formats import importers
 from formats.avatar import MeshLayer
 from formats.errors import MissingAsset
@@ -310,3 +311,17 @@ def test_networks_and_ktx2_need_one_word_of_a_strict_policy(mounts, compressed, 
     run("swiftshader", [task], files, tmp_path, PAGES, mounts=mounts)
     told = json.loads((tmp_path / "policy.json").read_text())
     assert told["violations"] == [] and "error" not in told and told["colors"] > 50, told
+
+
+def test_an_exported_page_has_the_webassembly_that_its_avatar_needs(tmp_path):
+    try:
+        dist_folder()
+    except MissingAsset as error:
+        unavailable(str(error))
+
+    def of(kind: str, **options: Any) -> set[str]:
+        web.write(tiny_avatar(kind), tmp_path / kind, web.Options(**options))
+        return {path.name.split("-")[0] for path in (tmp_path / kind).rglob("*.wasm")}
+
+    assert of("edge-height") == set() and of("mesh-texture") == set()
+    assert of("linear-network") == {"ort"}
