@@ -81,6 +81,14 @@ async function play(task) {
   return canvases;
 }
 
+/** Wait until an expression is true. Not `waitForFunction`, which the page's content security policy keeps out. */
+async function until(page, expression, milliseconds = 300000) {
+  for (const end = performance.now() + milliseconds; !(await page.evaluate(expression)); ) {
+    if (performance.now() > end) throw new Error(`waited in vain for ${expression}`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+}
+
 const server = await serve();
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), "viewer-"));
 const result = { driver: null, tasks: {}, errors: [] };
@@ -101,7 +109,7 @@ try {
   });
   const home = `http://127.0.0.1:${server.address().port}${PREFIX}`;
   await page.goto(home);
-  await page.waitForFunction(() => window.flameport);
+  await until(page, "!!window.flameport");
   result.driver = await page.evaluate(() => {
     const gl = document.createElement("canvas").getContext("webgl2");
     const info = gl?.getExtension("WEBGL_debug_renderer_info");
@@ -127,7 +135,7 @@ try {
     }
     await page.setViewportSize({ width: task.width, height: task.height });
     await page.goto(home + (task.query ?? ""));
-    if (task.ready) await page.waitForFunction(task.ready);
+    if (task.ready) await until(page, task.ready);
     for (const step of task.steps ?? []) {
       if (step.press) await page.keyboard.press(step.press);
       else if (step.move) await page.mouse.move(...step.move);
@@ -138,7 +146,7 @@ try {
         await page.mouse.up();
       } else await page.evaluate(step);
     }
-    if (task.wait) await page.waitForFunction(task.wait);
+    if (task.wait) await until(page, task.wait);
     result.tasks[task.name] = task.tell ? await page.evaluate(task.tell) : null;
     await page.screenshot({ path: path.join(job.out, `${task.name}.png`) });
   }

@@ -4,16 +4,25 @@ import { lookAt, type PinholeCamera, type Point, positionOf } from "./camera.ts"
 const NEAREST = 0.08;
 const FARTHEST = 20;
 const STEEPEST = 1.5;
+/** Milliseconds that going to another camera takes. */
+const WAY = 350;
+
+/** Where it stands: what it turns about, from where, and through which lens. */
+interface Stand {
+  target: Point;
+  yaw: number;
+  pitch: number;
+  distance: number;
+  lens: PinholeCamera;
+}
 
 export class Orbit {
   private home: PinholeCamera | null = null;
   private center: Point = [0, 0, 0];
-  private target: Point = [0, 0, 0];
-  private yaw = 0;
-  private pitch = 0;
-  private distance = 1;
+  private at: Stand | null = null;
   private readonly pointers = new Map<number, { x: number; y: number }>();
   private readonly stop = new AbortController();
+  private going = 0;
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -42,20 +51,71 @@ export class Orbit {
   /** Start from a camera; it turns about the point in front of it that is nearest to `center`. */
   start(camera: PinholeCamera, center: Point): void {
     this.home = camera;
+    this.center = center;
+    this.go(camera);
+  }
+
+  /** Stand at another camera; `reset` still goes back to where it started. `softly`: by way of those in between. */
+  go(camera: PinholeCamera, softly = false): void {
+    cancelAnimationFrame(this.going);
+    const from = this.at;
+    const to = this.standOf(camera);
+    this.at = to;
+    if (!softly || !from) {
+      this.show(camera);
+      return;
+    }
+    const began = performance.now();
+    // The shorter way around.
+    const turn = Math.atan2(Math.sin(to.yaw - from.yaw), Math.cos(to.yaw - from.yaw));
+    const step = (now: number) => {
+      const t = Math.min(Math.max((now - began) / WAY, 0), 1);
+      const f = 1 - (1 - t) ** 3;
+      const mix = (a: number, b: number) => a + f * (b - a);
+      if (t >= 1) {
+        this.show(camera);
+        return;
+      }
+      const { lens } = to;
+      const [high, low] = [from.lens.fy / from.lens.height, lens.fy / lens.height];
+      const zoom = (high * (low / high) ** f) / low;
+      this.show(
+        cameraOf({
+          target: from.target.map((x, c) => mix(x, to.target[c])) as Point,
+          yaw: from.yaw + f * turn,
+          pitch: mix(from.pitch, to.pitch),
+          distance: from.distance * (to.distance / from.distance) ** f,
+          lens: { ...lens, fx: lens.fx * zoom, fy: lens.fy * zoom },
+        }),
+      );
+      this.going = requestAnimationFrame(step);
+    };
+    this.going = requestAnimationFrame(step);
+  }
+
+  /** What it turns about. */
+  get target(): Point {
+    return this.at?.target ?? this.center;
+  }
+
+  private standOf(camera: PinholeCamera): Stand {
+    const { center } = this;
     const eye = positionOf(camera);
     const z = camera.rotation.subarray(6, 9);
     const along = (center[0] - eye[0]) * z[0] + (center[1] - eye[1]) * z[1] + (center[2] - eye[2]) * z[2];
-    this.distance = along > NEAREST ? along : 1;
-    this.target = [eye[0] + z[0] * this.distance, eye[1] + z[1] * this.distance, eye[2] + z[2] * this.distance];
-    this.yaw = Math.atan2(-z[0], -z[2]);
-    this.pitch = Math.asin(Math.max(-1, Math.min(1, -z[1])));
-    this.center = center;
-    this.show(camera);
+    const distance = along > NEAREST ? along : 1;
+    return {
+      target: [eye[0] + z[0] * distance, eye[1] + z[1] * distance, eye[2] + z[2] * distance],
+      yaw: Math.atan2(-z[0], -z[2]),
+      pitch: Math.asin(Math.max(-1, Math.min(1, -z[1]))),
+      distance,
+      lens: camera,
+    };
   }
 
   /** Go back to where it started. */
-  reset(): void {
-    if (this.home) this.start(this.home, this.center);
+  reset(softly = false): void {
+    if (this.home) this.go(this.home, softly);
   }
 
   private drag(event: PointerEvent): void {
@@ -79,42 +139,37 @@ export class Orbit {
   }
 
   private turn(yaw: number, pitch: number): void {
-    this.yaw += yaw;
-    this.pitch = Math.max(-STEEPEST, Math.min(STEEPEST, this.pitch + pitch));
+    if (!this.at) return;
+    this.at.yaw += yaw;
+    this.at.pitch = Math.max(-STEEPEST, Math.min(STEEPEST, this.at.pitch + pitch));
     this.move();
   }
 
   private zoom(factor: number): void {
-    this.distance = Math.max(NEAREST, Math.min(FARTHEST, this.distance * factor));
+    if (!this.at) return;
+    this.at.distance = Math.max(NEAREST, Math.min(FARTHEST, this.at.distance * factor));
     this.move();
   }
 
   private pan(dx: number, dy: number): void {
-    if (!this.home) return;
+    const { at } = this;
+    if (!at) return;
     // One pixel on the page moves the target by what one pixel shows at its distance.
-    const size = (this.distance * this.home.height) / (this.home.fy * Math.max(1, this.canvas.clientHeight));
-    const right: Point = [Math.cos(this.yaw), 0, -Math.sin(this.yaw)];
-    const sp = Math.sin(this.pitch);
-    const up: Point = [-Math.sin(this.yaw) * sp, Math.cos(this.pitch), -Math.cos(this.yaw) * sp];
-    for (let c = 0; c < 3; c++) this.target[c] += size * (up[c] * dy - right[c] * dx);
+    const size = (at.distance * at.lens.height) / (at.lens.fy * Math.max(1, this.canvas.clientHeight));
+    const right: Point = [Math.cos(at.yaw), 0, -Math.sin(at.yaw)];
+    const sp = Math.sin(at.pitch);
+    const up: Point = [-Math.sin(at.yaw) * sp, Math.cos(at.pitch), -Math.cos(at.yaw) * sp];
+    for (let c = 0; c < 3; c++) at.target[c] += size * (up[c] * dy - right[c] * dx);
     this.move();
   }
 
   private move(): void {
-    const { home, target, yaw, pitch, distance } = this;
-    if (!home) return;
-    const flat = Math.cos(pitch) * distance;
-    const eye: Point = [
-      target[0] + Math.sin(yaw) * flat,
-      target[1] + Math.sin(pitch) * distance,
-      target[2] + Math.cos(yaw) * flat,
-    ];
-    const fov = 2 * Math.atan(home.height / (2 * home.fy));
-    const camera = lookAt(eye, target, fov, home.width, home.height);
-    this.show({ ...camera, fx: home.fx, cx: home.cx, cy: home.cy });
+    cancelAnimationFrame(this.going);
+    if (this.at) this.show(cameraOf(this.at));
   }
 
   private key(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const acts: Record<string, () => void> = {
       ArrowLeft: () => this.turn(-0.08, 0),
       ArrowRight: () => this.turn(0.08, 0),
@@ -132,6 +187,19 @@ export class Orbit {
   }
 
   dispose(): void {
+    cancelAnimationFrame(this.going);
     this.stop.abort();
   }
+}
+
+function cameraOf({ target, yaw, pitch, distance, lens }: Stand): PinholeCamera {
+  const flat = Math.cos(pitch) * distance;
+  const eye: Point = [
+    target[0] + Math.sin(yaw) * flat,
+    target[1] + Math.sin(pitch) * distance,
+    target[2] + Math.cos(yaw) * flat,
+  ];
+  const fov = 2 * Math.atan(lens.height / (2 * lens.fy));
+  const camera = lookAt(eye, target, fov, lens.width, lens.height);
+  return { ...camera, fx: lens.fx, fy: lens.fy, cx: lens.cx, cy: lens.cy };
 }

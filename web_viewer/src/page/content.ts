@@ -1,0 +1,41 @@
+/** What the page begins with: what its address names, or else what a manifest beside it names. */
+import { ViewerError } from "../errors.ts";
+import type { Json } from "../glb.ts";
+
+export interface Content {
+  avatar: string | null;
+  clips: { name: string; file: string }[];
+  camera: string | null;
+  /** A `reference.json`, to compare with. */
+  reference: string | null;
+  /** Without title, tools and panel: the page is a frame in another one. */
+  bare: boolean;
+}
+
+/** Return what there is to show. Throws `ViewerError`. */
+export async function findContent(): Promise<Content> {
+  const query = new URLSearchParams(location.search);
+  const bare = query.get("ui") === "none";
+  const named = (key: string) => {
+    const address = query.get(key);
+    // The address of a page is anybody's to write: it may name files, not scripts or pages of another kind.
+    if (address !== null && !/^https?:$/.test(new URL(address, location.href).protocol)) {
+      throw new ViewerError(`The page's address names “${address}” as its ${key}; expected a file beside the page.`);
+    }
+    return address;
+  };
+  if (query.has("avatar")) {
+    const clip = named("sequence");
+    const clips = clip ? [{ name: "clip", file: clip }] : [];
+    return { avatar: named("avatar"), clips, camera: named("camera"), reference: named("reference"), bare };
+  }
+  const response = await fetch("manifest.json").catch(() => null);
+  if (!response?.ok) return { avatar: null, clips: [], camera: null, reference: null, bare };
+  const manifest: Json = await response.json().catch(() => null);
+  if (typeof manifest?.avatar !== "string") throw new ViewerError("manifest.json beside this page names no avatar.");
+  const clips = (Array.isArray(manifest.sequences) ? manifest.sequences : []).filter(
+    (clip: Json) => typeof clip?.name === "string" && typeof clip.file === "string",
+  );
+  const text = (value: Json) => (typeof value === "string" ? value : null);
+  return { avatar: manifest.avatar, clips, camera: text(manifest.camera), reference: text(manifest.reference), bare };
+}
