@@ -6,6 +6,7 @@ import { env, InferenceSession, Tensor as OrtTensor } from "onnxruntime-web/wasm
 import type { Network } from "./avatar.ts";
 import { AvatarFormatError, DeviceError } from "./errors.ts";
 import type { NetworkRunner, Tensor } from "./networks.ts";
+import { checkOperators } from "./onnx_operators.ts";
 import { fetchWasm } from "./wasm_file.ts";
 
 const WASM = new URL("../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm", import.meta.url);
@@ -32,6 +33,7 @@ async function start(): Promise<void> {
 
 /** Load a network. */
 export async function openOnnx(network: Network): Promise<NetworkRunner> {
+  checkOperators(network.onnx, network.name);
   started ??= start();
   await started.catch((error) => {
     started = null;

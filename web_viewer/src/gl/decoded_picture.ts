@@ -122,7 +122,10 @@ export class DecodedPicture {
       this.next = () => this.request(view, done);
       return;
     }
-    void this.make(view).then(done, (error) => {
+    const shown = () => {
+      if (!this.disposed) done();
+    };
+    void this.make(view).then(shown, (error) => {
       this.failure = error as Error;
     });
   }
