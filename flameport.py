@@ -597,6 +597,10 @@ class View:
     """Bundle, GLB, or a folder that `export web` wrote."""
     sequence: Path | None = None
     """Motion to play; any file `flameport sequence` reads, fitted to the avatar."""
+    compare: Path | None = None
+    """Folder of reference pictures, as `flameport render` writes them: the page says in decibels how far it is from them."""
+    host: str = "127.0.0.1"
+    """Address to listen at; 0.0.0.0 lets other machines of the network look, a phone for one."""
     port: int = 0
     """TCP port; 0 takes a free one."""
     open: bool = True
@@ -607,16 +611,17 @@ class View:
         import tempfile
 
         if self.path.is_dir() and (self.path / "index.html").is_file():
-            if self.sequence is not None:
-                raise FormatError("--sequence: this folder is an exported page; drop the file onto it, or view the bundle")
-            _serve(self.path, self.port, self.open)
+            for name in ("sequence", "compare"):
+                if getattr(self, name) is not None:
+                    raise FormatError(f"--{name}: this folder is an exported page; drop the files onto it, or view the bundle")
+            _serve(self.path, self.port, self.open, self.host)
             return
         with tempfile.TemporaryDirectory() as folder:
             avatar = load(self.path)
             sequence = None if self.sequence is None else _sequence(avatar, self.sequence)
             _progress("making the page")
-            export(avatar, "web", Path(folder) / "web", sequence=sequence, allow_loss=True)
-            _serve(Path(folder) / "web", self.port, self.open)
+            export(avatar, "web", Path(folder) / "web", sequence=sequence, allow_loss=True, compare=self.compare)
+            _serve(Path(folder) / "web", self.port, self.open, self.host)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -751,10 +756,10 @@ def _pair(flag: str, entry: str) -> tuple[str, str]:
     return name, value
 
 
-def _serve(folder: Path, port: int, open_browser: bool) -> None:
+def _serve(folder: Path, port: int, open_browser: bool, host: str = "127.0.0.1") -> None:
     from exporter.serve import serve
 
-    serve(folder, port, open_browser, _say)
+    serve(folder, port, open_browser, _say, host)
 
 
 # --- Talking to the terminal ------------------------------------------------------------------------------------------

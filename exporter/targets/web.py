@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import web_viewer
-from exporter import stills
+from exporter import references, stills
 from exporter.capabilities import Loss
 from exporter.targets import glb
 from exporter.targets.glb import CAPABILITIES
@@ -30,6 +30,8 @@ class Options:
     """Format of mesh layers' radiance bases, as of `export glb`."""
     float16_networks: bool = False
     """Store networks' weights as float16, as `export glb` does."""
+    compare: Path | None = None
+    """Folder of reference pictures that the page compares itself with: PNGs as `flameport render` writes them."""
 
     def for_glb(self) -> glb.Options:
         """Return how the GLB in the page is written."""
@@ -62,9 +64,9 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
         raise FormatError(f"{out}: a folder with other things in it; choose a new --out, or empty it first")
     with replacing_folder(out) as folder:
-        # `lib` is the npm package beside the page.
-        shutil.copytree(viewer, folder, dirs_exist_ok=True,
-                        ignore=shutil.ignore_patterns("lib", *_never_asked_for(avatar, options)))
+        # `lib` is the npm package: the page's embed code names its modules, and nothing else of it is needed.
+        ignored = shutil.ignore_patterns("*.map", "*.d.ts", "three.js", *_never_asked_for(avatar, options))
+        shutil.copytree(viewer, folder, dirs_exist_ok=True, ignore=ignored)
         glb.write(avatar, folder / "avatar.glb", options.for_glb())
         camera_json.write(default_camera(avatar), folder / "camera.json")
         clips = []
@@ -73,6 +75,9 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
             clips.append({"name": "clip", "file": "clip.json"})
         manifest = {"format": "flameport.web/1", "name": avatar.meta.name, "avatar": "avatar.glb",
                     "sequences": clips, "camera": "camera.json"}
+        if options.compare is not None:
+            references.copy(options.compare, folder / "reference")
+            manifest["reference"] = f"reference/{references.NAME}"
         write_json(manifest, folder / "manifest.json")
         if avatar.meta.license_notices:
             (folder / stills.NOTICES).write_text(stills.notices(avatar), encoding="utf-8")
