@@ -10,7 +10,6 @@ const PROGRAM = "\0program";
 const WHY = {
   program: "`loadAvatar` and `Player`: all that plays an avatar of splats, grade `small` included",
   rare_layers: "avatars with mesh layers, strands, networks or an image decoder: reading them",
-  late_order: "avatars of more than 100 000 Gaussians: their order, made beside the page",
   painting: "changing textures and maps while it plays",
   extras: "avatars with mesh layers or an image decoder: drawing them",
   networks: "avatars with networks",
