@@ -1,5 +1,5 @@
 /** What tests/web_viewer/test_webgpu.py and scripts/benchmark_webgpu.py run in a browser: WebGPU without a canvas. */
-import { type Avatar, readAvatar } from "../../src/avatar.ts";
+import type { Avatar } from "../../src/avatar.ts";
 import { cameraOf, fitCamera, lookAt, positionOf } from "../../src/camera.ts";
 import type { AvatarRenderer, Device, View } from "../../src/device.ts";
 import { chooseDevice } from "../../src/devices.ts";
@@ -9,6 +9,7 @@ import { WebGLDevice } from "../../src/gl/webgl_device.ts";
 import { createWebGPUDevice, type WebGPUDevice } from "../../src/gpu/index.ts";
 import { Memory, readBack } from "../../src/gpu/memory.ts";
 import { Sorter } from "../../src/gpu/order.ts";
+import { loadAvatar } from "../../src/load.ts";
 import { Player } from "../../src/player.ts";
 import { Pose } from "../../src/pose.ts";
 
@@ -17,7 +18,7 @@ type Job = any;
 
 const json = async (name: string) => (await fetch(`files/${name}`)).json();
 const put = (name: string, body: BodyInit) => fetch(`out/${name}`, { method: "PUT", body });
-const load = async (name: string) => readAvatar(await (await fetch(`files/${name}`)).arrayBuffer());
+const load = (name: string) => loadAvatar(`files/${name}`);
 const canvasOf = (width: number, height: number) => Object.assign(document.createElement("canvas"), { width, height });
 
 /** Tell what the browser draws with, or null. */
