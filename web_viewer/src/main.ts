@@ -437,7 +437,9 @@ class Page {
   /** Keep the picture clear of the playback bar, and the choice of view where there is room. */
   private fit(): void {
     const bar = byId("transport");
-    const top = bar.hidden ? 0 : stage.getBoundingClientRect().bottom - bar.getBoundingClientRect().top;
+    // Without a box, e.g. where nothing can play, it takes no room.
+    const shown = bar.getClientRects().length > 0;
+    const top = shown ? stage.getBoundingClientRect().bottom - bar.getBoundingClientRect().top : 0;
     stage.style.setProperty("--bar", `${Math.round(top)}px`);
     const { row } = this.views.bar;
     const home = innerWidth <= NARROW ? this.panel.view.showSection : byId("toolbar");
