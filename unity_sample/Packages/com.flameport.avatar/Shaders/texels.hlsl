@@ -25,7 +25,18 @@ float snorm16(uint bits)
 
 float3 bytesToRgb(uint word) { return float3(word & 0xff, (word >> 8) & 0xff, (word >> 16) & 0xff) * (1.0 / 255.0); }
 
-float2 halves(uint word) { return float2(f16tof32(word & 0xffff), f16tof32(word >> 16)); }
+// A half float out of the low 16 bits, by hand: some compilers make 16-bit types of f16tof32, which not every driver takes, and
+// drivers may lose subnormal halves, which a displacement of 60 micrometres already is. Infinities are not stored.
+float halfBits(uint bits)
+{
+    uint exponent = (bits >> 10) & 0x1f, mantissa = bits & 0x3ff;
+    float size = mantissa * 5.9604645e-8; // 2^-24
+    if (exponent != 0)
+        size = asfloat(((exponent + 112) << 23) | (mantissa << 13));
+    return (bits & 0x8000) != 0 ? -size : size;
+}
+
+float2 halves(uint word) { return float2(halfBits(word), halfBits(word >> 16)); }
 
 // Number n of a row of numbers that begins at texel `row`: float32, or float16 eight a texel.
 float rowNumber(uint row, uint n, bool exact)
@@ -33,7 +44,7 @@ float rowNumber(uint row, uint n, bool exact)
     if (exact)
         return asfloat(wordOf(_Texels[row + n / 4], n % 4));
     uint word = wordOf(_Texels[row + n / 8], (n / 2) % 4);
-    return f16tof32((n & 1) == 0 ? word & 0xffff : word >> 16);
+    return halfBits((n & 1) == 0 ? word : word >> 16);
 }
 
 float3 rowNumbers3(uint row, uint n, bool exact)
@@ -48,7 +59,7 @@ float3 displacementTexel(uint shape, uint i, bool exact)
         return floatTexel(shape + i).xyz;
     uint4 pair = _Texels[shape + i / 2];
     uint2 own = (i & 1) == 0 ? pair.xy : pair.zw;
-    return float3(halves(own.x), f16tof32(own.y & 0xffff));
+    return float3(halves(own.x), halfBits(own.y));
 }
 
 #endif

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs what tests of the Unity package's shaders need: glslang and Mesa's CPU driver from Debian, wgpu from PyPI (86 MB with
+# what it brings). Tools for tests only: none of it goes into a user's environment.
+#
+#   unity_sample/ci/graphics_tools.sh FOLDER [--long]
+#
+# FOLDER receives the Python packages; give it to the tests as FLAMEPORT_UNITY_TOOLS. --long adds a second compiler, slang
+# (slangpy, 290 MB), in FOLDER-slang. Says what is missing and goes on where it may not install something.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+folder="${1:?usage: graphics_tools.sh FOLDER [--long]}"
+slang="slangpy==0.43.1"
+
+if ! command -v glslangValidator >/dev/null 2>&1 || [ ! -e /usr/share/vulkan/icd.d/lvp_icd.x86_64.json ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "installing glslang and Mesa's Vulkan drivers" >&2
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      glslang-tools mesa-vulkan-drivers libvulkan1 >/dev/null; } || echo "could not install them; Unity's shader tests will be skipped" >&2
+  else
+    echo "Unity's shader tests need: apt-get install glslang-tools mesa-vulkan-drivers libvulkan1" >&2
+  fi
+fi
+
+# packages FOLDER PIP_ARGUMENTS..: again only when they have changed.
+packages() {
+  local into="$1" stamp
+  shift
+  stamp="$into/.installed"
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$*$(cat "$here/graphics_requirements.txt")" ]; then
+    echo "installing $into" >&2
+    python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target "$into" "$@" ||
+      { echo "could not install $*; Unity's shader tests will be skipped" >&2; return 0; }
+    echo "$*$(cat "$here/graphics_requirements.txt")" >"$stamp"
+  fi
+}
+
+packages "$folder" -r "$here/graphics_requirements.txt"
+if [ "${2:-}" = "--long" ]; then packages "$folder-slang" "$slang"; fi
