@@ -1,0 +1,66 @@
+using System;
+
+namespace Flameport
+{
+    /// <summary>Linear dynamics at one moment: coefficients from the pose, and deltas of each channel.</summary>
+    public sealed class DynamicsPoser
+    {
+        private readonly LinearDynamics dynamics;
+
+        public DynamicsPoser(LinearDynamics dynamics)
+        {
+            this.dynamics = dynamics;
+            Coefficients = new double[dynamics.Rank];
+        }
+
+        /// <summary>What multiplies the tables; what the shaders take.</summary>
+        public double[] Coefficients { get; }
+
+        /// <summary>
+        /// Work out the coefficients: the named drivers end to end, less their mean. One driver may be absent, as when no clip is playing: it
+        /// then rests at its mean and adds nothing. Throws <see cref="SequenceException"/> where they have other lengths.
+        /// </summary>
+        public void Drive(Pose pose)
+        {
+            int known = 0, absent = 0;
+            foreach (string name in dynamics.Driver)
+            {
+                if (pose.TryDriver(name, out ReadOnlySpan<double> part)) known += part.Length;
+                else absent++;
+            }
+            int gap = dynamics.Rank - known;
+            if (absent > 1 || gap < 0 || (absent == 0 && gap != 0))
+            {
+                throw new SequenceException($"The avatar's dynamics read {dynamics.Rank} numbers from {string.Join(" + ", dynamics.Driver)}; "
+                    + $"the clip holds {known}.");
+            }
+            int at = 0;
+            foreach (string name in dynamics.Driver)
+            {
+                if (pose.TryDriver(name, out ReadOnlySpan<double> part))
+                {
+                    for (int i = 0; i < part.Length; i++, at++) Coefficients[at] = part[i] - (dynamics.Mean == null ? 0 : dynamics.Mean[at]);
+                }
+                else
+                {
+                    Array.Clear(Coefficients, at, gap);
+                    at += gap;
+                }
+            }
+        }
+
+        /// <summary>Add the deltas of a channel to <paramref name="values"/>; nothing where it does not move.</summary>
+        public void Add(Channel channel, double[] values)
+        {
+            float[]? table = dynamics.Tables[(int)channel];
+            if (table == null) return;
+            for (int k = 0; k < Coefficients.Length; k++)
+            {
+                double weight = Coefficients[k];
+                if (weight == 0) continue;
+                int start = k * values.Length;
+                for (int i = 0; i < values.Length; i++) values[i] += weight * table[start + i];
+            }
+        }
+    }
+}
