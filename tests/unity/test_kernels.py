@@ -1,22 +1,28 @@
 """The Unity package's kernels on a CPU Vulkan driver against `formats.deform` and `formats.render`, on the golden avatars."""
 
+import dataclasses
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from formats.avatar import Avatar
+from formats.avatar import Avatar, SplatLayer
 from formats.camera import Camera
 from formats.codecs import glb_avatar, sequence_json
 from formats.codecs.packed_texels import pack
 from formats.conventions import sh_to_rgb
 from formats.deform import PosedSplats, deform
-from formats.render import RenderOptions
+from formats.importers import lam
+from formats.render import RenderOptions, default_camera
 from formats.rotations import quat_angle
 from formats.sequence import Sequence
-from tests.builders import tiny_camera
+from formats.standin.avatar import standin_avatar
+from tests.builders import face_binding, tiny_avatar, tiny_camera, tiny_cloud, tiny_head, tiny_sequence
 from tests.test_golden import make_golden
 from tests.unity.lavapipe import needed
 from unity_sample.ci import kernels
-from unity_sample.ci.player import Player
+from unity_sample.ci.player import FRAMES, OFFSET_SCALES, SPLAT_SCALES, Player
 
 CASES = sorted(make_golden.CASES)
 FLOAT_BOUND, HALF_BOUND = 1e-5, 5e-5
@@ -74,6 +80,61 @@ def test_half_tables_pose_as_what_they_hold_and_near_the_avatar(name: str) -> No
         np.testing.assert_allclose(world[:, 3, :3], sh_to_rgb(cloud.sh[:, 0]), atol=1e-5)
         np.testing.assert_allclose(vertices, true.head.vertices, atol=HALF_BOUND)
         np.testing.assert_allclose(world[:, 0, :3], true.layers[0].cloud.means, atol=HALF_BOUND)
+
+
+def test_every_way_to_ride_a_triangle_poses_as_the_reference() -> None:
+    """All 45 as layers of one avatar; the last face has no area."""
+    head = tiny_head(uvs=False)
+    a, b = head.faces[-1, :2]
+    head = dataclasses.replace(head, faces=np.concatenate([head.faces, [[a, a, b]]]).astype(np.int32))
+    ways = [dict(zip(("frame", "offset_scale", "splat_scale"), way, strict=True))
+            for way in itertools.product(FRAMES, OFFSET_SCALES, SPLAT_SCALES)]
+    layers = []
+    for i, way in enumerate(ways):
+        binding = face_binding(head, 12, seed=i, **way)
+        index = binding.face_index.copy()
+        index[-1] = len(head.faces) - 1
+        layers.append(SplatLayer(tiny_cloud(12, seed=i), dataclasses.replace(binding, face_index=index), name=f"way {i}"))
+    sequence = tiny_sequence(head)
+    avatar = Avatar(head, tuple(layers), {}, meta=tiny_avatar().meta)
+    _, world = posed(Player(pack(avatar, "float")), sequence, 1.5, tiny_camera(0.4))
+    for i, (way, layer) in enumerate(zip(ways, deform(avatar, sequence, 1.5).layers, strict=True)):
+        assert isinstance(layer, PosedSplats)
+        rows, cloud = world[12 * i:12 * i + 12], layer.cloud
+        np.testing.assert_allclose(rows[:, 0, :3], cloud.means, atol=FLOAT_BOUND, err_msg=str(way))
+        np.testing.assert_allclose(rows[:, 2, :3], cloud.scales, rtol=2e-4, atol=1e-9, err_msg=str(way))
+        seen = cloud.scales.max(axis=1) > 1e-6
+        # Without area, the reference's own `corner` axes are the rounding of a cross product.
+        seen[-1] &= way["frame"] != "corner"
+        assert quat_angle(rows[seen, 1], cloud.quats[seen]).max(initial=0) < 1e-4, way
+
+
+def test_a_head_of_flame_s_size_poses_as_the_reference() -> None:
+    avatar = standin_avatar(3000)
+    assert avatar.sequence is not None
+    player = Player(pack(avatar, "half"))
+    vertices, world = posed(player, avatar.sequence, 118, default_camera(avatar, 64, 64))
+    held, true = deform(player.avatar, avatar.sequence, 118), deform(avatar, avatar.sequence, 118)
+    assert isinstance(held.layers[0], PosedSplats) and isinstance(true.layers[0], PosedSplats)
+    np.testing.assert_allclose(vertices, held.head.vertices, atol=1e-6)
+    np.testing.assert_allclose(world[:, 0, :3], held.layers[0].cloud.means, atol=1e-6)
+    np.testing.assert_allclose(vertices, true.head.vertices, atol=HALF_BOUND)
+    np.testing.assert_allclose(world[:, 0, :3], true.layers[0].cloud.means, atol=HALF_BOUND)
+
+
+@pytest.mark.lam
+def test_a_real_avatar_poses_as_the_reference(lam_zip: Path) -> None:
+    avatar = lam.read(lam_zip)
+    names = avatar.head.expr_names
+    expr = np.clip(np.random.default_rng(0).normal(0, 0.4, (1, len(names))), 0, 1)
+    sequence = Sequence(avatar.head.edition, 25, expr, rotation=np.array([[0.1, 0.2, -0.1]]), expr_names=names)
+    _, world = posed(Player(pack(avatar, "float")), sequence, 0, default_camera(avatar, 64, 64))
+    layer = deform(avatar, sequence, 0).layers[0]
+    assert isinstance(layer, PosedSplats)
+    np.testing.assert_allclose(world[:, 0, :3], layer.cloud.means, atol=FLOAT_BOUND)
+    # This head stands 1.6 m above the origin: float32 leaves 1e-7 m of its vertices, 1e-4 of an edge of a millimetre.
+    turns = quat_angle(world[:, 1], layer.cloud.quats)
+    assert np.median(turns) < 5e-5 and np.quantile(turns, 0.999) < 1e-3
 
 
 @pytest.mark.parametrize(("count", "bits", "different"), [

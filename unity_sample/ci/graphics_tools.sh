@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Installs what tests of the Unity package's shaders need: glslang and Mesa's CPU driver from Debian, wgpu from PyPI (86 MB with
+# Installs what tests of the Unity package's shaders need: glslang and Mesa's CPU driver from Debian, wgpu from PyPI (14 MB with
 # what it brings). Tools for tests only: none of it goes into a user's environment.
 #
-#   unity_sample/ci/graphics_tools.sh FOLDER [--long]
+#   unity_sample/ci/graphics_tools.sh [--long]
 #
-# FOLDER receives the Python packages; give it to the tests as FLAMEPORT_UNITY_TOOLS. --long adds a second compiler, slang
-# (slangpy, 290 MB), in FOLDER-slang. Says what is missing and goes on where it may not install something.
+# The Python packages go into share/flameport-ci/graphics of the environment whose `python` is first on the PATH, or into the
+# folder that FLAMEPORT_UNITY_TOOLS names. --long adds a second compiler, slang (slangpy, 290 MB), beside it. Says what is
+# missing and goes on where it may not install something; in CI the tests fail then.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-folder="${1:?usage: graphics_tools.sh FOLDER [--long]}"
+folder="${FLAMEPORT_UNITY_TOOLS:-$(python -c 'import sys; print(sys.prefix)')/share/flameport-ci/graphics}"
+mkdir -p "$folder"
 slang="slangpy==0.43.1"
 
 if ! command -v glslangValidator >/dev/null 2>&1 || [ ! -e /usr/share/vulkan/icd.d/lvp_icd.x86_64.json ]; then
@@ -35,4 +37,4 @@ packages() {
 }
 
 packages "$folder" -r "$here/graphics_requirements.txt"
-if [ "${2:-}" = "--long" ]; then packages "$folder-slang" "$slang"; fi
+if [ "${1:-}" = "--long" ]; then packages "$folder-slang" "$slang"; fi

@@ -22,7 +22,7 @@ SHADERS = Path(__file__).parents[1] / "Packages" / "com.flameport.avatar" / "Sha
 KERNELS = SHADERS / "AvatarKernels.compute"
 DRIVER = Path("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json")
 TOOLS = "FLAMEPORT_UNITY_TOOLS"
-"""Environment variable: the folder into which graphics_tools.sh put wgpu; `unity-tools` in the environment when absent."""
+"""Environment variable: the folder into which graphics_tools.sh put wgpu; one in the environment when absent."""
 MOST_BUFFERS = 8
 """Storage buffers of one shader stage that every WebGPU-class device has."""
 
@@ -33,7 +33,7 @@ class Missing(Exception):
 
 def tools_folder() -> Path:
     """Return where graphics_tools.sh puts Python packages."""
-    return Path(os.environ.get(TOOLS) or Path(sys.prefix) / "unity-tools")
+    return Path(os.environ.get(TOOLS) or Path(sys.prefix) / "share" / "flameport-ci" / "graphics")
 
 
 @functools.cache

@@ -5,10 +5,9 @@ For `scripts/test --long`: the package is 290 MB. What it compiles runs on the C
 
 import ctypes
 import functools
-import os
 from pathlib import Path
 
-from unity_sample.ci.kernels import SHADERS, TOOLS, Missing, tools_folder
+from unity_sample.ci.kernels import SHADERS, Missing, tools_folder
 
 _LISTENER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p)
 HLSL, SPIRV, ROW_MAJOR = 2, 6, 1
@@ -20,8 +19,7 @@ def _library() -> ctypes.CDLL:
     folder = tools_folder().with_name(tools_folder().name + "-slang") / "slangpy"
     found = sorted(folder.glob("libslang-compiler.so*"))
     if not found:
-        raise Missing(f"slang is not in {folder}; run unity_sample/ci/graphics_tools.sh with --long, and set {TOOLS}")
-    os.environ.setdefault("LD_LIBRARY_PATH", str(folder))
+        raise Missing(f"slang is not in {folder}; run unity_sample/ci/graphics_tools.sh --long")
     library = ctypes.CDLL(str(found[0]))
     for name in ("spCreateSession", "spCreateCompileRequest", "spGetEntryPointCode"):
         getattr(library, name).restype = ctypes.c_void_p
