@@ -38,6 +38,7 @@ function serve() {
       request.pipe(fs.createWriteStream(path.join(job.out, path.basename(at)))).on("finish", () => response.end());
       return;
     }
+    if (at === "/favicon.ico") return response.writeHead(204).end();
     if (!at.startsWith(PREFIX)) return response.writeHead(404).end();
     const rest = at.slice(PREFIX.length) || "index.html";
     const [name, ...inner] = rest.split("/");
