@@ -18,7 +18,7 @@ CI = ROOT / "unity_sample" / "ci"
 if str(CI) not in sys.path:
     sys.path.insert(0, str(CI))
 
-import dotnet_tools  # noqa: E402
+import dotnet_tools  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 SMALL = ("corner", "edge-height", "linear-canonical", "linear-posed", "own-skin", "own-skin-turning-posed-lids",
          "plain-face-many-joints", "vertex", "vertex-index-surface")

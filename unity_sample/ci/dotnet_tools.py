@@ -54,7 +54,7 @@ def install(folder: Path = FOLDER) -> Path:
         _unpack_openssl(_only(work.glob("psycopg2*.whl"), OPENSSL), made)
         _run(["apt-get", "download", "-qq", NUNIT], work)
         package = _only(work.glob("libnunit*.deb"), NUNIT)
-        _check(package, hashlib.sha256, NUNIT_SHA256)
+        _check(package, "sha256", NUNIT_SHA256)
         _run(["dpkg-deb", "-x", str(package), "nunit"], work)
         shutil.copy(_only(work.glob("nunit/usr/lib/cli/nunit.framework*/nunit.framework.dll"), NUNIT), made)
         try:
@@ -140,14 +140,14 @@ def _only(found: Iterable[Path], what: str) -> Path:
     return paths[0]
 
 
-def _check(path: Path, digest: type, expected: str) -> None:
-    got = digest(path.read_bytes()).hexdigest()
+def _check(path: Path, algorithm: str, expected: str) -> None:
+    got = hashlib.new(algorithm, path.read_bytes()).hexdigest()
     if got != expected:
         raise ToolMissing(f"{path.name}: has another hash than expected, {got}; nothing was installed")
 
 
 def _unpack_sdk(archive: Path, folder: Path) -> None:
-    _check(archive, hashlib.sha512, base64.b64decode(SDK_SHA512).hex())
+    _check(archive, "sha512", base64.b64decode(SDK_SHA512).hex())
     with tarfile.open(archive) as tar:
         for member in tar:
             if member.isfile() and member.name.startswith(PARTS):
@@ -156,7 +156,7 @@ def _unpack_sdk(archive: Path, folder: Path) -> None:
 
 
 def _unpack_openssl(wheel: Path, folder: Path) -> None:
-    _check(wheel, hashlib.sha256, OPENSSL_SHA256)
+    _check(wheel, "sha256", OPENSSL_SHA256)
     target = folder / "openssl"
     target.mkdir()
     with zipfile.ZipFile(wheel) as archive:

@@ -5,8 +5,10 @@ namespace Flameport
     /// <summary>
     /// From flameport's right-handed axes to Unity's left-handed ones, and back: x becomes -x. The only place that knows.
     ///
-    /// Tables stay as files have them, because frames on triangles hang on their corner order; an avatar is posed in its own axes and mirrored
-    /// once, at the end. A Gaussian needs no more than a view matrix from <see cref="ViewFromAvatar"/>; points, turns and meshes that are
+    /// Tables stay as files have them, because frames on triangles hang on their corner order; an avatar is posed in
+    /// its own axes and mirrored
+    /// once, at the end. A Gaussian needs no more than a view matrix from <see cref="ViewFromAvatar"/>; points, turns
+    /// and meshes that are
     /// handed to the engine go through the functions below. Each is its own inverse (`exporter/UNITY.md`, "Axes").
     /// </summary>
     public static class Handedness
@@ -30,14 +32,16 @@ namespace Flameport
             wxyz[3] = -wxyz[3];
         }
 
-        /// <summary>Mirror an axis-angle vector in place: a rotation's axis is no direction, and turns the other way round.</summary>
+        /// <summary>Mirror an axis-angle vector in place: a rotation's axis is no direction, and turns the other way
+        /// round.</summary>
         public static void MirrorAxisAngle(Span<double> r)
         {
             r[1] = -r[1];
             r[2] = -r[2];
         }
 
-        /// <summary>Mirror a row-major transform of <paramref name="columns"/> columns (3: a rotation, 4: with a place) in place: M T M.</summary>
+        /// <summary>Mirror a row-major transform of <paramref name="columns"/> columns (3: a rotation, 4: with a place)
+        /// in place: M T M.</summary>
         public static void MirrorTransform(Span<double> rows, int columns)
         {
             for (int c = 0; c < columns; c++)
@@ -83,9 +87,11 @@ namespace Flameport
         /// Write the row-major 3 x 4 transform from the avatar's axes to an OpenCV camera's (x right, y down, z forward).
         /// </summary>
         /// <param name="worldToCamera">Unity's `Camera.worldToCameraMatrix`, row-major 4 x 4: looks along -z, y up.</param>
-        /// <param name="localToWorld">Unity's `Transform.localToWorldMatrix` of the avatar's object, row-major 4 x 4.</param>
+        /// <param name="localToWorld">Unity's `Transform.localToWorldMatrix` of the avatar's object, row-major 4 x
+        /// 4.</param>
         /// <param name="view">Twelve numbers.</param>
-        public static void ViewFromAvatar(ReadOnlySpan<double> worldToCamera, ReadOnlySpan<double> localToWorld, Span<double> view)
+        public static void ViewFromAvatar(ReadOnlySpan<double> worldToCamera, ReadOnlySpan<double> localToWorld,
+            Span<double> view)
         {
             for (int r = 0; r < 3; r++)
             {

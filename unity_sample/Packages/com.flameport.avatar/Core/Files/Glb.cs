@@ -4,7 +4,8 @@ using System.Buffers.Binary;
 namespace Flameport
 {
     /// <summary>
-    /// Binary glTF 2.0 as a container, read with bounds: every count and offset is checked against the bytes that are there before
+    /// Binary glTF 2.0 as a container, read with bounds: every count and offset is checked against the bytes that are
+    /// there before
     /// anything is allocated. Numbers are read by <see cref="GlbAccessors"/>.
     /// </summary>
     public sealed class Glb
@@ -31,17 +32,21 @@ namespace Flameport
         public JsonValue Json { get; }
 
         /// <summary>Tell whether bytes begin as a GLB does.</summary>
-        public static bool IsGlb(ReadOnlySpan<byte> data) => data.Length >= 4 && BinaryPrimitives.ReadUInt32LittleEndian(data) == Magic;
+        public static bool IsGlb(ReadOnlySpan<byte> data) => data.Length >= 4
+            && BinaryPrimitives.ReadUInt32LittleEndian(data) == Magic;
 
-        /// <summary>Return the container in <paramref name="data"/>; throws <see cref="AvatarFormatException"/> unless it is whole.</summary>
+        /// <summary>Return the container in <paramref name="data"/>; throws <see cref="AvatarFormatException"/> unless
+        /// it is whole.</summary>
         public static Glb Parse(byte[] data)
         {
-            if (data.Length < 20 || !IsGlb(data)) throw new AvatarFormatException("This is no GLB: it does not start with 'glTF'.");
+            if (data.Length < 20 || !IsGlb(data)) throw new AvatarFormatException("This is no GLB: it does not "
+                + "start with 'glTF'.");
             uint length = Word(data, 8);
             if (Word(data, 4) != 2) throw new AvatarFormatException("This GLB has a version other than 2.");
             if (length > data.Length)
             {
-                throw new AvatarFormatException($"The file was cut off: it says {length} bytes, there are {data.Length}. Copy it again.");
+                throw new AvatarFormatException($"The file was cut off: it says {length} bytes, there are "
+                    + $"{data.Length}. Copy it again.");
             }
             int size = Chunk(data, 12, JsonChunk, length);
             JsonValue json = JsonReader.Parse(data, 20, size, "the GLB's JSON");
@@ -69,7 +74,8 @@ namespace Flameport
             if (index.Kind != JsonKind.Number || !(index.NumberValue >= 0 && index.NumberValue < list.Count)
                 || index.NumberValue != Math.Floor(index.NumberValue))
             {
-                throw new AvatarFormatException($"The GLB refers to one of its {kind} that it does not have. Export the avatar again.");
+                throw new AvatarFormatException($"The GLB refers to one of its {kind} that it does not have. Export "
+                    + $"the avatar again.");
             }
             return list.At((int)index.NumberValue);
         }

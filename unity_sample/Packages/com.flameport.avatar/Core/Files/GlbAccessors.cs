@@ -14,7 +14,8 @@ namespace Flameport
 
         public GlbAccessors(Glb glb) { this.glb = glb; }
 
-        /// <summary>Return an accessor as floats, row after row; normalised integers are scaled as glTF says. NaN is refused.</summary>
+        /// <summary>Return an accessor as floats, row after row; normalised integers are scaled as glTF says. NaN is
+        /// refused.</summary>
         public float[] Floats(JsonValue index, int width, int count = -1)
         {
             int rows = Count(index, width, count);
@@ -39,38 +40,45 @@ namespace Flameport
             int rows = Count(index, width, count);
             JsonValue accessor = glb.Item("accessors", index);
             int type = accessor["componentType"].Integer("componentType");
-            if (type != 5121 && type != 5123 && type != 5125) throw new AvatarFormatException("An accessor of indices holds other numbers.");
+            if (type != 5121 && type != 5123 && type != 5125) throw new AvatarFormatException("An accessor of "
+                + "indices holds other numbers.");
             var found = new double[checked(rows * width)];
             Fill(accessor, width, rows, found);
             var integers = new int[found.Length];
             for (int i = 0; i < integers.Length; i++)
             {
-                if (!(found[i] < limit)) throw new AvatarFormatException($"The GLB names entry {found[i]} of {limit}. Export it again.");
+                if (!(found[i] < limit)) throw new AvatarFormatException($"The GLB names entry {found[i]} of "
+                    + $"{limit}. Export it again.");
                 integers[i] = (int)found[i];
             }
             return integers;
         }
 
-        /// <summary>Return the first <paramref name="count"/> VEC3 rows of <paramref name="total"/>: those that are not zero.</summary>
+        /// <summary>Return the first <paramref name="count"/> VEC3 rows of <paramref name="total"/>: those that are not
+        /// zero.</summary>
         public SparseRows SparseRows(JsonValue index, int total, int count)
         {
             float[] dense = Floats(index, 3, total);
             return Flameport.SparseRows.FromDense(dense, count);
         }
 
-        /// <summary>Return how many elements an accessor has, after checking its type and that its bytes are there.</summary>
+        /// <summary>Return how many elements an accessor has, after checking its type and that its bytes are
+        /// there.</summary>
         public int Count(JsonValue index, int width, int expected = -1)
         {
             JsonValue accessor = glb.Item("accessors", index);
-            if (Width(accessor["type"].Text("")) != width) throw new AvatarFormatException($"An accessor has other than {width} numbers each.");
+            if (Width(accessor["type"].Text("")) != width) throw new AvatarFormatException($"An accessor has other "
+                + $"than {width} numbers each.");
             int count = accessor["count"].Integer("accessor.count");
             int size = Size(accessor["componentType"].Integer("componentType"));
             if (count < 1 || (expected >= 0 && count != expected))
             {
-                throw new AvatarFormatException($"An accessor has {count} elements, expected {(expected < 0 ? "some" : expected.ToString())}.");
+                throw new AvatarFormatException($"An accessor has {count} elements, expected "
+                    + $"{(expected < 0 ? "some" : expected.ToString())}.");
             }
             if (accessor["bufferView"].Exists) Bounds(accessor["bufferView"], accessor["byteOffset"], size, width, count);
-            else if ((long)count * width > EmptyLimit) throw new AvatarFormatException($"{count} elements without bytes are more than we read.");
+            else if ((long)count * width > EmptyLimit) throw new AvatarFormatException($"{count} elements without "
+                + $"bytes are more than we read.");
             return count;
         }
 
@@ -94,7 +102,8 @@ namespace Flameport
                 case 5120: case 5121: return 1;
                 case 5122: case 5123: return 2;
                 case 5125: case Float: return 4;
-                default: throw new AvatarFormatException($"An accessor's component type is {type}, which glTF does not know.");
+                default: throw new AvatarFormatException($"An accessor's component type is {type}, which glTF does "
+                    + $"not know.");
             }
         }
 
@@ -103,7 +112,8 @@ namespace Flameport
             GlbView found = glb.View(view, "an accessor");
             int skip = Glb.Whole(offset, "accessor.byteOffset");
             int stride = found.Stride == 0 ? size * width : found.Stride;
-            if (stride < size * width) throw new AvatarFormatException("An accessor's stride is too small. Export the avatar again.");
+            if (stride < size * width) throw new AvatarFormatException("An accessor's stride is too small. Export "
+                + "the avatar again.");
             if (skip + (long)stride * (count - 1) + size * width > found.Length)
             {
                 throw new AvatarFormatException("An accessor reaches outside the file, which may have been cut off.");
@@ -114,7 +124,8 @@ namespace Flameport
         private void Fill(JsonValue accessor, int width, int count, double[] values)
         {
             int type = accessor["componentType"].Integer("componentType");
-            if (accessor["bufferView"].Exists) Elements(accessor["bufferView"], accessor["byteOffset"], type, width, count, values);
+            if (accessor["bufferView"].Exists) Elements(accessor["bufferView"], accessor["byteOffset"], type, width,
+                count, values);
             JsonValue sparse = accessor["sparse"];
             if (sparse.Exists) FillSparse(accessor, sparse, type, width, count, values);
             double most = type == 5120 ? 127 : type == 5121 ? 255 : type == 5122 ? 32767 : type == 5123 ? 65535 : 0;
@@ -138,7 +149,8 @@ namespace Flameport
             double before = -1;
             for (int k = 0; k < stored; k++)
             {
-                if (!(rows[k] > before && rows[k] < count)) throw new AvatarFormatException("Sparse indices must rise and stay within the accessor.");
+                if (!(rows[k] > before && rows[k] < count)) throw new AvatarFormatException("Sparse indices must "
+                    + "rise and stay within the accessor.");
                 before = rows[k];
                 Array.Copy(kept, k * width, values, (int)rows[k] * width, width);
             }

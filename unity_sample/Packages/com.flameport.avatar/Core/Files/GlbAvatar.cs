@@ -6,7 +6,8 @@ namespace Flameport
     /// <summary>From a GLB with the extension `FLAMEPORT_avatar` (`exporter/GLB.md`) to an avatar.</summary>
     public static class GlbAvatar
     {
-        private static readonly string[] Known = { Glb.Extension, Glb.Splats, "KHR_materials_unlit", "KHR_mesh_quantization" };
+        private static readonly string[] Known = { Glb.Extension, Glb.Splats, "KHR_materials_unlit",
+            "KHR_mesh_quantization" };
 
         /// <summary>Return the avatar; throws <see cref="AvatarFormatException"/>.</summary>
         public static Avatar Read(byte[] data)
@@ -14,19 +15,23 @@ namespace Flameport
             Glb glb = Glb.Parse(data);
             var accessors = new GlbAccessors(glb);
             JsonValue root = glb.Json["extensions"][Glb.Extension];
-            if (!root.Exists) throw new AvatarFormatException("This GLB holds no flameport avatar. Make one with 'flameport export X.avatar unity'.");
+            if (!root.Exists) throw new AvatarFormatException("This GLB holds no flameport avatar. Make one with "
+                + "'flameport export X.avatar unity'.");
             string version = root["version"].Text("");
-            if (version.Split('.')[0] != "1") throw new AvatarFormatException($"The avatar has version {version}; this package reads 1. Update it.");
+            if (version.Split('.')[0] != "1") throw new AvatarFormatException($"The avatar has version {version}; "
+                + $"this package reads 1. Update it.");
             foreach (string name in glb.Json["extensionsRequired"].Texts("extensionsRequired"))
             {
                 if (Array.IndexOf(Known, name) < 0)
                 {
-                    throw new AvatarFormatException($"The GLB needs {name}, which Unity does not read; use 'flameport export X.avatar unity'.");
+                    throw new AvatarFormatException($"The GLB needs {name}, which Unity does not read; use "
+                        + $"'flameport export X.avatar unity'.");
                 }
             }
             if (root["decoder"].Exists)
             {
-                throw new AvatarFormatException("The avatar's picture is made by a network, and this package runs none; export it with --allow-loss.");
+                throw new AvatarFormatException("The avatar's picture is made by a network, and this package runs "
+                    + "none; export it with --allow-loss.");
             }
             Head head = new GlbHead(glb, accessors).Read(root["head"]);
             return new Avatar

@@ -21,7 +21,8 @@ namespace Flameport
         public Sequence Read(JsonValue clip)
         {
             int frames = clip["frames"].Integer("clip.frames", Sequence.MostFrames);
-            var found = new Sequence(frames, clip["fps"].Number("clip.fps"), head.Expressions.Length) { Basis = head.Edition };
+            var found = new Sequence(frames, clip["fps"].Number("clip.fps"), head.Expressions.Length) { Basis =
+                head.Edition };
             found.ReadRanges(clip["ranges"]);
             JsonValue joints = glb.Item("skins", spec["skin"])["joints"];
             JsonValue animation = glb.Item("animations", clip["animation"]);
@@ -31,7 +32,8 @@ namespace Flameport
             {
                 JsonValue target = channels.At(i)["target"];
                 double node = target["node"].Number("animation.node");
-                JsonValue output = samplers.At(channels.At(i)["sampler"].Integer("animation.sampler", samplers.Count - 1))["output"];
+                JsonValue output = samplers.At(channels.At(i)["sampler"].Integer("animation.sampler", samplers.Count
+                    - 1))["output"];
                 string path = target["path"].Text("");
                 if (path == "weights" && node == spec["node"].Number("head.node")) Weights(found, output);
                 int joint = IndexOf(joints, node);
@@ -51,8 +53,10 @@ namespace Flameport
             foreach (var entry in clip["drivers"].Members)
             {
                 float[] values = accessors.Floats(entry.Value, 1);
-                if (values.Length % frames != 0) throw new SequenceException($"The clip's driver '{entry.Key}' does not fit its frames.");
-                found.Drivers[entry.Key] = new SequenceColumn(values.Length / frames, Array.ConvertAll(values, x => (double)x));
+                if (values.Length % frames != 0) throw new SequenceException($"The clip's driver '{entry.Key}' does "
+                    + $"not fit its frames.");
+                found.Drivers[entry.Key] = new SequenceColumn(values.Length / frames,
+                    Array.ConvertAll(values, x => (double)x));
             }
             return found;
         }
@@ -74,7 +78,8 @@ namespace Flameport
             for (int i = 0; i < found.Frames; i++)
             {
                 for (int k = 0; k < e; k++) found.Fields[0].Values[i * e + k] = values[i * all + k];
-                for (int k = 0; k < lids; k++) found.Fields[(int)PoseField.Eyelids].Values[2 * i + k] = values[i * all + e + k];
+                for (int k = 0; k < lids; k++) found.Fields[(int)PoseField.Eyelids].Values[2 * i + k] =
+                    values[i * all + e + k];
             }
         }
 
@@ -111,7 +116,8 @@ namespace Flameport
             Rotations.Normalize(q);
         }
 
-        /// <summary>Joint 0's node stands at x = rest + m - R m + translation, with m its motion by expression and R its rotation.</summary>
+        /// <summary>Joint 0's node stands at x = rest + m - R m + translation, with m its motion by expression and R
+        /// its rotation.</summary>
         private void Translate(Sequence found, float[] place, float[]? turn)
         {
             int e = head.Expressions.Length;
@@ -124,7 +130,8 @@ namespace Flameport
                 moved.Clear();
                 for (int k = 0; head.JointExpressions != null && k < e; k++)
                 {
-                    for (int c = 0; c < 3; c++) moved[c] += head.JointExpressions[3 * k + c] * found.Fields[0].Values[i * e + k];
+                    for (int c = 0; c < 3; c++) moved[c] += head.JointExpressions[3 * k + c]
+                        * found.Fields[0].Values[i * e + k];
                 }
                 q.Clear();
                 q[0] = 1;

@@ -31,7 +31,8 @@ namespace Flameport
             int correctives = spec["correctives"].Exists ? spec["correctives"].Integer("head.correctives", 36) : 0;
             if (e + lids + correctives != targets.Length || lids == 1 || (correctives != 0 && correctives != 36))
             {
-                throw new AvatarFormatException($"The head says {e} expressions, {lids} eyelids, {correctives} correctives; its mesh has "
+                throw new AvatarFormatException($"The head says {e} expressions, {lids} eyelids, {correctives} "
+                    + $"correctives; its mesh has "
                     + $"{targets.Length} targets. Export the avatar again.");
             }
             var head = new Head
@@ -49,13 +50,15 @@ namespace Flameport
                 Parents = Parents(joints),
                 Roles = Roles(spec["jointRoles"], joints.Count),
                 RestJoints = Rest(inverse, joints.Count),
-                JointExpressions = spec["jointExprdirs"].Exists ? accessors.Floats(spec["jointExprdirs"], 3, joints.Count * e) : null,
+                JointExpressions = spec["jointExprdirs"].Exists ? accessors.Floats(spec["jointExprdirs"], 3,
+                    joints.Count * e) : null,
                 Weights = Influences(spec, attributes, count, joints.Count, joints.Count).Normalized(),
                 ArkitMap = spec["arkitMap"].Exists ? accessors.Floats(spec["arkitMap"], 1, 52 * (e + 14)) : null,
                 CornerUvs = CornerUvs(attributes, stored, corners),
                 Albedo = Picture(primitive),
             };
-            if (attributes["COLOR_0"].Exists) head.VertexColors = Colors(accessors.Floats(attributes["COLOR_0"], 3, stored), count);
+            if (attributes["COLOR_0"].Exists) head.VertexColors = Colors(accessors.Floats(attributes["COLOR_0"], 3,
+                stored), count);
             head.Check("the GLB");
             return head;
         }
@@ -65,7 +68,8 @@ namespace Flameport
         {
             JsonValue primitive = glb.OnlyPrimitive(entry["mesh"], where + ".mesh"), attributes = primitive["attributes"];
             JsonValue own = primitive["extensions"][Glb.Extension];
-            if (own["shading"].Exists) throw new AvatarFormatException($"{where}: its shading needs a network, and this package runs none; export with --allow-loss.");
+            if (own["shading"].Exists) throw new AvatarFormatException($"{where}: its shading needs a network, and "
+                + $"this package runs none; export with --allow-loss.");
             int stored = accessors.Count(attributes["POSITION"], 3);
             int count = own["vertexCount"].Integer(where + ".vertexCount", stored);
             int[] triangles = accessors.Integers(primitive["indices"], 1, -1, stored);
@@ -76,12 +80,14 @@ namespace Flameport
             if (targets.Length != e + l + head.Correctives.Length || triangles.Length % 3 != 0 || texture == null
                 || named < head.JointCount || named > head.JointCount + 1)
             {
-                throw new AvatarFormatException($"{where}: its targets, triangles, joints or texture do not fit the head. Export the avatar again.");
+                throw new AvatarFormatException($"{where}: its targets, triangles, joints or texture do not fit the "
+                    + $"head. Export the avatar again.");
             }
             float[] normals = First(accessors.Floats(attributes["NORMAL"], 3, stored), 3 * count);
             for (int i = 0; i < normals.Length; i += 3)
             {
-                double length = Math.Sqrt((double)normals[i] * normals[i] + (double)normals[i + 1] * normals[i + 1] + (double)normals[i + 2] * normals[i + 2]);
+                double length = Math.Sqrt((double)normals[i] * normals[i] + (double)normals[i + 1] * normals[i + 1]
+                    + (double)normals[i + 2] * normals[i + 2]);
                 for (int c = 0; c < 3 && length > 0; c++) normals[i + c] = (float)(normals[i + c] / length);
             }
             return new MeshLayer
@@ -107,7 +113,8 @@ namespace Flameport
         /// <summary>Which vertex each stored one is: itself, or what a seam copy repeats.</summary>
         private int[] VertexOf(JsonValue spec, int count, int stored)
         {
-            if (spec["vertexOrder"].Exists) throw new AvatarFormatException("This GLB lists vertices in another order, as grade small does; "
+            if (spec["vertexOrder"].Exists) throw new AvatarFormatException("This GLB lists vertices in another "
+                + "order, as grade small does; "
                 + "use 'flameport export X.avatar unity'.");
             var vertexOf = new int[stored];
             for (int i = 0; i < count; i++) vertexOf[i] = i;
@@ -127,14 +134,16 @@ namespace Flameport
         {
             if (spec["lbsWeights"].Exists)
             {
-                return Flameport.Influences.FromDense(accessors.Floats(spec["lbsWeights"], 1, checked(vertices * joints)), vertices, joints);
+                return Flameport.Influences.FromDense(accessors.Floats(spec["lbsWeights"], 1,
+                    checked(vertices * joints)), vertices, joints);
             }
             var sets = new List<(int[], float[])>();
             for (int i = 0; attributes[$"JOINTS_{i}"].Exists; i++)
             {
                 int[] ids = accessors.Integers(attributes[$"JOINTS_{i}"], 4, -1, named);
                 float[] weights = accessors.Floats(attributes[$"WEIGHTS_{i}"], 4, ids.Length / 4);
-                if (ids.Length < 4 * vertices) throw new AvatarFormatException($"JOINTS_{i} is too short. Export the avatar again.");
+                if (ids.Length < 4 * vertices) throw new AvatarFormatException($"JOINTS_{i} is too short. Export "
+                    + $"the avatar again.");
                 for (int k = 0; k < ids.Length; k++)
                 {
                     // Joints past the head's never move.
@@ -191,7 +200,8 @@ namespace Flameport
                 int row = i % 4, column = i % 16 / 4;
                 if (row < 3 && column < 3 && Math.Abs(inverse[i] - (row == column ? 1 : 0)) > 1e-6)
                 {
-                    throw new AvatarFormatException("The head's bind matrices are more than places. Export the avatar again.");
+                    throw new AvatarFormatException("The head's bind matrices are more than places. Export the "
+                        + "avatar again.");
                 }
                 if (row < 3 && column == 3) rest[3 * (i / 16) + row] = -inverse[i];
             }
@@ -210,7 +220,8 @@ namespace Flameport
         private byte[]? Picture(JsonValue primitive)
         {
             if (!primitive["material"].Exists) return null;
-            JsonValue texture = glb.Item("materials", primitive["material"])["pbrMetallicRoughness"]["baseColorTexture"]["index"];
+            JsonValue texture = glb.Item("materials",
+                primitive["material"])["pbrMetallicRoughness"]["baseColorTexture"]["index"];
             if (!texture.Exists) return null;
             JsonValue image = glb.Item("images", glb.Item("textures", texture)["source"]);
             image["mimeType"].Choice("images.mimeType", "image/png");
@@ -234,6 +245,7 @@ namespace Flameport
             return colors;
         }
 
-        private static float[] First(float[] values, int count) => values.Length == count ? values : values.AsSpan(0, count).ToArray();
+        private static float[] First(float[] values, int count) => values.Length == count ? values
+            : values.AsSpan(0, count).ToArray();
     }
 }

@@ -26,7 +26,8 @@ namespace Flameport
             if (splats["colorSpace"].Exists) splats["colorSpace"].Choice("colorSpace", "srgb_rec709_display");
             int count = accessors.Count(attributes["POSITION"], 3);
             JsonValue spec = own["binding"];
-            if (own["order"].Exists) throw new AvatarFormatException($"{where}: lists Gaussians in another order, as grade small does.");
+            if (own["order"].Exists) throw new AvatarFormatException($"{where}: lists Gaussians in another order, "
+                + $"as grade small does.");
             Binding binding = new GlbBinding(accessors, head).Read(spec, count);
             bool onFaces = spec["kind"].Text("") == "face";
             bool added = binding is FaceBinding face && face.Frame == FaceFrame.Corner;
@@ -36,7 +37,8 @@ namespace Flameport
                 Binding = binding,
                 Means = !onFaces ? accessors.Floats(attributes["POSITION"], 3, count)
                     : spec["offset"].Exists ? accessors.Floats(spec["offset"], 3, count) : new float[3 * count],
-                Quats = Wxyz(accessors.Floats(added ? spec["localRotation"] : Attribute(attributes, "ROTATION"), 4, count), !added),
+                Quats = Wxyz(accessors.Floats(added ? spec["localRotation"] : Attribute(attributes, "ROTATION"), 4,
+                    count), !added),
                 Scales = accessors.Floats(Attribute(attributes, "SCALE"), 3, count),
                 Opacities = accessors.Floats(Attribute(attributes, "OPACITY"), 1, count),
                 ShInHeadFrame = own["shFrame"].Text("world") == "head",
@@ -52,11 +54,13 @@ namespace Flameport
         {
             JsonValue primitive = glb.OnlyPrimitive(entry["mesh"], where + ".mesh"), attributes = primitive["attributes"];
             JsonValue own = primitive["extensions"][Glb.Splats]["extensions"][Glb.Extension];
-            int count = own["strandCount"].Integer(where + ".strandCount", Most), points = own["strandPoints"].Integer(where + ".strandPoints", Most);
+            int count = own["strandCount"].Integer(where + ".strandCount", Most), points =
+                own["strandPoints"].Integer(where + ".strandPoints", Most);
             double segmentScale = own["segmentScale"].Number(where + ".segmentScale");
             if (count < 1 || points < 2 || (long)count * points > Most || !(segmentScale > 0 && segmentScale < 1e3))
             {
-                throw new AvatarFormatException($"{where}: {count} strands of {points} points make no sense. Export the avatar again.");
+                throw new AvatarFormatException($"{where}: {count} strands of {points} points make no sense. Export "
+                    + $"the avatar again.");
             }
             int segments = count * (points - 1);
             float[] scales = accessors.Floats(Attribute(attributes, "SCALE"), 3, segments);
@@ -119,7 +123,8 @@ namespace Flameport
         {
             if (spec["network"].Exists)
             {
-                throw new AvatarFormatException($"{where}: a network moves it, and this package runs none; bake linear dynamics, or export with --allow-loss.");
+                throw new AvatarFormatException($"{where}: a network moves it, and this package runs none; bake "
+                    + $"linear dynamics, or export with --allow-loss.");
             }
             var found = new LinearDynamics
             {
@@ -131,7 +136,8 @@ namespace Flameport
             foreach (var entry in spec["tables"].Members)
             {
                 int channel = Array.IndexOf(LinearDynamics.ChannelNames, entry.Key);
-                if (channel < 0) throw new AvatarFormatException($"{where}: dynamics move '{entry.Key}', which is unknown. Update the package.");
+                if (channel < 0) throw new AvatarFormatException($"{where}: dynamics move '{entry.Key}', which is "
+                    + $"unknown. Update the package.");
                 int width = LinearDynamics.Widths[channel];
                 float[] values = accessors.Floats(entry.Value, 1, checked(count * found.Rank * width));
                 found.Tables[channel] = spec["rankMajor"].IsTrue ? values : RankMajor(values, count, found.Rank, width);
@@ -144,7 +150,8 @@ namespace Flameport
         {
             if (dynamics.Rank < 1 || (dynamics.Mean != null && dynamics.Mean.Length != dynamics.Rank))
             {
-                throw new AvatarFormatException($"{where}: dynamics of rank {dynamics.Rank} have a mean of {dynamics.Mean?.Length} numbers. Export it again.");
+                throw new AvatarFormatException($"{where}: dynamics of rank {dynamics.Rank} have a mean of "
+                    + $"{dynamics.Mean?.Length} numbers. Export it again.");
             }
         }
 

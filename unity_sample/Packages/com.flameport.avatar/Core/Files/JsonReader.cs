@@ -5,7 +5,8 @@ using System.Text;
 
 namespace Flameport
 {
-    /// <summary>Reads JSON strictly: bounded depth and number of values, no NaN, no key twice, nothing after the end.</summary>
+    /// <summary>Reads JSON strictly: bounded depth and number of values, no NaN, no key twice, nothing after the
+    /// end.</summary>
     public sealed class JsonReader
     {
         private const int DeepestLevel = 64;
@@ -27,7 +28,8 @@ namespace Flameport
         }
 
         /// <summary>
-        /// Return what UTF-8 bytes say; throws <see cref="AvatarFormatException"/>, naming <paramref name="where"/>, unless they are
+        /// Return what UTF-8 bytes say; throws <see cref="AvatarFormatException"/>, naming <paramref name="where"/>,
+        /// unless they are
         /// one JSON value.
         /// </summary>
         public static JsonValue Parse(byte[] data, int start, int length, string where)
@@ -131,7 +133,8 @@ namespace Flameport
                 if (next == ']') break;
                 if (next != ',') throw Fail("expected a comma");
             }
-            return new JsonValue(JsonKind.List) { ItemValues = items?.ToArray(), NumberValues = items == null ? numbers!.ToArray() : null };
+            return new JsonValue(JsonKind.List) { ItemValues = items?.ToArray(), NumberValues = items == null
+                ? numbers!.ToArray() : null };
         }
 
         private List<JsonValue> Boxed(List<double>? numbers)
@@ -208,7 +211,8 @@ namespace Flameport
                     case '"': case '\\': case '/': text.Append(raw[i]); break;
                     case 'u':
                         ushort code = 0;
-                        bool good = i + 4 < raw.Length && ushort.TryParse(raw.AsSpan(i + 1, 4), NumberStyles.AllowHexSpecifier,
+                        bool good = i + 4 < raw.Length && ushort.TryParse(raw.AsSpan(i + 1, 4),
+                            NumberStyles.AllowHexSpecifier,
                             CultureInfo.InvariantCulture, out code);
                         if (!good) throw Fail("an escape that is none");
                         text.Append((char)code);

@@ -7,7 +7,8 @@ namespace Flameport
     public enum JsonKind { Null, Boolean, Number, Text, List, Object }
 
     /// <summary>
-    /// A value of JSON from a stranger, read field by field with messages that name the field. Lists of numbers are one array.
+    /// A value of JSON from a stranger, read field by field with messages that name the field. Lists of numbers are one
+    /// array.
     /// </summary>
     public sealed class JsonValue
     {
@@ -91,7 +92,8 @@ namespace Flameport
             return texts;
         }
 
-        /// <summary>Numbers of a list, <paramref name="count"/> of them where that is not negative; fails otherwise.</summary>
+        /// <summary>Numbers of a list, <paramref name="count"/> of them where that is not negative; fails
+        /// otherwise.</summary>
         public double[] Numbers(string field, int count = -1)
         {
             double[]? found = Kind != JsonKind.List ? null : NumberValues ?? (Count == 0 ? new double[0] : null);

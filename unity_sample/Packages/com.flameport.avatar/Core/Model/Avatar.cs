@@ -13,7 +13,8 @@ namespace Flameport
         public string[] LicenseNotices = new string[0];
     }
 
-    /// <summary>A head and what rides it, in flameport's axes: right-handed, +Y up, face towards +Z. See <see cref="Handedness"/>.</summary>
+    /// <summary>A head and what rides it, in flameport's axes: right-handed, +Y up, face towards +Z. See <see
+    /// cref="Handedness"/>.</summary>
     public sealed class Avatar
     {
         public string Grade = "";
@@ -26,7 +27,8 @@ namespace Flameport
         /// <summary>The tables as the file has them, ready for the graphics card; null of grades that are GLBs.</summary>
         public TexelTables? Texels;
 
-        /// <summary>Return the avatar in the bytes of a `.flameavatar`; throws <see cref="AvatarFormatException"/>.</summary>
+        /// <summary>Return the avatar in the bytes of a `.flameavatar`; throws <see
+        /// cref="AvatarFormatException"/>.</summary>
         public static Avatar Read(byte[] data)
         {
             try
@@ -34,10 +36,12 @@ namespace Flameport
                 if (Glb.IsGlb(data)) return GlbAvatar.Read(data);
                 if (SmallFile.IsSmall(data)) return SmallAvatar.Read(data);
             }
-            catch (Exception error) when (error is OverflowException || error is IndexOutOfRangeException || error is ArgumentException)
+            catch (Exception error) when (error is OverflowException || error is IndexOutOfRangeException
+                || error is ArgumentException)
             {
                 // Lengths that fit their own table, and not another's.
-                throw new AvatarFormatException("The avatar's tables do not fit each other. Export it again. (" + error.Message + ")");
+                throw new AvatarFormatException("The avatar's tables do not fit each other. Export it again. ("
+                    + error.Message + ")");
             }
             throw new AvatarFormatException("This is no avatar for Unity. Make one with 'flameport export X.avatar unity'.");
         }

@@ -1,6 +1,7 @@
 namespace Flameport
 {
-    /// <summary>How an element turns with its triangle; numbers as the shaders have them. `formats.deform.bind_to_faces`.</summary>
+    /// <summary>How an element turns with its triangle; numbers as the shaders have them.
+    /// `formats.deform.bind_to_faces`.</summary>
     public enum FaceFrame { Face, Vertex, None, Corner, Root }
 
     /// <summary>What multiplies an offset.</summary>

@@ -6,7 +6,8 @@ namespace Flameport
     public enum JointRole { Root, Neck, Jaw, LeftEye, RightEye }
 
     /// <summary>
-    /// The head: blendshapes and a skeleton, identity put into the template. Metres, right-handed; `formats.head_model.HeadModel`.
+    /// The head: blendshapes and a skeleton, identity put into the template. Metres, right-handed;
+    /// `formats.head_model.HeadModel`.
     /// </summary>
     public sealed class Head
     {
@@ -38,7 +39,8 @@ namespace Flameport
         public float[]? JointExpressions;
         /// <summary>Rows sum to 1.</summary>
         public Influences Weights = new Influences(new int[1], new int[0], new double[0]);
-        /// <summary>52 rows of E + 14: ARKit's weights to expressions, jaw 3, neck 3, eyes 6, eyelids 2; null when unknown.</summary>
+        /// <summary>52 rows of E + 14: ARKit's weights to expressions, jaw 3, neck 3, eyes 6, eyelids 2; null when
+        /// unknown.</summary>
         public float[]? ArkitMap;
         /// <summary>F * 3 * 2, (0, 0) the picture's top left; null without.</summary>
         public float[]? CornerUvs;
@@ -69,23 +71,28 @@ namespace Flameport
                 || (JointExpressions != null && JointExpressions.Length != 3 * JointCount * Expressions.Length)
                 || (ArkitMap != null && ArkitMap.Length != 52 * (Expressions.Length + 14)))
             {
-                throw new AvatarFormatException($"{where}: the head's tables do not fit each other. Export the avatar again.");
+                throw new AvatarFormatException($"{where}: the head's tables do not fit each other. Export the "
+                    + $"avatar again.");
             }
             for (int j = 0; j < JointCount; j++)
             {
-                if (Parents[j] < -1 || Parents[j] >= j) throw new AvatarFormatException($"{where}: joint {j} comes before its parent.");
+                if (Parents[j] < -1 || Parents[j] >= j) throw new AvatarFormatException($"{where}: joint {j} comes "
+                    + $"before its parent.");
             }
             foreach (int joint in Roles)
             {
-                if (joint < -1 || joint >= JointCount) throw new AvatarFormatException($"{where}: a role names joint {joint} of {JointCount}.");
+                if (joint < -1 || joint >= JointCount) throw new AvatarFormatException($"{where}: a role names "
+                    + $"joint {joint} of {JointCount}.");
             }
             foreach (int joint in Weights.Joints)
             {
-                if (joint < 0 || joint >= JointCount) throw new AvatarFormatException($"{where}: a weight names joint {joint} of {JointCount}.");
+                if (joint < 0 || joint >= JointCount) throw new AvatarFormatException($"{where}: a weight names "
+                    + $"joint {joint} of {JointCount}.");
             }
             foreach (int vertex in Faces)
             {
-                if (vertex < 0 || vertex >= VertexCount) throw new AvatarFormatException($"{where}: a triangle names vertex {vertex} of {VertexCount}.");
+                if (vertex < 0 || vertex >= VertexCount) throw new AvatarFormatException($"{where}: a triangle "
+                    + $"names vertex {vertex} of {VertexCount}.");
             }
         }
     }

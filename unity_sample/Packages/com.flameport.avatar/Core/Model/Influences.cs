@@ -38,7 +38,8 @@ namespace Flameport
             return new Influences(starts, ids.ToArray(), weights.ToArray());
         }
 
-        /// <summary>Return influences of <paramref name="rows"/> points from sets of four: glTF's JOINTS_n and WEIGHTS_n.</summary>
+        /// <summary>Return influences of <paramref name="rows"/> points from sets of four: glTF's JOINTS_n and
+        /// WEIGHTS_n.</summary>
         public static Influences FromSets(IReadOnlyList<(int[] joints, float[] weights)> sets, int rows)
         {
             var starts = new int[rows + 1];

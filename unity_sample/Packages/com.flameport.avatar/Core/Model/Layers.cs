@@ -55,7 +55,8 @@ namespace Flameport
         public float[] Vertices = new float[0];
         public float[] Normals = new float[0];
         public SkinTables Tables = new SkinTables();
-        /// <summary>Per drawn vertex (seams have several): which of V it is, and its texture coordinates (two numbers).</summary>
+        /// <summary>Per drawn vertex (seams have several): which of V it is, and its texture coordinates (two
+        /// numbers).</summary>
         public int[] Drawn = new int[0];
         public float[] Uvs = new float[0];
         /// <summary>Three drawn vertices each, counter-clockwise seen from outside.</summary>
@@ -81,7 +82,8 @@ namespace Flameport
         public string[] Driver = new string[0];
         public float[]? Mean;
         public int Rank;
-        /// <summary>By <see cref="Channel"/>: rank * N * width numbers, rank-major; null where the channel does not move.</summary>
+        /// <summary>By <see cref="Channel"/>: rank * N * width numbers, rank-major; null where the channel does not
+        /// move.</summary>
         public float[]?[] Tables = new float[]?[5];
     }
 }

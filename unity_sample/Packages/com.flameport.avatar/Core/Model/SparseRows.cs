@@ -2,7 +2,8 @@ using System;
 
 namespace Flameport
 {
-    /// <summary>A direction of a table: three numbers for each of the rows it moves. <see cref="Rows"/> null: all of them.</summary>
+    /// <summary>A direction of a table: three numbers for each of the rows it moves. <see cref="Rows"/> null: all of
+    /// them.</summary>
     public sealed class SparseRows
     {
         public SparseRows(int[]? rows, float[] values)
@@ -14,7 +15,8 @@ namespace Flameport
         public int[]? Rows { get; }
         public float[] Values { get; }
 
-        /// <summary>Return the first <paramref name="count"/> rows, only those that are not zero where that is less than two thirds.</summary>
+        /// <summary>Return the first <paramref name="count"/> rows, only those that are not zero where that is less
+        /// than two thirds.</summary>
         public static SparseRows FromDense(float[] dense, int count)
         {
             int kept = 0;
@@ -22,7 +24,8 @@ namespace Flameport
             {
                 if (Moves(dense, i)) kept++;
             }
-            if (kept * 3L > count * 2L) return new SparseRows(null, dense.Length == 3 * count ? dense : dense.AsSpan(0, 3 * count).ToArray());
+            if (kept * 3L > count * 2L) return new SparseRows(null, dense.Length == 3 * count ? dense
+                : dense.AsSpan(0, 3 * count).ToArray());
             var rows = new int[kept];
             var values = new float[3 * kept];
             for (int i = 0, k = 0; i < count; i++)
@@ -34,7 +37,8 @@ namespace Flameport
             return new SparseRows(rows, values);
         }
 
-        private static bool Moves(float[] dense, int i) => dense[3 * i] != 0 || dense[3 * i + 1] != 0 || dense[3 * i + 2] != 0;
+        private static bool Moves(float[] dense, int i) => dense[3 * i] != 0 || dense[3 * i + 1] != 0
+            || dense[3 * i + 2] != 0;
 
         /// <summary>Return every row, those that are not stored as zeros.</summary>
         public float[] ToDense(int count)
@@ -45,7 +49,8 @@ namespace Flameport
             return dense;
         }
 
-        /// <summary>Add <paramref name="weight"/> times the direction to <paramref name="points"/>, three numbers each.</summary>
+        /// <summary>Add <paramref name="weight"/> times the direction to <paramref name="points"/>, three numbers
+        /// each.</summary>
         public void AddTo(double[] points, double weight)
         {
             if (weight == 0) return;
@@ -72,7 +77,8 @@ namespace Flameport
             {
                 int at = Rows == null ? v : 3 * Rows[v / 3];
                 double x = weight * Values[v], y = weight * Values[v + 1], z = weight * Values[v + 2];
-                for (int r = 0; r < 3; r++) points[at + r] += rotation[3 * r] * x + rotation[3 * r + 1] * y + rotation[3 * r + 2] * z;
+                for (int r = 0; r < 3; r++) points[at + r] += rotation[3 * r] * x + rotation[3 * r + 1] * y
+                    + rotation[3 * r + 2] * z;
             }
         }
     }

@@ -6,19 +6,26 @@ namespace Flameport
     /// <summary>ARKit's face weights on any head.</summary>
     public static class Arkit
     {
-        /// <summary>ARKit's names, sorted as `formats.conventions.ARKIT_52`; files order them differently, so map by name.</summary>
+        /// <summary>ARKit's names, sorted as `formats.conventions.ARKIT_52`; files order them differently, so map by
+        /// name.</summary>
         public static readonly string[] Names = (
-            "browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft cheekSquintRight "
+            "browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft "
+                + "cheekSquintRight "
             + "eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft eyeLookInRight eyeLookOutLeft "
-            + "eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward "
-            + "jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel "
+            + "eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight "
+                + "jawForward "
+            + "jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight "
+                + "mouthFunnel "
             + "mouthLeft mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight "
-            + "mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight mouthStretchLeft "
+            + "mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight "
+                + "mouthStretchLeft "
             + "mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight tongueOut").Split(' ');
 
-        private static readonly PoseField[] Mapped = { PoseField.Expr, PoseField.Jaw, PoseField.Neck, PoseField.Eyes, PoseField.Eyelids };
+        private static readonly PoseField[] Mapped = { PoseField.Expr, PoseField.Jaw, PoseField.Neck, PoseField.Eyes,
+            PoseField.Eyelids };
 
-        /// <summary>Return which of the head's shapes an ARKit name is: an expression of its own, or a row of its map; -1 for neither.</summary>
+        /// <summary>Return which of the head's shapes an ARKit name is: an expression of its own, or a row of its map;
+        /// -1 for neither.</summary>
         public static int Row(Head head, string name)
         {
             if (head.Edition.StartsWith("arkit", StringComparison.Ordinal)) return Array.IndexOf(head.ExpressionNames, name);
@@ -48,13 +55,16 @@ namespace Flameport
         {
             if (!clip.Basis.StartsWith("arkit", StringComparison.Ordinal) || clip.Basis == head.Edition) return clip;
             bool byName = head.Edition.StartsWith("arkit", StringComparison.Ordinal);
-            if (!byName && head.ArkitMap == null) throw new SequenceException("This avatar's head has no map from ARKit's weights.");
+            if (!byName && head.ArkitMap == null) throw new SequenceException("This avatar's head has no map from "
+                + "ARKit's weights.");
             if (clip.ExpressionNames.Length == 0 && clip.Expressions > Names.Length)
             {
-                throw new SequenceException($"The clip has {clip.Expressions} ARKit weights and no names; ARKit has {Names.Length}.");
+                throw new SequenceException($"The clip has {clip.Expressions} ARKit weights and no names; ARKit has "
+                    + $"{Names.Length}.");
             }
             var rows = new int[clip.Expressions];
-            for (int k = 0; k < rows.Length; k++) rows[k] = Row(head, clip.ExpressionNames.Length > 0 ? clip.ExpressionNames[k] : Names[k]);
+            for (int k = 0; k < rows.Length; k++) rows[k] = Row(head, clip.ExpressionNames.Length > 0
+                ? clip.ExpressionNames[k] : Names[k]);
             var found = new Sequence(clip.Frames, clip.Fps, head.Expressions.Length) { Basis = head.Edition };
             for (int f = 1; f < 7; f++) clip.Fields[f].Values.CopyTo(found.Fields[f].Values, 0);
             foreach (KeyValuePair<string, SequenceColumn> driver in clip.Drivers) found.Drivers[driver.Key] = driver.Value;

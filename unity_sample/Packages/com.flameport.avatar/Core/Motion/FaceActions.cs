@@ -2,12 +2,14 @@ using System;
 
 namespace Flameport
 {
-    /// <summary>Lids and eyes of any head: through its joints and lids where it has them, else through ARKit's shapes.</summary>
+    /// <summary>Lids and eyes of any head: through its joints and lids where it has them, else through ARKit's
+    /// shapes.</summary>
     public static class FaceActions
     {
         private static readonly string[] Sides = { "Left", "Right" };
         private static readonly string[] Ways = { "Out", "In", "Down", "Up" };
-        /// <summary>Radians that ARKit's eyeLook shapes stand for at weight 1, as on the stand-in head: sideways, up and down.</summary>
+        /// <summary>Radians that ARKit's eyeLook shapes stand for at weight 1, as on the stand-in head: sideways, up
+        /// and down.</summary>
         private const double LookSide = 0.5, LookUpDown = 0.38;
 
         private static readonly string[] Blinks = { "eyeBlinkLeft", "eyeBlinkRight" };
@@ -39,7 +41,8 @@ namespace Flameport
             }
         }
 
-        /// <summary>Turn both eyes further, by radians to their left and down, about an axis square to straight ahead (Listing's law).</summary>
+        /// <summary>Turn both eyes further, by radians to their left and down, about an axis square to straight ahead
+        /// (Listing's law).</summary>
         public static void TurnEyes(Pose pose, double yaw, double pitch)
         {
             Head head = pose.Head;

@@ -4,8 +4,10 @@ using System.Collections.Generic;
 namespace Flameport
 {
     /// <summary>
-    /// What a face does when nothing is asked of it: blinks, small motion of the head, eyes that never rest. Everything depends on the
-    /// seconds alone, so seeking, skipping and other frame rates change nothing; the same seed does the same as in the web player.
+    /// What a face does when nothing is asked of it: blinks, small motion of the head, eyes that never rest. Everything
+    /// depends on the
+    /// seconds alone, so seeking, skipping and other frame rates change nothing; the same seed does the same as in the
+    /// web player.
     /// </summary>
     public sealed class Idle
     {
@@ -14,9 +16,11 @@ namespace Flameport
         private const int Block = 60;
         /// <summary>Seconds between two blinks at least.</summary>
         private const double Apart = 0.6;
-        /// <summary>Logarithms of the times between blinks spread by this much: short ones are common, long ones happen.</summary>
+        /// <summary>Logarithms of the times between blinks spread by this much: short ones are common, long ones
+        /// happen.</summary>
         private const double Spread = 0.5;
-        /// <summary>Seconds in which lids close, stay shut and open again (VanderWerff et al. 2003, J Neurophysiol 89).</summary>
+        /// <summary>Seconds in which lids close, stay shut and open again (VanderWerff et al. 2003, J Neurophysiol
+        /// 89).</summary>
         private const double Closing = 0.08, Shut = 0.03, Opening = 0.18;
         /// <summary>Seconds that eyes stay at least and at most, and that they take to go on.</summary>
         private const double ShortStay = 0.35, LongStay = 2.2, Jump = 0.045;
@@ -26,8 +30,10 @@ namespace Flameport
 
         private readonly int seed;
         private readonly double[] phases = new double[3 * 4];
-        private readonly Dictionary<int, List<(double at, double depth)>> blinks = new Dictionary<int, List<(double, double)>>();
-        private readonly Dictionary<int, List<(double at, double yaw, double pitch)>> stays = new Dictionary<int, List<(double, double, double)>>();
+        private readonly Dictionary<int, List<(double at, double depth)>> blinks = new Dictionary<int,
+            List<(double, double)>>();
+        private readonly Dictionary<int, List<(double at, double yaw, double pitch)>> stays = new Dictionary<int,
+            List<(double, double, double)>>();
 
         public Idle(int seed = 1)
         {
@@ -36,7 +42,8 @@ namespace Flameport
             for (int i = 0; i < phases.Length; i++) phases[i] = 2 * Math.PI * random.Next();
         }
 
-        /// <summary>Blinks a minute, 0 for none. People at rest: 17 in the median (Bentivoglio et al. 1997, Mov Disord 12).</summary>
+        /// <summary>Blinks a minute, 0 for none. People at rest: 17 in the median (Bentivoglio et al. 1997, Mov Disord
+        /// 12).</summary>
         public double BlinksPerMinute { get; set; } = 17;
         /// <summary>How far the head moves; 1 is about a degree.</summary>
         public double HeadAmount { get; set; } = 1;

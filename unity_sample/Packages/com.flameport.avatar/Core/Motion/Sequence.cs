@@ -34,8 +34,10 @@ namespace Flameport
 
         public Sequence(int frames, double fps, int expressions)
         {
-            if (frames < 1 || frames > MostFrames) throw new SequenceException($"The clip has {frames} frames; expected 1 to {MostFrames}.");
-            if (!(fps > 0 && fps <= 1000)) throw new SequenceException($"The clip's fps is {fps}; expected a rate up to 1000.");
+            if (frames < 1 || frames > MostFrames) throw new SequenceException($"The clip has {frames} frames; "
+                + $"expected 1 to {MostFrames}.");
+            if (!(fps > 0 && fps <= 1000)) throw new SequenceException($"The clip's fps is {fps}; expected a rate "
+                + $"up to 1000.");
             Frames = frames;
             Fps = fps;
             Fields = new SequenceColumn[7];
@@ -61,7 +63,8 @@ namespace Flameport
         /// <summary>Return a column of zeros; throws where it would be too large.</summary>
         internal SequenceColumn Column(int width)
         {
-            if (width < 0 || (long)width * Frames > MostNumbers) throw new SequenceException("The clip is too large for this player.");
+            if (width < 0 || (long)width * Frames > MostNumbers) throw new SequenceException("The clip is too "
+                + "large for this player.");
             return new SequenceColumn(width, new double[width * Frames]);
         }
 
@@ -70,16 +73,19 @@ namespace Flameport
             foreach (var entry in ranges.Members)
             {
                 double[] span = entry.Value.Numbers($"range '{entry.Key}'", 2);
-                if (!(span[0] >= 0 && span[0] < span[1] && span[1] <= Frames && span[0] == Math.Floor(span[0]) && span[1] == Math.Floor(span[1])))
+                if (!(span[0] >= 0 && span[0] < span[1] && span[1] <= Frames && span[0] == Math.Floor(span[0])
+                    && span[1] == Math.Floor(span[1])))
                 {
-                    throw new SequenceException($"The clip's range '{entry.Key}', {span[0]} to {span[1]}, is not inside its {Frames} frames.");
+                    throw new SequenceException($"The clip's range '{entry.Key}', {span[0]} to {span[1]}, is not "
+                        + $"inside its {Frames} frames.");
                 }
                 Ranges[entry.Key] = ((int)span[0], (int)span[1]);
             }
         }
 
         /// <summary>
-        /// Put the fractional frame <paramref name="t"/>, held at both ends, into the pose; the fit is this clip's for the pose's head. Coefficients
+        /// Put the fractional frame <paramref name="t"/>, held at both ends, into the pose; the fit is this clip's for
+        /// the pose's head. Coefficients
         /// and translation are mixed linearly, rotations along the shorter arc.
         /// </summary>
         public void Sample(double t, Pose pose, SequenceFit fit)
@@ -138,12 +144,14 @@ namespace Flameport
         {
             if (clip.Basis.Length > 0 && head.Edition.Length > 0 && clip.Basis != head.Edition)
             {
-                throw new SequenceException($"The clip is in '{clip.Basis}' coefficients, the avatar's head is '{head.Edition}'. Convert it with "
+                throw new SequenceException($"The clip is in '{clip.Basis}' coefficients, the avatar's head is "
+                    + $"'{head.Edition}'. Convert it with "
                     + "'flameport sequence SRC --for AVATAR'.");
             }
             if (clip.Edition.Length > 0 && head.ContentHash.Length > 0 && clip.Edition != head.ContentHash)
             {
-                throw new SequenceException("The clip was made with another head than the avatar's: same edition, different tables.");
+                throw new SequenceException("The clip was made with another head than the avatar's: same edition, "
+                    + "different tables.");
             }
             Joints = new int[clip.Joints.Count];
             JointColumns = new SequenceColumn[Joints.Length];
@@ -152,13 +160,15 @@ namespace Flameport
             {
                 Joints[k] = Array.IndexOf(head.JointNames, joint.Key);
                 JointColumns[k] = joint.Value;
-                if (Joints[k++] < 0) throw new SequenceException($"The clip turns joint '{joint.Key}', which the avatar lacks.");
+                if (Joints[k++] < 0) throw new SequenceException($"The clip turns joint '{joint.Key}', which the "
+                    + $"avatar lacks.");
             }
             Columns = new int[clip.Expressions];
             bool named = clip.ExpressionNames.Length > 0;
             if (named && clip.ExpressionNames.Length != Columns.Length)
             {
-                throw new SequenceException($"The clip names {clip.ExpressionNames.Length} expressions and has {Columns.Length}.");
+                throw new SequenceException($"The clip names {clip.ExpressionNames.Length} expressions and has "
+                    + $"{Columns.Length}.");
             }
             Dictionary<string, int> columns = head.ExpressionColumns();
             for (int i = 0; i < Columns.Length; i++)
@@ -166,12 +176,14 @@ namespace Flameport
                 Columns[i] = i;
                 if (named && !columns.TryGetValue(clip.ExpressionNames[i], out Columns[i]))
                 {
-                    throw new SequenceException($"The clip drives '{clip.ExpressionNames[i]}', which the avatar's head does not have.");
+                    throw new SequenceException($"The clip drives '{clip.ExpressionNames[i]}', which the avatar's "
+                        + $"head does not have.");
                 }
             }
             if (!named && Columns.Length > head.Expressions.Length)
             {
-                throw new SequenceException($"The clip has {Columns.Length} expressions, the head {head.Expressions.Length}.");
+                throw new SequenceException($"The clip has {Columns.Length} expressions, the head "
+                    + $"{head.Expressions.Length}.");
             }
         }
 

@@ -4,7 +4,8 @@ using System.Collections.Generic;
 
 namespace Flameport
 {
-    /// <summary>Clips in files: `flameport.sequence/1` as JSON or as bytes (`formats/SPEC.md`, section 3), and ARKit tracks.</summary>
+    /// <summary>Clips in files: `flameport.sequence/1` as JSON or as bytes (`formats/SPEC.md`, section 3), and ARKit
+    /// tracks.</summary>
     public static class SequenceFile
     {
         private const uint Magic = 0x51535046; // "FPSQ"
@@ -30,9 +31,12 @@ namespace Flameport
         internal static Sequence ReadBinary(byte[] data, int start, int length)
         {
             ReadOnlySpan<byte> bytes = data.AsSpan(start, length);
-            if (length < Fixed || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic) throw new SequenceException("This is no binary clip.");
-            uint version = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Slice(4)), size = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Slice(8));
-            if (version != 1) throw new SequenceException($"The binary clip has version {version}; this package reads 1. Update it.");
+            if (length < Fixed || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Magic) throw new SequenceException(
+                "This is no binary clip.");
+            uint version = BinaryPrimitives.ReadUInt32LittleEndian(bytes.Slice(4)), size =
+                BinaryPrimitives.ReadUInt32LittleEndian(bytes.Slice(8));
+            if (version != 1) throw new SequenceException($"The binary clip has version {version}; this package "
+                + $"reads 1. Update it.");
             if (size > Math.Min(MostHeader, length - Fixed)) throw new SequenceException("The binary clip is cut off.");
             JsonValue header = JsonReader.Parse(data, start + Fixed, (int)size, "the clip's header");
             SequenceJson.CheckFormat(header);
@@ -47,7 +51,8 @@ namespace Flameport
                 double[] shape = blocks.At(i)["shape"].Numbers($"block '{name}'");
                 double count = 1;
                 foreach (double n in shape) count *= n >= 0 && n == Math.Floor(n) ? n : double.NaN;
-                if (!seen.Add(name) || !(4 * count <= length - at)) throw new SequenceException($"The binary clip is cut off or damaged in block '{name}'.");
+                if (!seen.Add(name) || !(4 * count <= length - at)) throw new SequenceException($"The binary clip "
+                    + $"is cut off or damaged in block '{name}'.");
                 SequenceColumn? column = Target(clip, name);
                 if (column != null) Fill(column, frames, (int)count, shape, bytes.Slice(at), name);
                 at += 4 * (int)count;
@@ -68,17 +73,21 @@ namespace Flameport
             throw new SequenceException($"The binary clip's block '{name}' is none that its header announces.");
         }
 
-        private static void Fill(SequenceColumn column, int frames, int count, double[] shape, ReadOnlySpan<byte> bytes, string name)
+        private static void Fill(SequenceColumn column, int frames, int count, double[] shape,
+            ReadOnlySpan<byte> bytes, string name)
         {
             if (shape.Length != 2 || shape[0] != frames || count != column.Values.Length)
             {
-                throw new SequenceException($"The binary clip's block '{name}' has {count} numbers, expected {column.Values.Length}.");
+                throw new SequenceException($"The binary clip's block '{name}' has {count} numbers, expected "
+                    + $"{column.Values.Length}.");
             }
             for (int i = 0; i < count; i++)
             {
-                column.Values[i] = BitConverter.Int32BitsToSingle(BinaryPrimitives.ReadInt32LittleEndian(bytes.Slice(4 * i)));
+                column.Values[i] = BitConverter.Int32BitsToSingle(BinaryPrimitives.ReadInt32LittleEndian(bytes.Slice(4
+                    * i)));
             }
-            if (!column.IsFinite()) throw new SequenceException($"The binary clip's block '{name}' holds what is no number.");
+            if (!column.IsFinite()) throw new SequenceException($"The binary clip's block '{name}' holds what is no "
+                + $"number.");
         }
     }
 }

@@ -9,8 +9,10 @@ namespace Flameport
         internal static void CheckFormat(JsonValue json)
         {
             string format = json["format"].Text("");
-            if (!format.StartsWith("flameport.sequence/", StringComparison.Ordinal)) throw new SequenceException("This is no flameport.sequence/1 clip.");
-            if (format.Substring(19).Split('.')[0] != "1") throw new SequenceException($"The clip is '{format}'; this package reads flameport.sequence/1.");
+            if (!format.StartsWith("flameport.sequence/",
+                StringComparison.Ordinal)) throw new SequenceException("This is no flameport.sequence/1 clip.");
+            if (format.Substring(19).Split('.')[0] != "1") throw new SequenceException($"The clip is '{format}'; "
+                + $"this package reads flameport.sequence/1.");
         }
 
         /// <summary>Return a clip of zeros with what a header says.</summary>
@@ -38,11 +40,13 @@ namespace Flameport
             if (frames.Count == 0) throw new SequenceException("The clip has no frames.");
             if (json["frame_count"].Exists && json["frame_count"].Integer("frame_count") != frames.Count)
             {
-                throw new SequenceException($"The clip says it has {json["frame_count"].Integer("frame_count")} frames, and holds {frames.Count}. Was it cut off?");
+                throw new SequenceException($"The clip says it has {json["frame_count"].Integer("frame_count")} "
+                    + $"frames, and holds {frames.Count}. Was it cut off?");
             }
             int names = json["expr_names"].Count, longest = 0;
             for (int i = 0; i < frames.Count; i++) longest = Math.Max(longest, frames.At(i)["expr"].Count);
-            int width = json["expr_count"].Exists ? json["expr_count"].Integer("expr_count", 1 << 20) : names > 0 ? names : longest;
+            int width = json["expr_count"].Exists ? json["expr_count"].Integer("expr_count", 1 << 20) : names > 0
+                ? names : longest;
             Sequence clip = Begin(json, frames.Count, width);
             for (int i = 0; i < frames.Count; i++) Frame(clip, frames.At(i), i);
             return clip;
@@ -56,7 +60,8 @@ namespace Flameport
                 JsonValue values = frame[Pose.FieldNames[f]];
                 if (values.Exists) Put(clip.Fields[f], values, i, Pose.FieldNames[f]);
             }
-            foreach (KeyValuePair<string, JsonValue> joint in frame["joints"].Members) Put(Named(clip, clip.Joints, joint.Key, 3), joint.Value, i, joint.Key);
+            foreach (KeyValuePair<string, JsonValue> joint in frame["joints"].Members) Put(Named(clip, clip.Joints,
+                joint.Key, 3), joint.Value, i, joint.Key);
             foreach (KeyValuePair<string, JsonValue> driver in frame["drivers"].Members)
             {
                 Put(Named(clip, clip.Drivers, driver.Key, driver.Value.Count), driver.Value, i, driver.Key);
@@ -79,10 +84,12 @@ namespace Flameport
             string[] names = json["names"].Texts("names");
             if (names.Length == 0 || frames.Count == 0)
             {
-                throw new SequenceException("This JSON is neither a flameport.sequence/1 clip nor an ARKit track (names, frames of weights).");
+                throw new SequenceException("This JSON is neither a flameport.sequence/1 clip nor an ARKit track "
+                    + "(names, frames of weights).");
             }
             JsonValue fps = json["fps"].Exists ? json["fps"] : json["metadata"]["fps"];
-            var clip = new Sequence(frames.Count, fps.Exists ? fps.Number("fps") : 30, names.Length) { Basis = "arkit", ExpressionNames = names };
+            var clip = new Sequence(frames.Count, fps.Exists ? fps.Number("fps") : 30, names.Length) { Basis = "arkit",
+                ExpressionNames = names };
             for (int i = 0; i < frames.Count; i++)
             {
                 JsonValue frame = frames.At(i);

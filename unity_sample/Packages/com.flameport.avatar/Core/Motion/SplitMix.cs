@@ -2,7 +2,8 @@ using System;
 
 namespace Flameport
 {
-    /// <summary>Random numbers that are the same everywhere for a seed: a 32-bit counter through a mixing function (splitmix).</summary>
+    /// <summary>Random numbers that are the same everywhere for a seed: a 32-bit counter through a mixing function
+    /// (splitmix).</summary>
     public struct SplitMix
     {
         private const uint Step = 0x9E3779B9;

@@ -3,7 +3,8 @@ using System;
 namespace Flameport
 {
     /// <summary>
-    /// Gaussians from back to front, where there are no compute shaders: a counting sort of 32-bit depths in three passes of 11, 11 and 10
+    /// Gaussians from back to front, where there are no compute shaders: a counting sort of 32-bit depths in three
+    /// passes of 11, 11 and 10
     /// bits, whose arrays are kept from frame to frame.
     /// </summary>
     public sealed class DepthOrder
@@ -16,7 +17,8 @@ namespace Flameport
         private int[] places = new int[0], otherPlaces = new int[0];
 
         /// <summary>
-        /// Write the numbers of Gaussians beyond <paramref name="near"/> to <paramref name="order"/>, farthest first, and return how many there
+        /// Write the numbers of Gaussians beyond <paramref name="near"/> to <paramref name="order"/>, farthest first,
+        /// and return how many there
         /// are. Of equally deep ones the first is nearer, as in `formats.render`.
         /// </summary>
         /// <param name="means">Three numbers each, world space.</param>

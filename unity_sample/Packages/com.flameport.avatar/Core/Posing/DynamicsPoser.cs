@@ -17,7 +17,8 @@ namespace Flameport
         public double[] Coefficients { get; }
 
         /// <summary>
-        /// Work out the coefficients: the named drivers end to end, less their mean. One driver may be absent, as when no clip is playing: it
+        /// Work out the coefficients: the named drivers end to end, less their mean. One driver may be absent, as when
+        /// no clip is playing: it
         /// then rests at its mean and adds nothing. Throws <see cref="SequenceException"/> where they have other lengths.
         /// </summary>
         public void Drive(Pose pose)
@@ -31,7 +32,8 @@ namespace Flameport
             int gap = dynamics.Rank - known;
             if (absent > 1 || gap < 0 || (absent == 0 && gap != 0))
             {
-                throw new SequenceException($"The avatar's dynamics read {dynamics.Rank} numbers from {string.Join(" + ", dynamics.Driver)}; "
+                throw new SequenceException($"The avatar's dynamics read {dynamics.Rank} numbers from "
+                    + $"{string.Join(" + ", dynamics.Driver)}; "
                     + $"the clip holds {known}.");
             }
             int at = 0;
@@ -39,7 +41,8 @@ namespace Flameport
             {
                 if (pose.TryDriver(name, out ReadOnlySpan<double> part))
                 {
-                    for (int i = 0; i < part.Length; i++, at++) Coefficients[at] = part[i] - (dynamics.Mean == null ? 0 : dynamics.Mean[at]);
+                    for (int i = 0; i < part.Length; i++, at++) Coefficients[at] = part[i]
+                        - (dynamics.Mean == null ? 0 : dynamics.Mean[at]);
                 }
                 else
                 {

@@ -3,7 +3,8 @@ using System;
 namespace Flameport
 {
     /// <summary>
-    /// Puts elements on the posed head's triangles, as `formats.deform.bind_to_faces` says; one for each binding, without allocating per
+    /// Puts elements on the posed head's triangles, as `formats.deform.bind_to_faces` says; one for each binding,
+    /// without allocating per
     /// frame. Call <see cref="Prepare"/> once a frame, then <see cref="Place"/> for each element.
     /// </summary>
     public sealed class FacePoser
@@ -38,7 +39,8 @@ namespace Flameport
         }
 
         /// <summary>
-        /// Put element <paramref name="i"/> into world space, in place: its offset becomes its mean; its quaternion and scales follow where
+        /// Put element <paramref name="i"/> into world space, in place: its offset becomes its mean; its quaternion and
+        /// scales follow where
         /// they are given (empty spans: they are not wanted).
         /// </summary>
         public void Place(int i, Span<double> mean, Span<double> quat, Span<double> scale)
@@ -103,7 +105,8 @@ namespace Flameport
         }
 
         /// <summary>
-        /// Add the quaternion, not unit, that the usual conversion makes of the columns [d, n x d, n], in the root's axes: the released
+        /// Add the quaternion, not unit, that the usual conversion makes of the columns [d, n x d, n], in the root's
+        /// axes: the released
         /// arithmetic of FlashAvatar's Wasserstein variant (`formats.deform.corner_quats`).
         /// </summary>
         private void AddCorner(double[] v, int a, int b, Span<double> point, Span<double> quat)
@@ -154,7 +157,8 @@ namespace Flameport
             double area = frame[Surface.AreaAt];
             Surface.Frame(canonical!, a, b, c, frame);
             double ratio = (area / 2 + binding.AreaFloor) / (frame[Surface.AreaAt] / 2 + binding.AreaFloor);
-            for (int k = 0; k < 3; k++) scale[k] = binding.Unit * Math.Exp(Math.Log(Math.Max(scale[k] / binding.Unit, 1e-30)) * ratio);
+            for (int k = 0; k < 3; k++) scale[k] = binding.Unit * Math.Exp(Math.Log(Math.Max(scale[k] / binding.Unit,
+                1e-30)) * ratio);
         }
     }
 }

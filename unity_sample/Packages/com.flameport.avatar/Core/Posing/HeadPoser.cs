@@ -5,7 +5,8 @@ namespace Flameport
     /// <summary>Poses one head again and again without allocating, as `formats.deform.deform_head` says; float64.</summary>
     public sealed class HeadPoser
     {
-        private static readonly JointRole[] Corrected = { JointRole.Neck, JointRole.Jaw, JointRole.LeftEye, JointRole.RightEye };
+        private static readonly JointRole[] Corrected = { JointRole.Neck, JointRole.Jaw, JointRole.LeftEye,
+            JointRole.RightEye };
 
         private readonly double[] local;
         private readonly double[] joints;
@@ -123,7 +124,8 @@ namespace Flameport
             }
         }
 
-        /// <summary>World transform of joint j: its parent's, then its step and its own rotation (SMPL eq. 3 and 4).</summary>
+        /// <summary>World transform of joint j: its parent's, then its step and its own rotation (SMPL eq. 3 and
+        /// 4).</summary>
         private void Chain(int j, int parent)
         {
             for (int r = 0; r < 3; r++)

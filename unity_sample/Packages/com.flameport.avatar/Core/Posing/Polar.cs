@@ -10,7 +10,8 @@ namespace Flameport
         /// <summary>
         /// Write the rotation nearest to row-major <paramref name="m"/> as a unit quaternion with w not negative.
         ///
-        /// It is the eigenvector of the largest eigenvalue of Horn's symmetric 4 x 4 matrix (Horn 1987, J. Opt. Soc. Am. A 4, eq. 25), found
+        /// It is the eigenvector of the largest eigenvalue of Horn's symmetric 4 x 4 matrix (Horn 1987, J. Opt. Soc.
+        /// Am. A 4, eq. 25), found
         /// by Jacobi's rotations. That gives determinant +1 whatever m is, and needs no case for flat or mirrored matrices.
         /// </summary>
         public static void Rotation(ReadOnlySpan<double> m, Span<double> q)

@@ -6,7 +6,8 @@ namespace Flameport
     /// <summary>Fields of a pose, in the order in which files name them.</summary>
     public enum PoseField { Expr, Rotation, Neck, Jaw, Eyes, Eyelids, Translation }
 
-    /// <summary>What drives a head at one moment, in the head's own order. Rotations are axis-angle radians; metres.</summary>
+    /// <summary>What drives a head at one moment, in the head's own order. Rotations are axis-angle radians;
+    /// metres.</summary>
     public sealed class Pose
     {
         public static readonly string[] FieldNames = { "expr", "rotation", "neck", "jaw", "eyes", "eyelids", "translation" };
@@ -54,12 +55,14 @@ namespace Flameport
         /// <summary>Return the array of a driver of this name, to be filled; the same one every time.</summary>
         public double[] Driver(string name, int width)
         {
-            if (!kept.TryGetValue(name, out double[] values) || values.Length != width) kept[name] = values = new double[width];
+            if (!kept.TryGetValue(name, out double[] values) || values.Length != width) kept[name] = values =
+                new double[width];
             Drivers[name] = values;
             return values;
         }
 
-        /// <summary>Return a driver's numbers by name; they are there until the next call. False where the pose has none.</summary>
+        /// <summary>Return a driver's numbers by name; they are there until the next call. False where the pose has
+        /// none.</summary>
         public bool TryDriver(string name, out ReadOnlySpan<double> values)
         {
             values = default;

@@ -3,12 +3,14 @@ using System;
 namespace Flameport
 {
     /// <summary>
-    /// Undoing a binding at rest: a GLB stores Gaussians as other viewers show them, in world space on the neutral head; players need their
+    /// Undoing a binding at rest: a GLB stores Gaussians as other viewers show them, in world space on the neutral
+    /// head; players need their
     /// rotations and scales in the binding's local space (`exporter/GLB.md`, 1.2).
     /// </summary>
     public static class Rest
     {
-        /// <summary>Turn world-space quats and scales at rest into local ones, in place. Skin bindings are local already.</summary>
+        /// <summary>Turn world-space quats and scales at rest into local ones, in place. Skin bindings are local
+        /// already.</summary>
         public static void Undo(SplatLayer layer, Head head)
         {
             if (!(layer.Binding is FaceBinding binding)) return;
@@ -40,11 +42,13 @@ namespace Flameport
                 }
                 if (binding.SplatScale == SplatScale.None) continue;
                 if (canonical != null) Surface.Frame(canonical, a, b, c, there);
-                double ratio = (frame[Surface.AreaAt] / 2 + binding.AreaFloor) / (there[Surface.AreaAt] / 2 + binding.AreaFloor);
+                double ratio = (frame[Surface.AreaAt] / 2 + binding.AreaFloor) / (there[Surface.AreaAt] / 2
+                    + binding.AreaFloor);
                 for (int k = 3 * i; k < 3 * i + 3; k++)
                 {
                     double s = layer.Scales[k];
-                    layer.Scales[k] = (float)(binding.SplatScale == SplatScale.EdgeHeight ? s / Math.Max(frame[Surface.SizeAt], 1e-20)
+                    layer.Scales[k] = (float)(binding.SplatScale == SplatScale.EdgeHeight
+                        ? s / Math.Max(frame[Surface.SizeAt], 1e-20)
                         : binding.Unit * Math.Pow(s / binding.Unit, 1 / ratio));
                 }
             }

@@ -3,7 +3,8 @@ using System;
 namespace Flameport
 {
     /// <summary>
-    /// Rotations as `formats/rotations.py` defines them: axis-angle, quaternions (wxyz, unit), row-major 3x3 matrices. Functions write
+    /// Rotations as `formats/rotations.py` defines them: axis-angle, quaternions (wxyz, unit), row-major 3x3 matrices.
+    /// Functions write
     /// into flat arrays at an offset, so that a frame allocates nothing.
     /// </summary>
     public static class Rotations
@@ -52,7 +53,8 @@ namespace Flameport
         }
 
         /// <summary>
-        /// Write the best conditioned of Shepperd's four quaternions of a row-major matrix: 4 q_i q, its largest entry positive, not unit.
+        /// Write the best conditioned of Shepperd's four quaternions of a row-major matrix: 4 q_i q, its largest entry
+        /// positive, not unit.
         /// Return 4 q_i^2 of that entry.
         /// </summary>
         public static double Shepperd(ReadOnlySpan<double> m, Span<double> q)
@@ -102,7 +104,8 @@ namespace Flameport
             for (int c = 0; c < v.Length; c++) v[c] /= length;
         }
 
-        /// <summary>Write the axis-angle vector a fraction t along the shorter arc from a to b (slerp, Shoemake 1985).</summary>
+        /// <summary>Write the axis-angle vector a fraction t along the shorter arc from a to b (slerp, Shoemake
+        /// 1985).</summary>
         public static void SlerpAxisAngle(ReadOnlySpan<double> a, ReadOnlySpan<double> b, double t, Span<double> r)
         {
             Span<double> p = stackalloc double[4];
@@ -113,7 +116,8 @@ namespace Flameport
             QuatToAxisAngle(p, r);
         }
 
-        /// <summary>Write the unit quaternion a fraction t along the shorter arc from a to b. The target may be either.</summary>
+        /// <summary>Write the unit quaternion a fraction t along the shorter arc from a to b. The target may be
+        /// either.</summary>
         public static void Slerp(ReadOnlySpan<double> a, ReadOnlySpan<double> b, double t, Span<double> q)
         {
             double dot = a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3];

@@ -36,7 +36,8 @@ namespace Flameport
             Weights = head.Weights.Take(pick),
         };
 
-        private static SparseRows[] Taken(SparseRows[] directions, int[] pick, int count) => Array.ConvertAll(directions, direction =>
+        private static SparseRows[] Taken(SparseRows[] directions, int[] pick, int count) =>
+            Array.ConvertAll(directions, direction =>
         {
             float[] dense = direction.ToDense(count);
             var taken = new float[3 * pick.Length];
@@ -44,7 +45,8 @@ namespace Flameport
             return SparseRows.FromDense(taken, pick.Length);
         });
 
-        /// <summary>Write posed means from local ones (three numbers each), and turn quaternions (four each) in place where they are given.</summary>
+        /// <summary>Write posed means from local ones (three numbers each), and turn quaternions (four each) in place
+        /// where they are given.</summary>
         public void Apply(Pose pose, double[] local, double[] means, double[]? quats)
         {
             Head face = head.Head;
@@ -69,7 +71,8 @@ namespace Flameport
             }
         }
 
-        /// <summary>Write unit normals turned by the blended joint rotation, which the constructor was asked to keep.</summary>
+        /// <summary>Write unit normals turned by the blended joint rotation, which the constructor was asked to
+        /// keep.</summary>
         public void TurnNormals(float[] normals, double[] turned)
         {
             for (int i = 0; i < normals.Length; i += 3)
@@ -77,7 +80,8 @@ namespace Flameport
                 int m = 3 * i;
                 for (int r = 0; r < 3; r++)
                 {
-                    turned[i + r] = linear![m + 3 * r] * normals[i] + linear[m + 3 * r + 1] * normals[i + 1] + linear[m + 3 * r + 2] * normals[i + 2];
+                    turned[i + r] = linear![m + 3 * r] * normals[i] + linear[m + 3 * r + 1] * normals[i + 1]
+                        + linear[m + 3 * r + 2] * normals[i + 2];
                 }
                 Rotations.Normalize(turned.AsSpan(i, 3));
             }

@@ -4,10 +4,12 @@ namespace Flameport
     public static class Skinning
     {
         /// <summary>
-        /// Write skinned points, three numbers each, and the blended 3 x 3 (nine a row) to <paramref name="linear"/> when it is given.
+        /// Write skinned points, three numbers each, and the blended 3 x 3 (nine a row) to <paramref name="linear"/>
+        /// when it is given.
         /// With <paramref name="partial"/>, what a row lacks to 1 stays put; else rows sum to 1.
         /// </summary>
-        public static void Skin(double[] rest, Influences influences, double[] matrices, bool partial, double[]? points, double[]? linear)
+        public static void Skin(double[] rest, Influences influences, double[] matrices, bool partial,
+            double[]? points, double[]? linear)
         {
             int[] starts = influences.Starts, joints = influences.Joints;
             double[] weights = influences.Weights;

@@ -2,13 +2,15 @@ using System;
 
 namespace Flameport
 {
-    /// <summary>Real spherical harmonics as 3DGS orders and scales them, degrees 0 to 3 (`formats/spherical_harmonics.py`).</summary>
+    /// <summary>Real spherical harmonics as 3DGS orders and scales them, degrees 0 to 3
+    /// (`formats/spherical_harmonics.py`).</summary>
     public static class SphericalHarmonics
     {
         public const double C0 = 0.28209479177387814;
         private const double C1 = 0.4886025119029199;
 
-        /// <summary>Write the values of the functions of degree 1 and up, (degree + 1)^2 - 1 of them, at a unit direction.</summary>
+        /// <summary>Write the values of the functions of degree 1 and up, (degree + 1)^2 - 1 of them, at a unit
+        /// direction.</summary>
         public static void Basis(double x, double y, double z, int degree, Span<double> values)
         {
             if (degree < 1) return;
@@ -33,7 +35,8 @@ namespace Flameport
         }
 
         /// <summary>
-        /// Add what degrees 1 and up say to <paramref name="rgb"/> (0.5 + C0 DC). <paramref name="sh"/> holds one Gaussian's coefficients,
+        /// Add what degrees 1 and up say to <paramref name="rgb"/> (0.5 + C0 DC). <paramref name="sh"/> holds one
+        /// Gaussian's coefficients,
         /// DC first; the direction is unit, from the camera to the Gaussian, in the axes of the layer's SH.
         /// </summary>
         public static void Add(ReadOnlySpan<float> sh, int degree, double x, double y, double z, Span<double> rgb)

@@ -2,7 +2,8 @@ using System;
 
 namespace Flameport
 {
-    /// <summary>Gaussians of one layer in world space, at one moment; what the processor gives where there are no compute shaders.</summary>
+    /// <summary>Gaussians of one layer in world space, at one moment; what the processor gives where there are no
+    /// compute shaders.</summary>
     public abstract class GaussianPoser
     {
         protected GaussianPoser(int count)
@@ -85,7 +86,8 @@ namespace Flameport
         {
             faces!.Prepare();
             Array.Copy(local, Means, local.Length);
-            for (int i = 0; i < Count; i++) faces.Place(i, Means.AsSpan(3 * i, 3), Quats.AsSpan(4 * i, 4), Scales.AsSpan(3 * i, 3));
+            for (int i = 0; i < Count; i++) faces.Place(i, Means.AsSpan(3 * i, 3), Quats.AsSpan(4 * i, 4),
+                Scales.AsSpan(3 * i, 3));
         }
 
         private void Move(DynamicsPoser moving, double[] means, bool before)

@@ -10,7 +10,8 @@ namespace Flameport
         public const int SizeAt = 9;
         public const int AreaAt = 10;
 
-        /// <summary>Write the frame of the triangle (i, j, k) of points: GaussianAvatars (Qian et al. 2024), section 3.1.</summary>
+        /// <summary>Write the frame of the triangle (i, j, k) of points: GaussianAvatars (Qian et al. 2024), section
+        /// 3.1.</summary>
         public static void Frame(double[] v, int i, int j, int k, Span<double> frame)
         {
             double x = v[3 * i], y = v[3 * i + 1], z = v[3 * i + 2];
@@ -65,7 +66,8 @@ namespace Flameport
             normal[2] = ex * sy - ey * sx;
         }
 
-        /// <summary>Write vertex normals weighted by area: unit, or shorter where the sum is below <paramref name="floor"/>.</summary>
+        /// <summary>Write vertex normals weighted by area: unit, or shorter where the sum is below <paramref
+        /// name="floor"/>.</summary>
         public static void VertexNormals(double[] v, int[] faces, double floor, double[] normals)
         {
             Array.Clear(normals, 0, normals.Length);
@@ -82,8 +84,10 @@ namespace Flameport
         }
 
         /// <summary>
-        /// Write quaternions (four numbers a vertex) that turn each vertex's surroundings from one mesh to another, weighted by the first
-        /// one's areas; shorter than 1 where that sum is below <paramref name="floor"/>. SplattingAvatar (Shao et al. 2024), section 3.2.
+        /// Write quaternions (four numbers a vertex) that turn each vertex's surroundings from one mesh to another,
+        /// weighted by the first
+        /// one's areas; shorter than 1 where that sum is below <paramref name="floor"/>. SplattingAvatar (Shao et al.
+        /// 2024), section 3.2.
         /// </summary>
         public static void VertexRotations(double[] from, double[] to, int[] faces, double floor, double[] quats)
         {
@@ -100,7 +104,8 @@ namespace Flameport
                 {
                     for (int c = 0; c < 3; c++)
                     {
-                        turn[3 * r + c] = here[3 * r] * there[3 * c] + here[3 * r + 1] * there[3 * c + 1] + here[3 * r + 2] * there[3 * c + 2];
+                        turn[3 * r + c] = here[3 * r] * there[3 * c] + here[3 * r + 1] * there[3 * c + 1]
+                            + here[3 * r + 2] * there[3 * c + 2];
                     }
                 }
                 Rotations.MatrixToQuat(turn, q);

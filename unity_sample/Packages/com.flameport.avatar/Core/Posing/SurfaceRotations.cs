@@ -3,8 +3,10 @@ using System;
 namespace Flameport
 {
     /// <summary>
-    /// The rotation of each vertex's one-ring from the template to the posed head: the polar factor of S = sum of e' e^T + h n' n^T over the
-    /// directed edges of its faces (`formats.deform.surface_rotations`; Sorkine and Alexa 2007, eq. 5, with a normal term of ours).
+    /// The rotation of each vertex's one-ring from the template to the posed head: the polar factor of S = sum of e'
+    /// e^T + h n' n^T over the
+    /// directed edges of its faces (`formats.deform.surface_rotations`; Sorkine and Alexa 2007, eq. 5, with a normal
+    /// term of ours).
     /// </summary>
     public sealed class SurfaceRotations
     {

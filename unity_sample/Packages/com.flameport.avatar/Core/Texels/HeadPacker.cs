@@ -3,7 +3,8 @@ using System.Collections.Generic;
 
 namespace Flameport
 {
-    /// <summary>The head's tables as texels (`exporter/TEXELS.md`), the same bytes as Python's and the web player's.</summary>
+    /// <summary>The head's tables as texels (`exporter/TEXELS.md`), the same bytes as Python's and the web
+    /// player's.</summary>
     internal sealed class HeadPacker
     {
         /// <summary>Smaller weights are none.</summary>
@@ -24,14 +25,16 @@ namespace Flameport
             Floats("head.rest", Array.ConvertAll(head.Template, x => (double)x), 3);
             Deltas("head.", head.Expressions, head.Correctives, head.Eyelids, head.VertexCount);
             Skin("head.", head.Weights, head.JointCount);
-            tables.Add(new TexelTable("head.faces", false, TexelNumbers.RowsToTexels(Array.ConvertAll(head.Faces, v => (uint)v), 3)));
+            tables.Add(new TexelTable("head.faces", false, TexelNumbers.RowsToTexels(Array.ConvertAll(head.Faces, v =>
+                (uint)v), 3)));
             Floats("head.jointRest", head.RestJoints, 3);
             if (head.JointExpressions == null || Array.TrueForAll(head.JointExpressions, x => x == 0)) return;
             int e = head.Expressions.Length, joints = head.JointCount;
             var turned = new double[head.JointExpressions.Length];
             for (int j = 0; j < joints; j++)
             {
-                for (int i = 0; i < 3 * e; i++) turned[(i / 3 * joints + j) * 3 + i % 3] = head.JointExpressions[j * 3 * e + i];
+                for (int i = 0; i < 3 * e; i++) turned[(i / 3 * joints + j) * 3 + i % 3] =
+                    head.JointExpressions[j * 3 * e + i];
             }
             Floats("head.jointDirs", turned, 3);
         }
@@ -39,13 +42,15 @@ namespace Flameport
         /// <summary>Add rows of up to four floats, a texel each.</summary>
         internal TexelTable Floats(string name, double[] values, int width)
         {
-            var table = new TexelTable(name, true, TexelNumbers.RowsToTexels(Array.ConvertAll(values, TexelNumbers.FloatBits), width));
+            var table = new TexelTable(name, true, TexelNumbers.RowsToTexels(Array.ConvertAll(values,
+                TexelNumbers.FloatBits), width));
             tables.Add(table);
             return table;
         }
 
         /// <summary>Add displacements of expressions, correctives and eyelids.</summary>
-        internal void Deltas(string prefix, SparseRows[] expressions, SparseRows[] correctives, SparseRows[] eyelids, int count)
+        internal void Deltas(string prefix, SparseRows[] expressions, SparseRows[] correctives, SparseRows[] eyelids,
+            int count)
         {
             var shapes = new List<SparseRows>(expressions);
             shapes.AddRange(correctives);
@@ -58,7 +63,8 @@ namespace Flameport
             for (int s = 0; s < shapes.Count; s++)
             {
                 float[] dense = shapes[s].ToDense(count);
-                for (int i = 0; i < dense.Length; i++) scales[3 * s + i % 3] = Math.Max(scales[3 * s + i % 3], Math.Abs(dense[i]));
+                for (int i = 0; i < dense.Length; i++) scales[3 * s + i % 3] =
+                    Math.Max(scales[3 * s + i % 3], Math.Abs(dense[i]));
                 for (int v = 0; v < count; v++)
                 {
                     int at = (s * padded + v) * words;
@@ -76,7 +82,8 @@ namespace Flameport
                     }
                     else
                     {
-                        packed[at] = TexelNumbers.ThreeSnorms(Share(x, scales[3 * s]), Share(y, scales[3 * s + 1]), Share(z, scales[3 * s + 2]));
+                        packed[at] = TexelNumbers.ThreeSnorms(Share(x, scales[3 * s]), Share(y, scales[3 * s + 1]),
+                            Share(z, scales[3 * s + 2]));
                     }
                 }
             }
@@ -86,7 +93,8 @@ namespace Flameport
 
         private static double Share(double x, double scale) => x / (scale > 0 ? scale : 1);
 
-        /// <summary>Add joints and weights; what a row lacks to 1 stays, or is the fifth joint's where one is named.</summary>
+        /// <summary>Add joints and weights; what a row lacks to 1 stays, or is the fifth joint's where one is
+        /// named.</summary>
         internal void Skin(string prefix, Influences influences, int joints)
         {
             int count = influences.Rows;
@@ -102,7 +110,8 @@ namespace Flameport
             {
                 if (used[j]) palette.Add(j);
             }
-            if (palette.Count > 255) throw new AvatarFormatException($"{palette.Count} joints move vertices; a byte names 255.");
+            if (palette.Count > 255) throw new AvatarFormatException($"{palette.Count} joints move vertices; a byte "
+                + $"names 255.");
             int most = 1;
             bool whole = true;
             var orders = new int[count][];
@@ -114,7 +123,8 @@ namespace Flameport
             }
             var row = new SkinRow(held, joints, palette.ToArray(), orders, most, whole);
             if (variant == TexelVariant.Float) FloatSkin(prefix, row);
-            else if (most > MostInfluences) throw new AvatarFormatException($"{most} joints move one vertex; texels hold {MostInfluences}.");
+            else if (most > MostInfluences) throw new AvatarFormatException($"{most} joints move one vertex; texels "
+                + $"hold {MostInfluences}.");
             else PackedSkin(prefix, row);
         }
 
@@ -175,7 +185,8 @@ namespace Flameport
                     shares[v * wide + k] = row.Weight(v, k);
                 }
             }
-            tables.Add(new TexelTable(prefix + "skinJoints", false, joints) { PerItem = groups, Palette = row.Palette, SumsToOne = row.Whole });
+            tables.Add(new TexelTable(prefix + "skinJoints", false, joints) { PerItem = groups, Palette = row.Palette,
+                SumsToOne = row.Whole });
             Floats(prefix + "skinWeights", shares, 4).PerItem = groups;
         }
 
@@ -211,7 +222,8 @@ namespace Flameport
                     words[at + 3] = fifth;
                 }
             }
-            tables.Add(new TexelTable(prefix + "skin", false, words) { PerItem = groups, Palette = row.Palette, SumsToOne = row.Whole });
+            tables.Add(new TexelTable(prefix + "skin", false, words) { PerItem = groups, Palette = row.Palette,
+                SumsToOne = row.Whole });
         }
     }
 }

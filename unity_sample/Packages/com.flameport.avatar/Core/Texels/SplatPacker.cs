@@ -2,7 +2,8 @@ using System;
 
 namespace Flameport
 {
-    /// <summary>A splat layer's tables as texels (`exporter/TEXELS.md`), the same bytes as Python's and the web player's.</summary>
+    /// <summary>A splat layer's tables as texels (`exporter/TEXELS.md`), the same bytes as Python's and the web
+    /// player's.</summary>
     internal sealed class SplatPacker
     {
         private readonly TexelTables tables;
@@ -26,7 +27,8 @@ namespace Flameport
                 index = binding.Face;
                 signed = binding.Frame == FaceFrame.Corner;
                 Points(binding.Barycentric);
-                if (binding.Canonical != null) head.Floats(prefix + "canonical", Array.ConvertAll(binding.Canonical, x => (double)x), 3);
+                if (binding.Canonical != null) head.Floats(prefix + "canonical",
+                    Array.ConvertAll(binding.Canonical, x => (double)x), 3);
             }
             else
             {
@@ -67,7 +69,8 @@ namespace Flameport
                     return Math.Log(inside) - Math.Log(1 - inside);
                 });
                 Rgb = new double[3 * layer.Count];
-                for (int i = 0; i < Rgb.Length; i++) Rgb[i] = layer.Sh[i / 3 * layer.ShNumbers + i % 3] * SphericalHarmonics.C0 + 0.5;
+                for (int i = 0; i < Rgb.Length; i++) Rgb[i] = layer.Sh[i / 3 * layer.ShNumbers + i % 3]
+                    * SphericalHarmonics.C0 + 0.5;
             }
 
             public readonly int[] Index;
@@ -79,16 +82,19 @@ namespace Flameport
             double[] two = Array.ConvertAll(barycentric, x => (double)x);
             if (tables.Variant == TexelVariant.Float)
             {
-                tables.Add(new TexelTable(prefix + "point", true, TexelNumbers.Several(Array.ConvertAll(two, TexelNumbers.FloatBits))) { PerTexel = 2 });
+                tables.Add(new TexelTable(prefix + "point", true, TexelNumbers.Several(Array.ConvertAll(two,
+                    TexelNumbers.FloatBits))) { PerTexel = 2 });
                 return;
             }
             TexelBox box = TexelBox.Of(two, 2, true);
             var words = new uint[two.Length / 2];
             for (int i = 0; i < words.Length; i++)
             {
-                words[i] = TexelNumbers.Two(TexelNumbers.Unorm(two[2 * i], box, 0, 16), TexelNumbers.Unorm(two[2 * i + 1], box, 1, 16));
+                words[i] = TexelNumbers.Two(TexelNumbers.Unorm(two[2 * i], box, 0, 16),
+                    TexelNumbers.Unorm(two[2 * i + 1], box, 1, 16));
             }
-            tables.Add(new TexelTable(prefix + "point", false, TexelNumbers.Several(words)) { PerTexel = 4, Low = box.Low, High = box.High });
+            tables.Add(new TexelTable(prefix + "point", false, TexelNumbers.Several(words)) { PerTexel = 4, Low =
+                box.Low, High = box.High });
         }
 
         private void FloatSplats(SplatLayer layer, Parts parts)
@@ -122,7 +128,8 @@ namespace Flameport
             {
                 for (int k = 0; k < 4; k++) q[k] = TexelNumbers.Snorm(layer.Quats[4 * i + k], 16);
                 for (int k = 0; k < 3; k++) h[k] = TexelNumbers.Half(parts.LogScales[3 * i + k]);
-                a[4 * i] = TexelNumbers.Two(TexelNumbers.Unorm(parts.Means[3 * i], box, 0, 16), TexelNumbers.Unorm(parts.Means[3 * i + 1], box, 1, 16));
+                a[4 * i] = TexelNumbers.Two(TexelNumbers.Unorm(parts.Means[3 * i], box, 0, 16),
+                    TexelNumbers.Unorm(parts.Means[3 * i + 1], box, 1, 16));
                 a[4 * i + 1] = TexelNumbers.Unorm(parts.Means[3 * i + 2], box, 2, 16);
                 a[4 * i + 2] = TexelNumbers.Two(q[0], q[1]);
                 a[4 * i + 3] = TexelNumbers.Two(q[2], q[3]);
@@ -137,14 +144,16 @@ namespace Flameport
 
         private void QuantisedSplats(SplatLayer layer, Parts parts)
         {
-            TexelBox box = TexelBox.Of(parts.Means, 3), colors = TexelBox.Of(parts.Rgb, 3, true), sizes = TexelBox.Of(parts.LogScales, 3);
+            TexelBox box = TexelBox.Of(parts.Means, 3), colors = TexelBox.Of(parts.Rgb, 3, true), sizes =
+                TexelBox.Of(parts.LogScales, 3);
             var a = new uint[4 * layer.Count];
             var b = new uint[layer.Count];
             Span<uint> s = stackalloc uint[3];
             for (int i = 0; i < layer.Count; i++)
             {
                 for (int k = 0; k < 3; k++) s[k] = TexelNumbers.Unorm(parts.LogScales[3 * i + k], sizes, k, 8);
-                a[4 * i] = TexelNumbers.Two(TexelNumbers.Unorm(parts.Means[3 * i], box, 0, 16), TexelNumbers.Unorm(parts.Means[3 * i + 1], box, 1, 16));
+                a[4 * i] = TexelNumbers.Two(TexelNumbers.Unorm(parts.Means[3 * i], box, 0, 16),
+                    TexelNumbers.Unorm(parts.Means[3 * i + 1], box, 1, 16));
                 a[4 * i + 1] = TexelNumbers.Unorm(parts.Means[3 * i + 2], box, 2, 16) | (s[0] << 16) | (s[1] << 24);
                 a[4 * i + 2] = TexelNumbers.SmallestThree(layer.Quats.AsSpan(4 * i, 4));
                 a[4 * i + 3] = Color(layer, parts, colors, i);
@@ -152,7 +161,8 @@ namespace Flameport
             }
             tables.Add(new TexelTable(prefix + "splatA", false, a)
             {
-                Low = box.Low, High = box.High, ScaleLow = sizes.Low, ScaleHigh = sizes.High, ColorLow = colors.Low, ColorHigh = colors.High,
+                Low = box.Low, High = box.High, ScaleLow = sizes.Low, ScaleHigh = sizes.High, ColorLow = colors.Low,
+                    ColorHigh = colors.High,
             });
             tables.Add(new TexelTable(prefix + "splatB", false, TexelNumbers.Several(b)) { PerTexel = 4 });
         }
@@ -160,7 +170,8 @@ namespace Flameport
         private static uint Color(SplatLayer layer, Parts parts, in TexelBox colors, int i)
         {
             uint alpha = (uint)Math.Min(Math.Max(Math.Floor(layer.Opacities[i] * 255.0 + 0.5), 0), 255);
-            return TexelNumbers.Four(TexelNumbers.Unorm(parts.Rgb[3 * i], colors, 0, 8), TexelNumbers.Unorm(parts.Rgb[3 * i + 1], colors, 1, 8),
+            return TexelNumbers.Four(TexelNumbers.Unorm(parts.Rgb[3 * i], colors, 0, 8),
+                TexelNumbers.Unorm(parts.Rgb[3 * i + 1], colors, 1, 8),
                 TexelNumbers.Unorm(parts.Rgb[3 * i + 2], colors, 2, 8), alpha);
         }
 
@@ -175,7 +186,8 @@ namespace Flameport
         private void Dynamics(LinearDynamics dynamics, int count)
         {
             int width = 0;
-            for (int c = 0; c < dynamics.Tables.Length; c++) width += dynamics.Tables[c] == null ? 0 : LinearDynamics.Widths[c];
+            for (int c = 0; c < dynamics.Tables.Length; c++) width += dynamics.Tables[c] == null ? 0
+                : LinearDynamics.Widths[c];
             width *= dynamics.Rank;
             var all = new double[checked(count * width)];
             int at = 0;
@@ -194,7 +206,8 @@ namespace Flameport
             Rows(prefix + "dynamics", all, width, 16);
         }
 
-        /// <summary>Add a row of numbers per Gaussian: float32, float16, or snorms of some bits times each column's scale.</summary>
+        /// <summary>Add a row of numbers per Gaussian: float32, float16, or snorms of some bits times each column's
+        /// scale.</summary>
         private void Rows(string name, double[] values, int width, int bits)
         {
             if (tables.Variant == TexelVariant.Float)
@@ -203,7 +216,8 @@ namespace Flameport
                 return;
             }
             var scales = new double[width];
-            for (int i = 0; i < values.Length; i++) scales[i % width] = Math.Max(scales[i % width], Math.Abs((float)values[i]));
+            for (int i = 0; i < values.Length; i++) scales[i % width] =
+                Math.Max(scales[i % width], Math.Abs((float)values[i]));
             bool half = tables.Variant == TexelVariant.Half;
             if (half) bits = 16;
             else head.Floats(name + "Scales", scales, width).Numbers = width;
@@ -216,7 +230,8 @@ namespace Flameport
                 uint q = half ? TexelNumbers.Half(values[i]) : TexelNumbers.Snorm(values[i] / scale, bits);
                 words[i / width * perRow + column / perWord] |= q << (bits * (column % perWord));
             }
-            tables.Add(new TexelTable(name, false, TexelNumbers.RowsToTexels(words, perRow)) { Numbers = width, Bits = bits });
+            tables.Add(new TexelTable(name, false, TexelNumbers.RowsToTexels(words, perRow)) { Numbers = width, Bits =
+                bits });
         }
     }
 }

@@ -17,7 +17,8 @@ namespace Flameport
             JsonValue shapes = said["shapes"];
             int e = shapes["expr"].Integer("head.shapes.expr", 1 << 16), p = shapes["pose"].Integer("head.shapes.pose", 36);
             int l = shapes["eyelids"].Integer("head.shapes.eyelids", 2);
-            if ((p != 0 && p != 36) || l == 1) throw new AvatarFormatException($"The head says {p} correctives and {l} eyelids. Export the avatar again.");
+            if ((p != 0 && p != 36) || l == 1) throw new AvatarFormatException($"The head says {p} correctives and "
+                + $"{l} eyelids. Export the avatar again.");
             SparseRows[] deltas = Deltas("head.", e + p + l, count);
             double[] parents = said["parents"].Numbers("head.parents");
             var head = new Head
@@ -48,7 +49,8 @@ namespace Flameport
             var found = new float[stored.Length];
             for (int i = 0; i < expressions; i++)
             {
-                for (int j = 0; j < joints; j++) Array.Copy(stored, 3 * (i * joints + j), found, 3 * (j * expressions + i), 3);
+                for (int j = 0; j < joints; j++) Array.Copy(stored, 3 * (i * joints + j), found, 3
+                    * (j * expressions + i), 3);
             }
             return found;
         }
@@ -60,7 +62,8 @@ namespace Flameport
             for (int i = 0; i < found.Length; i++)
             {
                 uint value = table.Words[i / 3 * 4 + i % 3];
-                if (value >= limit) throw new AvatarFormatException($"Table '{table.Name}' names {value} of {limit}. Export the avatar again.");
+                if (value >= limit) throw new AvatarFormatException($"Table '{table.Name}' names {value} of "
+                    + $"{limit}. Export the avatar again.");
                 found[i] = (int)value;
             }
             return found;
@@ -69,7 +72,8 @@ namespace Flameport
         /// <summary>Fail unless a table has as many texels as it should.</summary>
         internal static void Expect(TexelTable table, long texels)
         {
-            if (table.Count != texels) throw new AvatarFormatException($"Table '{table.Name}' has {table.Count} texels, expected {texels}. Export the avatar again.");
+            if (table.Count != texels) throw new AvatarFormatException($"Table '{table.Name}' has {table.Count} "
+                + $"texels, expected {texels}. Export the avatar again.");
         }
 
         /// <summary>Return three floats a texel.</summary>
@@ -83,7 +87,8 @@ namespace Flameport
         }
 
         internal static float Finite(double value, string name) => double.IsNaN(value) || double.IsInfinity(value)
-            ? throw new AvatarFormatException($"Table '{name}' holds NaN or infinity. Export the avatar again.") : (float)value;
+            ? throw new AvatarFormatException($"Table '{name}' holds NaN or infinity. Export the avatar again.")
+                : (float)value;
 
         /// <summary>Return displacements, shape after shape.</summary>
         internal SparseRows[] Deltas(string prefix, int shapes, int count)
@@ -101,7 +106,8 @@ namespace Flameport
                     int at = 4 * s * padded + 4 / perTexel * v;
                     for (int c = 0; c < 3; c++)
                     {
-                        double value = table.IsFloat ? table.Float(at + c) : TexelNumbers.FromHalf(table.Words[at + c / 2] >> (16 * (c % 2)) & 0xFFFF);
+                        double value = table.IsFloat ? table.Float(at + c)
+                            : TexelNumbers.FromHalf(table.Words[at + c / 2] >> (16 * (c % 2)) & 0xFFFF);
                         dense[3 * v + c] = Finite(value, table.Name);
                     }
                 }
@@ -113,7 +119,8 @@ namespace Flameport
         /// <summary>Return skinning weights; rows that mean one sum to it.</summary>
         internal Influences Weights(string prefix, int count)
         {
-            TexelTable? exact = tables.Find(prefix + "skinJoints"), shares = exact == null ? null : tables.Need(prefix + "skinWeights");
+            TexelTable? exact = tables.Find(prefix + "skinJoints"), shares = exact == null ? null
+                : tables.Need(prefix + "skinWeights");
             TexelTable table = exact ?? tables.Need(prefix + "skin");
             int wide = 4 * table.PerItem;
             Expect(table, (long)count * table.PerItem);
@@ -127,7 +134,8 @@ namespace Flameport
                 for (int k = 0; k < wide; k++)
                 {
                     int at = v * wide + k, group = v * wide + k / 4 * 4;
-                    double weight = shares != null ? shares.Float(at) : (table.Words[group + k % 4 / 2] >> (16 * (k % 2)) & 0xFFFF) / 65535.0;
+                    double weight = shares != null ? shares.Float(at)
+                        : (table.Words[group + k % 4 / 2] >> (16 * (k % 2)) & 0xFFFF) / 65535.0;
                     uint joint = exact != null ? exact.Words[at] : table.Words[group + 2] >> (8 * (k % 4)) & 0xFF;
                     sum += weight;
                     Put(table, joint, weight, joints, weights);
@@ -142,7 +150,8 @@ namespace Flameport
         private static void Put(TexelTable table, uint joint, double weight, List<int> joints, List<double> weights)
         {
             if (weight == 0) return;
-            if (joint >= table.Palette.Length || !(weight > 0)) throw new AvatarFormatException($"Table '{table.Name}' has a weight that makes no sense.");
+            if (joint >= table.Palette.Length || !(weight > 0)) throw new AvatarFormatException($"Table "
+                + $"'{table.Name}' has a weight that makes no sense.");
             joints.Add(table.Palette[joint]);
             weights.Add(weight);
         }

@@ -50,7 +50,8 @@ namespace Flameport
         }
     }
 
-    /// <summary>Numbers as the bits of packed texels, bit for bit as `formats/codecs/texel_numbers.py`; rounding is floor(x + 0.5).</summary>
+    /// <summary>Numbers as the bits of packed texels, bit for bit as `formats/codecs/texel_numbers.py`; rounding is
+    /// floor(x + 0.5).</summary>
     public static class TexelNumbers
     {
         /// <summary>floor((x - low) / (high - low) (2^bits - 1) + 0.5); 0 where a box has no size.</summary>
@@ -62,7 +63,8 @@ namespace Flameport
         }
 
         /// <summary>low + (high - low) q / (2^bits - 1).</summary>
-        public static double FromUnorm(uint q, double low, double high, int bits) => low + (high - low) * q / (Math.Pow(2, bits) - 1);
+        public static double FromUnorm(uint q, double low, double high, int bits) => low + (high - low)
+            * q / (Math.Pow(2, bits) - 1);
 
         /// <summary>floor(x (2^(bits-1) - 1) + 0.5) as two's complement.</summary>
         public static uint Snorm(double x, int bits)
@@ -114,7 +116,8 @@ namespace Flameport
         public static uint Four(uint a, uint b, uint c, uint d) => a | (b << 8) | (c << 16) | (d << 24);
 
         /// <summary>Three snorms of 11, 11 and 10 bits, the first lowest.</summary>
-        public static uint ThreeSnorms(double x, double y, double z) => Snorm(x, 11) | (Snorm(y, 11) << 11) | (Snorm(z, 10) << 22);
+        public static uint ThreeSnorms(double x, double y, double z) => Snorm(x, 11) | (Snorm(y, 11) << 11)
+            | (Snorm(z, 10) << 22);
 
         /// <summary>A unit quaternion wxyz in 32 bits, up to its sign.</summary>
         public static uint SmallestThree(ReadOnlySpan<float> q)

@@ -34,13 +34,15 @@ namespace Flameport
                 Opacities = new float[count],
             };
             layer.Sh = new float[checked(count * layer.ShNumbers)];
-            int[] index = entry["splat"].Choice("layers.splat", "float", "half") == "float" ? FloatSplats(layer) : HalfSplats(layer);
+            int[] index = entry["splat"].Choice("layers.splat", "float", "half") == "float" ? FloatSplats(layer)
+                : HalfSplats(layer);
             for (int i = 0; i < count; i++) Unit(layer.Quats.AsSpan(4 * i, 4));
             layer.Binding = Binding(entry["binding"], index);
             if (layer.Degree > 0)
             {
                 float[] rest = Rows("sh", count, layer.ShNumbers - 3);
-                for (int i = 0; i < rest.Length; i++) layer.Sh[i / (layer.ShNumbers - 3) * layer.ShNumbers + 3 + i % (layer.ShNumbers - 3)] = rest[i];
+                for (int i = 0; i < rest.Length; i++) layer.Sh[i / (layer.ShNumbers - 3) * layer.ShNumbers + 3
+                    + i % (layer.ShNumbers - 3)] = rest[i];
             }
             if (entry["dynamics"].Exists) layer.Dynamics = Dynamics(entry["dynamics"], count);
             return layer;
@@ -62,7 +64,8 @@ namespace Flameport
         private int[] FloatSplats(SplatLayer layer)
         {
             int count = layer.Count;
-            TexelTable a = Table("splatA", count), b = Table("splatB", count), c = Table("splatC", count), d = Table("splatD", count);
+            TexelTable a = Table("splatA", count), b = Table("splatB", count), c = Table("splatC", count), d =
+                Table("splatD", count);
             var index = new int[count];
             for (int i = 0; i < count; i++)
             {
@@ -70,7 +73,8 @@ namespace Flameport
                 {
                     layer.Means[3 * i + k] = TexelHead.Finite(a.Float(4 * i + k), a.Name);
                     layer.Scales[3 * i + k] = TexelHead.Finite((float)Math.Exp(c.Float(4 * i + k)), c.Name);
-                    layer.Sh[i * layer.ShNumbers + k] = TexelHead.Finite((d.Float(4 * i + k) - 0.5) / SphericalHarmonics.C0, d.Name);
+                    layer.Sh[i * layer.ShNumbers + k] = TexelHead.Finite((d.Float(4 * i + k)
+                        - 0.5) / SphericalHarmonics.C0, d.Name);
                 }
                 for (int k = 0; k < 4; k++) layer.Quats[4 * i + k] = TexelHead.Finite(b.Float(4 * i + k), b.Name);
                 layer.Opacities[i] = TexelHead.Finite(1 / (1 + Math.Exp(-c.Float(4 * i + 3))), c.Name);
@@ -93,15 +97,19 @@ namespace Flameport
                 for (int k = 0; k < 3; k++)
                 {
                     uint place = a.Words[4 * i + k / 2] >> (16 * (k % 2)) & 0xFFFF;
-                    layer.Means[3 * i + k] = TexelHead.Finite((float)TexelNumbers.FromUnorm(place, a.Low[k], a.High[k], 16), a.Name);
+                    layer.Means[3 * i + k] = TexelHead.Finite((float)TexelNumbers.FromUnorm(place, a.Low[k], a.High[k],
+                        16), a.Name);
                     uint size = b.Words[4 * i + k / 2] >> (16 * (k % 2)) & 0xFFFF;
                     layer.Scales[3 * i + k] = TexelHead.Finite((float)Math.Exp(TexelNumbers.FromHalf(size)), b.Name);
                     uint color = b.Words[4 * i + 2] >> (8 * k) & 0xFF;
                     layer.Sh[i * layer.ShNumbers + k] =
-                        TexelHead.Finite((TexelNumbers.FromUnorm(color, b.Low[k], b.High[k], 8) - 0.5) / SphericalHarmonics.C0, b.Name);
+                        TexelHead.Finite((TexelNumbers.FromUnorm(color, b.Low[k], b.High[k], 8)
+                            - 0.5) / SphericalHarmonics.C0, b.Name);
                 }
-                for (int k = 0; k < 4; k++) layer.Quats[4 * i + k] = (float)TexelNumbers.FromSnorm(a.Words[4 * i + 2 + k / 2] >> (16 * (k % 2)) & 0xFFFF, 16);
-                layer.Opacities[i] = TexelHead.Finite(1 / (1 + Math.Exp(-TexelNumbers.FromHalf(b.Words[4 * i + 1] >> 16))), b.Name);
+                for (int k = 0; k < 4; k++) layer.Quats[4 * i + k] = (float)TexelNumbers.FromSnorm(a.Words[4 * i + 2
+                    + k / 2] >> (16 * (k % 2)) & 0xFFFF, 16);
+                layer.Opacities[i] = TexelHead.Finite(1 / (1 + Math.Exp(-TexelNumbers.FromHalf(b.Words[4 * i
+                    + 1] >> 16))), b.Name);
                 index[i] = unchecked((int)b.Words[4 * i + 3]);
             }
             return index;
@@ -118,9 +126,12 @@ namespace Flameport
                     Face = index,
                     Barycentric = Points(count),
                     Frame = (FaceFrame)GlbBinding.Named(said["frame"], "binding.frame", GlbBinding.Frames),
-                    OffsetScale = (OffsetScale)GlbBinding.Named(said["offsetScale"], "binding.offsetScale", GlbBinding.OffsetScales),
-                    SplatScale = (SplatScale)GlbBinding.Named(said["splatScale"], "binding.splatScale", GlbBinding.SplatScales),
-                    Canonical = tables.Find(prefix + "canonical") == null ? null : shared.Rows(prefix + "canonical", head.VertexCount),
+                    OffsetScale = (OffsetScale)GlbBinding.Named(said["offsetScale"], "binding.offsetScale",
+                        GlbBinding.OffsetScales),
+                    SplatScale = (SplatScale)GlbBinding.Named(said["splatScale"], "binding.splatScale",
+                        GlbBinding.SplatScales),
+                    Canonical = tables.Find(prefix + "canonical") == null ? null
+                        : shared.Rows(prefix + "canonical", head.VertexCount),
                     Unit = said["unit"].Exists ? said["unit"].Number("binding.unit") : 1,
                 });
             }
@@ -130,9 +141,11 @@ namespace Flameport
                 Below(index, head.VertexCount);
                 return new SkinBinding { Vertex = index, Rotation = rotation };
             }
-            if (rotation == SkinRotation.Surface) throw new AvatarFormatException("A skin binding of its own tables cannot turn with the surface.");
+            if (rotation == SkinRotation.Surface) throw new AvatarFormatException("A skin binding of its own tables "
+                + "cannot turn with the surface.");
             JsonValue shapes = said["shapes"];
-            int e = shapes["expr"].Integer("shapes.expr", head.Expressions.Length), p = shapes["pose"].Integer("shapes.pose", 36);
+            int e = shapes["expr"].Integer("shapes.expr", head.Expressions.Length), p =
+                shapes["pose"].Integer("shapes.pose", 36);
             int l = shapes["eyelids"].Integer("shapes.eyelids", 2);
             SparseRows[] deltas = shared.Deltas(prefix, e + p + l, count);
             Influences weights = shared.Weights(prefix, count);
@@ -154,7 +167,8 @@ namespace Flameport
         {
             foreach (int i in index)
             {
-                if (i < 0 || i >= limit) throw new AvatarFormatException($"Layer '{prefix}' names entry {i} of {limit} of the head. Export the avatar again.");
+                if (i < 0 || i >= limit) throw new AvatarFormatException($"Layer '{prefix}' names entry {i} of "
+                    + $"{limit} of the head. Export the avatar again.");
             }
         }
 
@@ -169,11 +183,13 @@ namespace Flameport
                 return found;
             }
             TexelHead.Expect(table, (count + 3) / 4);
-            if (table.Low.Length != 2 || table.High.Length != 2) throw new AvatarFormatException($"Table '{table.Name}' lacks its box.");
+            if (table.Low.Length != 2 || table.High.Length != 2) throw new AvatarFormatException($"Table "
+                + $"'{table.Name}' lacks its box.");
             for (int i = 0; i < found.Length; i++)
             {
                 uint q = table.Words[i / 2] >> (16 * (i % 2)) & 0xFFFF;
-                found[i] = TexelHead.Finite((float)TexelNumbers.FromUnorm(q, table.Low[i % 2], table.High[i % 2], 16), table.Name);
+                found[i] = TexelHead.Finite((float)TexelNumbers.FromUnorm(q, table.Low[i % 2], table.High[i % 2], 16),
+                    table.Name);
             }
             return found;
         }
@@ -184,12 +200,14 @@ namespace Flameport
             TexelTable table = tables.Need(prefix + name);
             int words = table.IsFloat ? width : (width + 1) / 2, wide = (words + 3) / 4 * 4;
             TexelHead.Expect(table, (long)count * wide / 4);
-            if (table.Numbers != width || (!table.IsFloat && table.Bits != 16)) throw new AvatarFormatException($"Table '{table.Name}' has rows of other numbers.");
+            if (table.Numbers != width || (!table.IsFloat
+                && table.Bits != 16)) throw new AvatarFormatException($"Table '{table.Name}' has rows of other numbers.");
             var found = new float[checked(count * width)];
             for (int i = 0; i < found.Length; i++)
             {
                 int row = i / width * wide, column = i % width;
-                double value = table.IsFloat ? table.Float(row + column) : TexelNumbers.FromHalf(table.Words[row + column / 2] >> (16 * (column % 2)) & 0xFFFF);
+                double value = table.IsFloat ? table.Float(row + column)
+                    : TexelNumbers.FromHalf(table.Words[row + column / 2] >> (16 * (column % 2)) & 0xFFFF);
                 found[i] = TexelHead.Finite(value, table.Name);
             }
             return found;
@@ -198,13 +216,15 @@ namespace Flameport
         private LinearDynamics Dynamics(JsonValue said, int count)
         {
             said["kind"].Choice("dynamics.kind", "linear");
-            if (said["network"].Exists) throw new AvatarFormatException("A network gives the dynamics' coefficients, and this package runs none.");
+            if (said["network"].Exists) throw new AvatarFormatException("A network gives the dynamics' "
+                + "coefficients, and this package runs none.");
             string[] channels = said["channels"].List("dynamics.channels").Texts("dynamics.channels");
             var found = new LinearDynamics
             {
                 Posed = said["space"].Choice("dynamics.space", "canonical", "posed") == "posed",
                 Driver = said["driver"].List("dynamics.driver").Texts("dynamics.driver"),
-                Mean = said["driverMean"].Exists ? Array.ConvertAll(said["driverMean"].Numbers("dynamics.driverMean"), x => (float)x) : null,
+                Mean = said["driverMean"].Exists ? Array.ConvertAll(said["driverMean"].Numbers("dynamics.driverMean"),
+                    x => (float)x) : null,
                 Rank = said["rank"].Integer("dynamics.rank", 4096),
             };
             GlbSplats.Check(found, prefix);
@@ -232,7 +252,8 @@ namespace Flameport
         private static int Channel(string name)
         {
             int channel = Array.IndexOf(LinearDynamics.ChannelNames, name);
-            return channel >= 0 ? channel : throw new AvatarFormatException($"Dynamics move '{name}', which is unknown. Update the package.");
+            return channel >= 0 ? channel : throw new AvatarFormatException($"Dynamics move '{name}', which is "
+                + $"unknown. Update the package.");
         }
     }
 }

@@ -19,7 +19,8 @@ namespace Flameport
         public string Name { get; }
         /// <summary>float4, else uint4.</summary>
         public bool IsFloat { get; }
-        /// <summary>Four words a texel, without what fills the last row of a texture. A buffer takes them as they are.</summary>
+        /// <summary>Four words a texel, without what fills the last row of a texture. A buffer takes them as they
+        /// are.</summary>
         public uint[] Words { get; }
         public int Count => Words.Length / 4;
         /// <summary>Items in a texel, where it is more than one.</summary>
@@ -29,7 +30,8 @@ namespace Flameport
         /// <summary>Numbers of an item, of tables that are rows; and bits of each.</summary>
         public int Numbers;
         public int Bits;
-        /// <summary>Boxes of unorms: means or places or colours, and, quantised, log scales and colours. None where there are none.</summary>
+        /// <summary>Boxes of unorms: means or places or colours, and, quantised, log scales and colours. None where
+        /// there are none.</summary>
         public double[] Low = new double[0], High = new double[0];
         public double[] ScaleLow = new double[0], ScaleHigh = new double[0];
         public double[] ColorLow = new double[0], ColorHigh = new double[0];
@@ -54,7 +56,8 @@ namespace Flameport
         public TexelVariant Variant { get; }
         public List<TexelTable> All { get; } = new List<TexelTable>();
 
-        /// <summary>Return the tables of an avatar's head and splat layers (`head.`, `layer0.`, ...), in the order of its layers.</summary>
+        /// <summary>Return the tables of an avatar's head and splat layers (`head.`, `layer0.`, ...), in the order of
+        /// its layers.</summary>
         public static TexelTables Pack(Avatar avatar, TexelVariant variant)
         {
             var tables = new TexelTables(variant);
@@ -76,6 +79,7 @@ namespace Flameport
         public TexelTable? Find(string name) => byName.TryGetValue(name, out TexelTable table) ? table : null;
 
         /// <summary>The table of a name; fails where there is none.</summary>
-        public TexelTable Need(string name) => Find(name) ?? throw new AvatarFormatException($"Table '{name}' is missing. Export the avatar again.");
+        public TexelTable Need(string name) => Find(name) ?? throw new AvatarFormatException($"Table '{name}' is "
+            + $"missing. Export the avatar again.");
     }
 }

@@ -4,7 +4,8 @@ using NUnit.Framework;
 
 namespace Flameport.Tests
 {
-    /// <summary>Files of flameport's repository that implementations are compared with; tests are ignored where they are not.</summary>
+    /// <summary>Files of flameport's repository that implementations are compared with; tests are ignored where they
+    /// are not.</summary>
     internal static class Golden
     {
         /// <summary>Path of a file in tests/golden.</summary>

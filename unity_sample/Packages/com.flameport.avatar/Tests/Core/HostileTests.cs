@@ -9,7 +9,8 @@ namespace Flameport.Tests
     {
         private static string[] Files() => new[]
         {
-            Golden.Path("posing/linear-posed.glb"), Golden.Path("posing/own-skin.glb"), Golden.Path("layers/together.plain.glb"),
+            Golden.Path("posing/linear-posed.glb"), Golden.Path("posing/own-skin.glb"),
+                Golden.Path("layers/together.plain.glb"),
             Golden.Made("edge-height.flameavatar"), Golden.Made("own-skin.flameavatar"), Golden.Made("float.flameavatar"),
         };
 
@@ -64,7 +65,8 @@ namespace Flameport.Tests
         public void JsonWithOtherNumbersIsReadOrRefused()
         {
             var random = new Random(5);
-            string[] odd = { "-1", "0", "1e99", "4294967296", "2147483647", "0.5", "null", "\"x\"", "[]", "{}", "true", "99999" };
+            string[] odd = { "-1", "0", "1e99", "4294967296", "2147483647", "0.5", "null", "\"x\"", "[]", "{}", "true",
+                "99999" };
             foreach (string path in Files())
             {
                 byte[] good = Golden.Bytes(path);
@@ -119,7 +121,8 @@ namespace Flameport.Tests
         [Test]
         public void JsonKeepsTextAndNumbers()
         {
-            byte[] data = Encoding.UTF8.GetBytes("{\"\\u00e9\\n\": [1, -2.5e-3, 7], \"b\": [1, \"x\", null], \"c\": [], \"d\": \"\u00fc\"}");
+            byte[] data = Encoding.UTF8.GetBytes("{\"\\u00e9\\n\": [1, -2.5e-3, 7], \"b\": [1, \"x\", null], \"c\": "
+                + "[], \"d\": \"\u00fc\"}");
             JsonValue json = JsonReader.Parse(data, 0, data.Length, "a test");
             CollectionAssert.AreEqual(new[] { 1, -0.0025, 7 }, json["\u00e9\n"].Numbers("a", 3));
             Assert.AreEqual("x", json["b"].At(1).Text(""));
@@ -132,7 +135,8 @@ namespace Flameport.Tests
         [Test]
         public void AChunkThatClaimsAGigabyteIsNotAllocated()
         {
-            byte[] json = Encoding.UTF8.GetBytes("{\"format\":\"flameport.unity/1\",\"chunks\":[{\"name\":\"a\",\"codec\":\"deflate\",\"bytes\":2,"
+            byte[] json = Encoding.UTF8.GetBytes(
+                "{\"format\":\"flameport.unity/1\",\"chunks\":[{\"name\":\"a\",\"codec\":\"deflate\",\"bytes\":2,"
                 + "\"size\":1000000000}]}");
             var data = new byte[16 + json.Length + 2];
             Encoding.ASCII.GetBytes("FLAV").CopyTo(data, 0);

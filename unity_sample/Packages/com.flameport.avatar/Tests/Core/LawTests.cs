@@ -104,7 +104,8 @@ namespace Flameport.Tests
 
         private static double[] Times(double[] m, double[] v) => new[]
         {
-            m[0] * v[0] + m[1] * v[1] + m[2] * v[2], m[3] * v[0] + m[4] * v[1] + m[5] * v[2], m[6] * v[0] + m[7] * v[1] + m[8] * v[2],
+            m[0] * v[0] + m[1] * v[1] + m[2] * v[2], m[3] * v[0] + m[4] * v[1] + m[5] * v[2], m[6] * v[0] + m[7] * v[1]
+                + m[8] * v[2],
         };
 
         [Test]
@@ -114,7 +115,8 @@ namespace Flameport.Tests
             float[] sh = Array.ConvertAll(golden["sh"].Numbers("sh"), x => (float)x);
             var mirrored = (float[])sh.Clone();
             Handedness.MirrorSh(mirrored);
-            Golden.Near(golden["mirrored"].Numbers("mirrored"), Array.ConvertAll(mirrored, x => (double)x), 1e-5, "coefficients");
+            Golden.Near(golden["mirrored"].Numbers("mirrored"), Array.ConvertAll(mirrored, x => (double)x), 1e-5,
+                "coefficients");
             for (int n = 0; n < 50; n++)
             {
                 double[] d = Some(3), a = new double[3], b = new double[3];
@@ -149,9 +151,11 @@ namespace Flameport.Tests
             Handedness.ViewFromAvatar(camera, local, view);
             // The avatar's own (0.5, 0.25, 1) is Unity's (1.5, 0.25, 1): 1.5 right, 0.75 down, 4 ahead.
             var seen = new double[3];
-            for (int r = 0; r < 3; r++) seen[r] = view[4 * r] * 0.5 + view[4 * r + 1] * 0.25 + view[4 * r + 2] + view[4 * r + 3];
+            for (int r = 0; r < 3; r++) seen[r] = view[4 * r] * 0.5 + view[4 * r + 1] * 0.25 + view[4 * r + 2]
+                + view[4 * r + 3];
             Golden.Near(new[] { 1.5, 0.75, 4 }, seen, 1e-12, "place");
-            double determinant = view[0] * (view[5] * view[10] - view[6] * view[9]) - view[1] * (view[4] * view[10] - view[6] * view[8])
+            double determinant = view[0] * (view[5] * view[10] - view[6] * view[9]) - view[1]
+                * (view[4] * view[10] - view[6] * view[8])
                 + view[2] * (view[4] * view[9] - view[5] * view[8]);
             Assert.AreEqual(1, determinant, 1e-12, "a turn, so quaternions and harmonics need no mirror");
         }
@@ -180,7 +184,8 @@ namespace Flameport.Tests
                 seen[order[k]] = true;
                 before = depth;
             }
-            if (count > 1 && Depth(means, view, 0) > 0.2) Assert.Less(Array.IndexOf(order, count - 1), Array.IndexOf(order, 0));
+            if (count > 1 && Depth(means, view, 0) > 0.2) Assert.Less(Array.IndexOf(order, count - 1),
+                Array.IndexOf(order, 0));
         }
 
         private static double Depth(double[] means, double[] view, int i) =>

@@ -20,14 +20,16 @@ namespace Flameport.Tests
                 text.Sample(t, first, new SequenceFit(text, avatar.Head));
                 bytes.Sample(t, second, new SequenceFit(bytes, avatar.Head));
                 for (int f = 0; f < 7; f++) Golden.Near(first.Fields[f], second.Fields[f], 1e-7, Pose.FieldNames[f]);
-                foreach (string name in first.Drivers.Keys) Golden.Near(first.Drivers[name], second.Drivers[name], 1e-7, name);
+                foreach (string name in first.Drivers.Keys) Golden.Near(first.Drivers[name], second.Drivers[name],
+                    1e-7, name);
             }
         }
 
         [Test]
         public void AClipOfAnotherHeadIsRefused()
         {
-            Sequence clip = Clip("{\"format\": \"flameport.sequence/1\", \"basis\": \"flame2020\", \"fps\": 25, \"frames\": [{\"expr\": [1]}]}");
+            Sequence clip = Clip("{\"format\": \"flameport.sequence/1\", \"basis\": \"flame2020\", \"fps\": 25, "
+                + "\"frames\": [{\"expr\": [1]}]}");
             var error = Assert.Throws<SequenceException>(() => new SequenceFit(clip, new Head { Edition = "standin" }));
             StringAssert.Contains("flame2020", error!.Message);
         }
@@ -54,7 +56,8 @@ namespace Flameport.Tests
         {
             Assert.AreEqual(52, Arkit.Names.Length);
             for (int i = 1; i < 52; i++) Assert.Less(string.CompareOrdinal(Arkit.Names[i - 1], Arkit.Names[i]), 0);
-            var head = new Head { Edition = "standin", Expressions = new[] { new SparseRows(null, new float[3]) }, ArkitMap = new float[52 * 15] };
+            var head = new Head { Edition = "standin", Expressions = new[] { new SparseRows(null, new float[3]) },
+                ArkitMap = new float[52 * 15] };
             int jaw = Array.IndexOf(Arkit.Names, "jawOpen");
             head.ArkitMap[jaw * 15] = 2;       // the expression
             head.ArkitMap[jaw * 15 + 1] = 0.4f; // the jaw's first number
@@ -72,20 +75,23 @@ namespace Flameport.Tests
         {
             var random = new SplitMix(7, 2, -3);
             double[] found = { random.Next(), random.Next(), random.Next(), random.NextNormal() };
-            Golden.Near(new[] { 0.20756232202984393, 0.07235477888025343, 0.5973842970561236, -0.02518739501063965 }, found, 1e-14, "numbers");
+            Golden.Near(new[] { 0.20756232202984393, 0.07235477888025343, 0.5973842970561236, -0.02518739501063965 },
+                found, 1e-14, "numbers");
         }
 
         [TestCase(0.25, 0.017702291559625206, 0.00360760561659077, -0.009849086775012323, 0, -0.0011339674433086676, 0.0025619605110648322)]
         [TestCase(61.7, 0.0170212176623077, -0.0047455732479988015, 0.00522665436692202, 0, 0.02135336241440612, -0.011703836343819093)]
         [TestCase(119.9, 0.005025510199952795, 0.014215039267776262, 0.009231790960807828, 0, -0.009361654503540078, 0.02189211328681124)]
         [TestCase(-4.2, -0.003094964132104277, -0.01535908960004069, -0.00041014390318975917, 0, 0.005595543628666216, -0.015035735858900499)]
-        public void IdleIsTheWebPlayers(double seconds, double nod, double turn, double tilt, double closed, double yaw, double pitch)
+        public void IdleIsTheWebPlayers(double seconds, double nod, double turn, double tilt, double closed,
+            double yaw, double pitch)
         {
             var idle = new Idle(5);
             var sway = new double[3];
             idle.SwayAt(seconds, sway);
             (double left, double down) = idle.LookingAt(seconds);
-            Golden.Near(new[] { nod, turn, tilt, closed, yaw, pitch }, new[] { sway[0], sway[1], sway[2], idle.ClosedAt(seconds), left, down }, 1e-12, "idle");
+            Golden.Near(new[] { nod, turn, tilt, closed, yaw, pitch }, new[] { sway[0], sway[1], sway[2],
+                idle.ClosedAt(seconds), left, down }, 1e-12, "idle");
         }
 
         [Test]

@@ -3,10 +3,12 @@ using NUnit.Framework;
 
 namespace Flameport.Tests
 {
-    /// <summary>Posing against `formats.deform`, on the files that scripts/make_golden.py writes; and small assets of the same.</summary>
+    /// <summary>Posing against `formats.deform`, on the files that scripts/make_golden.py writes; and small assets of
+    /// the same.</summary>
     public class PosingTests
     {
-        /// <summary>Metres. The bound is 1e-5; float32 tables and seven stored digits leave less than a tenth of it.</summary>
+        /// <summary>Metres. The bound is 1e-5; float32 tables and seven stored digits leave less than a tenth of
+        /// it.</summary>
         private const double Metres = 1e-6;
         private const double SmallMetres = 5e-5;
 
@@ -69,7 +71,8 @@ namespace Flameport.Tests
                 double largest = 0;
                 foreach (double value in expected) largest = Math.Max(largest, Math.Abs(value));
                 Golden.Near(expected, covariances, 2e-5 * largest, "covariances");
-                Golden.Near(frame["rgb"].Numbers("rgb"), Seen((SplatLayer)avatar.Layers[0], splats, posed.Head, golden["camera"]), 2e-5, "rgb");
+                Golden.Near(frame["rgb"].Numbers("rgb"), Seen((SplatLayer)avatar.Layers[0], splats, posed.Head,
+                    golden["camera"]), 2e-5, "rgb");
             }
         }
 
@@ -84,7 +87,8 @@ namespace Flameport.Tests
                 {
                     for (int c = r; c < 3; c++, at++)
                     {
-                        for (int k = 0; k < 3; k++) found[at] += m[3 * r + k] * m[3 * c + k] * splats.Scales[3 * i + k] * splats.Scales[3 * i + k];
+                        for (int k = 0; k < 3; k++) found[at] += m[3 * r + k] * m[3 * c + k] * splats.Scales[3 * i + k]
+                            * splats.Scales[3 * i + k];
                     }
                 }
             }
@@ -109,7 +113,8 @@ namespace Flameport.Tests
                 double[] m = head.RootRotation;
                 double x = d[0], y = d[1], z = d[2];
                 for (int c = 0; layer.ShInHeadFrame && c < 3; c++) d[c] = m[c] * x + m[3 + c] * y + m[6 + c] * z;
-                SphericalHarmonics.Add(layer.Sh.AsSpan(i * layer.ShNumbers, layer.ShNumbers), layer.Degree, d[0], d[1], d[2], found.AsSpan(3 * i, 3));
+                SphericalHarmonics.Add(layer.Sh.AsSpan(i * layer.ShNumbers, layer.ShNumbers), layer.Degree, d[0], d[1],
+                    d[2], found.AsSpan(3 * i, 3));
             }
             for (int i = 0; i < found.Length; i++) found[i] = Math.Max(found[i], 0);
             return found;

@@ -24,7 +24,8 @@ namespace Flameport.Tests
             JsonValue golden = Golden.Json(Golden.Path($"texels/{name}.json"));
             JsonValue wanted = golden["variants"][variant.ToString().ToLowerInvariant()], descriptor = wanted["descriptor"];
             Head head = HeadOf(golden["head"]);
-            var avatar = new Avatar { Head = head, Layers = new Layer[] { LayerOf(golden["layer"], descriptor["layers"].At(0)) } };
+            var avatar = new Avatar { Head = head, Layers = new Layer[] { LayerOf(golden["layer"],
+                descriptor["layers"].At(0)) } };
             TexelTables tables = TexelTables.Pack(avatar, variant);
             JsonValue entries = descriptor["tables"];
             Assert.AreEqual(entries.Count, tables.All.Count);
@@ -35,7 +36,8 @@ namespace Flameport.Tests
                 string each = entry["name"].Text("");
                 Assert.AreEqual(each, table.Name);
                 Assert.AreEqual(entry["kind"].Text(""), table.IsFloat ? "f32x4" : "u32x4", each);
-                Assert.AreEqual(Convert.ToBase64String(Convert.FromBase64String(wanted["tables"][each].Text(""))), Base64(table), each);
+                Assert.AreEqual(Convert.ToBase64String(Convert.FromBase64String(wanted["tables"][each].Text(""))),
+                    Base64(table), each);
                 Same(entry["low"], table.Low, each);
                 Same(entry["high"], table.High, each);
                 Same(entry["scaleLow"], table.ScaleLow, each);
