@@ -91,7 +91,7 @@ def test_composite_puts_the_picture_onto_a_target_of_the_project_s_colours(linea
     constants = {"_Picture": [8.0, 8.0, 1.0, 0.0], "_Depth": [0.5, 0.0, 0.0, 0.0], "_Linear": linear}
     source.draw("Avatar.shader", "Splats", 3, nothing, constants, clear=tuple(rgba.tolist()))
     target.draw("Avatar.shader", "Splats", 3, nothing, constants, clear=(*below.tolist(), 1))
-    target.draw("Avatar.shader", "Composite", 3, {"_AvatarPicture": (source.color.create_view(), TEXTURE)}, constants)
+    target.draw("AvatarComposite.shader", "Composite", 3, {"_AvatarPicture": (source.color.create_view(), TEXTURE)}, constants)
     straight = rgba[:3] / rgba[3]
     if linear:
         straight = srgb_to_linear(straight)
