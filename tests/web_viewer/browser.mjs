@@ -6,8 +6,11 @@
 // little-endian numbers. Tasks are one of
 //   { kind: "pictures" | "world", name, avatar, clip, camera, moments, near, exact }
 //   { kind: "page", name, width, height, query, ready, steps, wait, tell }: opens the page itself, waits for the
-//   expression `ready`, runs the scripts `steps` ({ press: KEY }, { drag: [x, y, x, y] } and { move: [x, y] } are what a
-//   person does), waits for `wait`, reports what the expression `tell` gives, and takes a screenshot.
+//   expression `ready`, runs the scripts `steps` ({ press: KEY }, { type: TEXT }, { click: SELECTOR }, { drag: [x, y, x, y] },
+//   { move: [x, y] }, { pinch: [x, y, from, to] } and { open: [FILES] } are what a person does, { until: EXPRESSION } waits),
+//   waits for `wait`, reports what the expression `tell` gives, and takes a screenshot. `scheme` is "light" or "dark", `motion`
+//   "reduce"; `axe` adds what axe-core finds as `axe`. Files below `slow/` stop coming in their middle. What the page lets a
+//   person download is written to `out`.
 //   { kind: "open", name, query, csp }: opens a page under a content security policy, which keeps our scripts out too; the
 //   page itself puts what it has to say into `out/NAME.json`.
 import fs from "node:fs";
@@ -42,14 +45,16 @@ function serve() {
     if (!at.startsWith(PREFIX)) return response.writeHead(404).end();
     const rest = at.slice(PREFIX.length) || "index.html";
     const [name, ...inner] = rest.split("/");
-    const mounts = { files: job.files, ...job.mounts };
+    const mounts = { files: job.files, slow: job.files, ...job.mounts };
     const file = inner.length && mounts[name] ? path.join(mounts[name], ...inner) : path.join(job.dist, rest);
     fs.readFile(file, (error, data) => {
       if (error) return response.writeHead(404).end();
       const type = TYPES[path.extname(file)] ?? "application/octet-stream";
       const headers = { "content-type": type, "content-length": data.length };
       if (policy) headers["content-security-policy"] = policy;
-      response.writeHead(200, headers).end(data);
+      response.writeHead(200, headers);
+      if (name === "slow") response.write(data.subarray(0, data.length / 2));
+      else response.end(data);
     });
   });
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
@@ -82,6 +87,20 @@ async function play(task) {
   return canvases;
 }
 
+/** Two fingers around (x, y) move apart, or together. */
+async function pinch(page, x, y, from, to) {
+  const session = await page.context().newCDPSession(page);
+  const touch = (type, apart) =>
+    session.send("Input.dispatchTouchEvent", {
+      type,
+      touchPoints: apart === null ? [] : [-1, 1].map((side, id) => ({ x: x + (side * apart) / 2, y, id })),
+    });
+  await touch("touchStart", from);
+  for (let i = 1; i <= 4; i++) await touch("touchMove", from + ((to - from) * i) / 4);
+  await touch("touchEnd", null);
+  await session.detach();
+}
+
 /** Wait until an expression is true. Not `waitForFunction`, which the page's content security policy keeps out. */
 async function until(page, expression, milliseconds = 300000) {
   for (const end = performance.now() + milliseconds; !(await page.evaluate(expression)); ) {
@@ -90,12 +109,14 @@ async function until(page, expression, milliseconds = 300000) {
   }
 }
 
+const downloads = [];
 const server = await serve();
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), "viewer-"));
 const result = { driver: null, tasks: {}, errors: [] };
 const context = await chromium.launchPersistentContext(profile, {
   executablePath: job.chromium,
   headless: true,
+  acceptDownloads: true,
   viewport: { width: 800, height: 600 },
   ignoreDefaultArgs: ["--disable-gpu"],
   args: ["--no-sandbox", "--disable-background-networking", "--no-first-run", "--disable-component-update",
@@ -104,6 +125,7 @@ const context = await chromium.launchPersistentContext(profile, {
 try {
   const page = context.pages()[0] ?? (await context.newPage());
   page.setDefaultTimeout(300000);
+  page.on("download", (download) => downloads.push(download.saveAs(path.join(job.out, download.suggestedFilename()))));
   page.on("pageerror", (error) => result.errors.push(String(error)));
   page.on("console", (message) => {
     if (message.type() === "error" || message.text().includes("WebGL")) result.errors.push(message.text());
@@ -135,10 +157,16 @@ try {
       continue;
     }
     await page.setViewportSize({ width: task.width, height: task.height });
+    await page.emulateMedia({ colorScheme: task.scheme ?? "light", reducedMotion: task.motion ?? "no-preference" });
     await page.goto(home + (task.query ?? ""));
     if (task.ready) await until(page, task.ready);
     for (const step of task.steps ?? []) {
       if (step.press) await page.keyboard.press(step.press);
+      else if (step.type) await page.keyboard.type(step.type);
+      else if (step.click) await page.click(step.click, { timeout: 60000 });
+      else if (step.until) await until(page, step.until, 60000);
+      else if (step.open) await page.setInputFiles("#file", step.open.map((name) => path.join(job.files, name)));
+      else if (step.pinch) await pinch(page, ...step.pinch);
       else if (step.move) await page.mouse.move(...step.move);
       else if (step.drag) {
         await page.mouse.move(...step.drag.slice(0, 2));
@@ -149,6 +177,13 @@ try {
     }
     if (task.wait) await until(page, task.wait);
     result.tasks[task.name] = task.tell ? await page.evaluate(task.tell) : null;
+    if (task.axe) {
+      await page.evaluate(fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
+      const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+      result.axe ??= {};
+      result.axe[task.name] = found.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join(" | ")}`);
+    }
+    await Promise.all(downloads.splice(0));
     await page.screenshot({ path: path.join(job.out, `${task.name}.png`) });
   }
 } finally {

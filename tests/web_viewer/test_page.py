@@ -14,6 +14,7 @@ from tests.builders import tiny_avatar, tiny_head, tiny_sequence
 from tests.web_viewer.browser import run
 
 SHOWN = "!document.querySelector('#title').hidden"
+READY = "document.body.dataset.state === 'ready'"
 FAILED = "!document.querySelector('#message').hidden"
 
 
@@ -55,10 +56,10 @@ def test_an_exported_page_shows_the_avatar_and_obeys(files, tmp_path):
              await new Promise(r => setTimeout(r, 50)); window.moved = flameport.player.seconds; } })()""",
         "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: ' ', bubbles: true}))",
         "document.querySelector('#panel-toggle').click()",
-        """{ const slider = document.querySelector('[title="smile"]').parentElement.querySelector('input');
+        """{ const slider = document.querySelector('[title="smile"]').parentElement.querySelector('[type=range]');
              slider.value = 1.5; slider.dispatchEvent(new Event('input', {bubbles: true})); }""",
     ]
-    tasks = [page("wide", tell, steps, ready=SHOWN), page("phone", tell, steps, ready=SHOWN, width=375, height=812)]
+    tasks = [page("wide", tell, steps, ready=READY), page("phone", tell, steps, ready=READY, width=375, height=812)]
     report = run("swiftshader", tasks, files, tmp_path / "out", exported)
     assert not report["errors"]
     for name in ("wide", "phone"):
@@ -79,9 +80,9 @@ def test_a_named_range_plays_alone(files, tmp_path):
     tell = """({range: flameport.player.range, seconds: flameport.player.seconds, playing: flameport.player.isPlaying,
       pressed: document.querySelectorAll('#transport .ranges [aria-pressed=true]').length})"""
     steps = [wait, press, wait]  # the page's clip.json takes the place of the GLB's own clip first
-    tasks = [page("alone", tell, steps, ready=SHOWN),
-             page("all", tell, [*steps, press, wait], ready=SHOWN),
-             page("scrubbed", tell, [*steps, "flameport.player.pause()", "flameport.player.seek({frame: 2})"], ready=SHOWN)]
+    tasks = [page("alone", tell, steps, ready=READY),
+             page("all", tell, [*steps, press, wait], ready=READY),
+             page("scrubbed", tell, [*steps, "flameport.player.pause()", "flameport.player.seek({frame: 2})"], ready=READY)]
     told = run("swiftshader", tasks, files, tmp_path / "out", exported)["tasks"]
     assert told["alone"]["range"] == "start" and told["alone"]["playing"] and told["alone"]["pressed"] == 1
     assert told["alone"]["seconds"] < 1 / 25  # the range is one frame
@@ -96,7 +97,7 @@ DROP = """(async () => { const at = new DataTransfer();
 
 @pytest.mark.browser
 def test_the_empty_page_takes_files_and_explains_bad_ones(files, tmp_path):
-    message = "document.querySelector('#message').textContent"
+    message = "document.querySelector('#message-text').textContent"
     zone = "!document.querySelector('#drop').hidden"
     dropped = [DROP.replace("NAMES", json.dumps(["avatar.glb"]))]
     tasks = [

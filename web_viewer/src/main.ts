@@ -232,6 +232,7 @@ class Page {
   private attempt(what: string, work: (signal: AbortSignal) => Promise<void>): void {
     say("");
     byId("drop").hidden = true;
+    document.body.dataset.state = "loading";
     let stopped: AbortSignal | null = null;
     this.loading
       .during(what, (signal) => {
@@ -244,6 +245,9 @@ class Page {
           say("Loading was stopped.");
           if (!this.player.avatar) byId("drop").hidden = false;
         }
+      })
+      .finally(() => {
+        document.body.dataset.state = "ready";
       });
   }
 

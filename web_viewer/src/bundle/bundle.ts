@@ -13,6 +13,8 @@ import { readLayer } from "./layers.ts";
 import { Safetensors } from "./safetensors.ts";
 import { Zip } from "./zip.ts";
 
+/** Bytes of `avatar.json`, at most. */
+const MANIFEST = 16 << 20;
 const FILE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
 /** Return the avatar in a zipped bundle. Throws `AvatarFormatError`. */
@@ -36,7 +38,7 @@ async function readFrom(zip: Zip): Promise<Avatar> {
     return zip.read(folder + name);
   };
   const tensors = async (name: Json) => new Safetensors(await bytes(name), name);
-  const root = parse(await zip.read(manifestName));
+  const root = parse(await zip.read(manifestName, MANIFEST));
   if (root?.format !== "flameport.avatar")
     throw new AvatarFormatError("The zip's avatar.json is no flameport bundle's.");
   if (String(root.version).split(".")[0] !== "1") {

@@ -60,9 +60,7 @@ export class Zip {
       if (entries.has(name)) throw new AvatarFormatError(`The zip holds ${name} twice.`);
       total += entry.size;
       if (total > MOST || entry.size > RATIO * Math.max(entry.packed, 1)) {
-        throw new AvatarFormatError(
-          `The zip's ${name} would unpack to ${entry.size} bytes; this page does not read it.`,
-        );
+        throw tooLarge(name, entry.size);
       }
       entries.set(name, entry);
     }
@@ -74,11 +72,12 @@ export class Zip {
     return [...this.entries.keys()];
   }
 
-  /** Return the bytes of a file. Throws `AvatarFormatError`. */
-  async read(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  /** Return the bytes of a file, which has no more than `limit`. Throws `AvatarFormatError`. */
+  async read(name: string, limit = MOST): Promise<Uint8Array<ArrayBuffer>> {
     const entry = this.entries.get(name);
     if (!entry) throw new AvatarFormatError(`The zip lacks ${name}, which its avatar.json names.`);
     const { at, packed, size, method } = entry;
+    if (size > limit) throw tooLarge(name, size);
     const local = await viewOf(this.file.slice(at, at + 30));
     if (local.byteLength < 30 || local.getUint32(0, true) !== LOCAL)
       throw new AvatarFormatError(`The zip's ${name} is damaged.`);
@@ -95,6 +94,10 @@ export class Zip {
       );
     return inflate(part, size, name);
   }
+}
+
+function tooLarge(name: string, size: number): AvatarFormatError {
+  return new AvatarFormatError(`The zip's ${name} would unpack to ${size} bytes; this page does not read it.`);
 }
 
 async function inflate(part: Blob, size: number, name: string): Promise<Uint8Array<ArrayBuffer>> {
