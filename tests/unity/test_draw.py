@@ -83,6 +83,40 @@ def test_ellipses_are_the_reference_ones() -> None:
     assert (keys[~drawn] == 0xFFFF).all() and (keys[drawn] < 0xFFFF).all()
 
 
+def test_one_posing_serves_two_cameras() -> None:
+    avatar = tiny_avatar("edge-height", n=300, degree=1)
+    assert avatar.sequence is not None
+    player, frame = Player(pack(avatar, "float")), avatar.sequence.sample(1)
+    for posing, camera in ((True, tiny_camera(0.3, 96)), (False, tiny_camera(-0.5, 128))):
+        player.look(frame, camera, RenderOptions())
+        if posing:
+            player.pose()
+        player.project()
+        rgba = picture_of(player, player.order(), camera.width, camera.height, "float")
+        found = np.clip(rgba[..., :3] + 1 - rgba[..., 3:], 0, 1)
+        assert psnr(found, render_avatar(avatar, avatar.sequence, 1, camera).rgb) > BOUND
+
+
+def test_flipped_projections_linear_colours_and_depth() -> None:
+    ellipse = np.array([[20, 12, 3, 1], [15, 0, 0, 10], [0.5, 0.2, 0.8, 0.9]], np.float32)
+    given = {"_Order": kernels.upload(np.zeros(1, np.uint32)), "_EllipsesIn": kernels.upload(ellipse)}
+
+    def drawn(flip: float, linear: float, depth: float = 0.5) -> np.ndarray:
+        target = Target(64, 48, "float")
+        constants = {"_Picture": [64.0, 48.0, flip, 0.0], "_Depth": [depth, 0.0, 0.0, 0.0], "_Linear": linear}
+        target.draw("Avatar.shader", "Splats", 3, given, constants, clear=(0, 0, 0, 0))
+        return target.read()
+
+    plain = drawn(1, 0)
+    assert plain[12, 20, 3] == pytest.approx(0.9, abs=0.02) and plain[40, 50, 3] == 0
+    np.testing.assert_allclose(drawn(-1, 0)[::-1], plain, atol=1e-5)
+    inside = plain[..., 3] > 0.1
+    linear = drawn(1, 1)[inside]
+    wanted = np.broadcast_to(srgb_to_linear(ellipse[2, :3]), (len(linear), 3))
+    np.testing.assert_allclose(linear[:, :3] / linear[:, 3:], wanted, atol=1e-5)
+    assert drawn(1, 0, depth=1.5).max() == 0  # beyond the depth buffer's 1
+
+
 @pytest.mark.parametrize("linear", [0.0, 1.0])
 def test_composite_puts_the_picture_onto_a_target_of_the_project_s_colours(linear: float) -> None:
     below, rgba = np.array([0.25, 0.5, 0.75]), np.array([0.3, 0.02, 0.5, 0.6])

@@ -17,6 +17,8 @@ from unity_sample.ci.meshes import MeshPlayer
 from unity_sample.ci.pictures import Target
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "layers"
+CASES = ("shells", "together")
+"""Radiance bases mixed by a network; a texture, with lids that come after skinning (its splats and strands are left out)."""
 BOUND = 60.0
 """dB (DESIGN.md, section 6)."""
 
@@ -26,14 +28,16 @@ def _tools() -> None:
     needed()
 
 
-def shells() -> tuple[Avatar, Sequence, list[MeshLayer]]:
-    avatar, sequence = glb_avatar.read(GOLDEN / "shells.plain.glb"), sequence_json.read(GOLDEN / "shells.clip.json")
+def shells(name: str) -> tuple[Avatar, Sequence, list[MeshLayer]]:
+    avatar, sequence = glb_avatar.read(GOLDEN / f"{name}.plain.glb"), sequence_json.read(GOLDEN / f"{name}.clip.json")
     meshes = [layer for layer in avatar.layers if isinstance(layer, MeshLayer)]
     return dataclasses.replace(avatar, layers=tuple(meshes)), sequence, meshes
 
 
-def test_vertices_and_normals_are_the_reference_ones() -> None:
-    avatar, sequence, meshes = shells()
+@pytest.mark.parametrize("name", CASES)
+def test_vertices_and_normals_are_the_reference_ones(name: str) -> None:
+    avatar, sequence, meshes = shells(name)
+    assert meshes
     for layer in meshes:
         player = MeshPlayer(avatar, layer)
         wanted = player.pose(sequence, 1.25, tiny_camera(0.4), RenderOptions(near=0.05))
@@ -42,8 +46,9 @@ def test_vertices_and_normals_are_the_reference_ones() -> None:
         np.testing.assert_allclose(normals, wanted.normals, atol=1e-4)
 
 
-def test_layers_look_as_the_reference() -> None:
-    avatar, sequence, meshes = shells()
+@pytest.mark.parametrize("name", CASES)
+def test_layers_look_as_the_reference(name: str) -> None:
+    avatar, sequence, meshes = shells(name)
     camera, options = tiny_camera(0.4, 192), RenderOptions()
     target = Target(camera.width, camera.height, "float")
     for t in (0, 1.25):
