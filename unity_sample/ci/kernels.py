@@ -131,10 +131,10 @@ def check_slots(reflection: Reflection, given: Mapping[str, Any], where: str) ->
 
 
 def constants_block(reflection: Reflection, values: Mapping[str, Any], where: str) -> Any:
-    """Return the uniform buffer of a shader's loose globals; numbers are written as they come (int, float, rows of float).
+    """Return the uniform buffer of a shader's loose globals.
 
     Raises:
-        ValueError: A global has no value.
+        ValueError: A global has no value, or a fraction for a whole number.
     """
     wgpu = library()
     data = bytearray(256)
@@ -142,7 +142,9 @@ def constants_block(reflection: Reflection, values: Mapping[str, Any], where: st
         if name not in values:
             raise ValueError(f"{where}: no value for {name}")
         value = np.asarray(values[name])
-        bits = value.astype("<u4" if value.dtype.kind in "iub" else "<f4").tobytes()
+        if name not in reflection.floats and value.dtype.kind == "f":
+            raise ValueError(f"{where}: {name} is a whole number; got {values[name]}")
+        bits = value.astype("<f4" if name in reflection.floats else "<u4").tobytes()
         data[offset:offset + len(bits)] = bits
     return device().create_buffer_with_data(data=bytes(data), usage=wgpu.BufferUsage.UNIFORM)
 

@@ -33,6 +33,8 @@ class Reflection:
     slots: dict[str, Slot] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)
     """Bytes into the uniform block, by the name of the loose global; only those that the code reads."""
+    floats: set[str] = field(default_factory=set)
+    """Which of them are floats; the others are whole numbers."""
 
 
 def reflect(code: bytes) -> Reflection:
@@ -81,7 +83,7 @@ def reflect(code: bytes) -> Reflection:
         if BINDING not in said:
             continue
         pointed = types[pointer][1][1]
-        op = types[pointed][0]
+        op, parts = types[pointed]
         if op == TYPE_SAMPLER:
             sort = "sampler"
         elif op in (TYPE_IMAGE, TYPE_SAMPLED_IMAGE):
@@ -93,7 +95,13 @@ def reflect(code: bytes) -> Reflection:
             sort = "uniform"
             read = {constants[member] for base, member in chains if base == identity}
             for member in sorted(read):
-                out.offsets[members[pointed, member]] = member_decorations[pointed, member][OFFSET]
+                name = members[pointed, member]
+                out.offsets[name] = member_decorations[pointed, member][OFFSET]
+                element = parts[member]
+                while types[element][0] == TYPE_VECTOR:
+                    element = types[element][1][0]
+                if types[element][0] == TYPE_FLOAT:
+                    out.floats.add(name)
         name = names.get(identity) or names.get(pointed, "")
         if sort == "uniform":
             name = "$Globals"
