@@ -42,6 +42,7 @@ from formats.codecs import (
     sequence_json,
     spz,
     torch_file,
+    unity_avatar,
 )
 from formats.files import read_bytes
 from formats.importers import (
@@ -302,6 +303,12 @@ def _texels(variant: str) -> Callable[[], bytes]:
     return make
 
 
+def _unity() -> bytes:
+    from tests.builders import tiny_avatar
+
+    return unity_avatar.to_bytes(tiny_avatar("linear", 5))
+
+
 def _textures(folder: Path) -> Path:
     from tests.builders import tiny_avatar
 
@@ -379,6 +386,7 @@ READERS: dict[str, Reader] = {
     "texels float": Reader(_bytes("x.texels", _texels("float")), _texels_read),
     "texels half": Reader(_bytes("x.texels", _texels("half")), _texels_read),
     "texels quantised": Reader(_bytes("x.texels", _texels("quantised")), _texels_read),
+    "unity asset": Reader(_bytes("x.flameavatar", _unity), unity_avatar.read),
     "networks": Reader(_networks, _networks_read),
     "textures": Reader(_textures, _textures_read),
     "head file": Reader(_known("head file"), head_file.read),

@@ -4,7 +4,8 @@ using System.Linq;
 using System.Reflection;
 
 /// <summary>
-/// Runs NUnit tests without NUnit's own runner: [Test] and [TestCase], one line of outcome, name and message each. Stack traces go with failures.
+/// Runs NUnit tests without NUnit's own runner: [Test] and [TestCase], one line of outcome, name and message each.
+/// Stack traces go with failures.
 /// </summary>
 internal static class Runner
 {
@@ -20,7 +21,8 @@ internal static class Runner
                     string kind = attribute.GetType().FullName ?? "";
                     if (kind == "NUnit.Framework.TestAttribute") Run(type, method, new object[0]);
                     if (kind != "NUnit.Framework.TestCaseAttribute") continue;
-                    PropertyInfo given = attribute.GetType().GetProperty("Arguments") ?? throw new MissingMemberException(kind);
+                    PropertyInfo given = attribute.GetType().GetProperty(
+                        "Arguments") ?? throw new MissingMemberException(kind);
                     Run(type, method, (object[])(given.GetValue(attribute) ?? new object[0]));
                 }
             }
@@ -30,7 +32,8 @@ internal static class Runner
 
     private static void Run(Type type, MethodInfo method, object[] arguments)
     {
-        string name = type.Name + "." + method.Name + (arguments.Length == 0 ? "" : "(" + string.Join(", ", arguments) + ")");
+        string name = type.Name + "." + method.Name + (arguments.Length == 0 ? ""
+            : "(" + string.Join(", ", arguments) + ")");
         string outcome = "passed", message = "";
         try
         {
@@ -39,9 +42,11 @@ internal static class Runner
         catch (TargetInvocationException thrown)
         {
             Exception error = thrown.InnerException ?? thrown;
-            outcome = error.GetType().Name == "IgnoreException" ? "skipped" : error.GetType().Name == "SuccessException" ? "passed" : "failed";
+            outcome = error.GetType().Name == "IgnoreException" ? "skipped"
+                : error.GetType().Name == "SuccessException" ? "passed" : "failed";
             message = outcome == "failed" ? error.ToString() : error.Message;
         }
-        Console.WriteLine(outcome + "\t" + name + "\t" + message.Replace("\\", "\\\\").Replace("\n", "\\n").Replace("\r", "").Replace("\t", " "));
+        Console.WriteLine(outcome + "\t" + name + "\t" + message.Replace("\\", "\\\\").Replace("\n",
+            "\\n").Replace("\r", "").Replace("\t", " "));
     }
 }
