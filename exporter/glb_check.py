@@ -116,9 +116,14 @@ def _network_problems(document: GlbDocument) -> list[str]:
         entry = entries.fields(name)
         for key, shapes in (("inputs", taken), ("outputs", given)):
             said = {value["name"]: tuple(value["shape"]) for value in entry.items(key)}
-            if said != shapes:
+            if said.keys() != shapes.keys() or not all(_alike(said[value], shapes[value]) for value in said):
                 found.append(f"{entry.where}: '{key}': says {said}, the graph has {shapes}")
     return found
+
+
+def _alike(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    """Tell whether two shapes may be the same; a size that one leaves open, another runtime may have worked out."""
+    return len(one) == len(other) and all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
 
 
 def _splat_problems(document: GlbDocument, primitive: Fields) -> list[str]:
