@@ -1,6 +1,5 @@
 """The mesh layers of a GLB that flameport wrote. The layout is specified in `exporter/GLB.md` section 1.4."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -73,7 +72,8 @@ def _read_shading(document: GlbDocument, entry: Fields, opaque: bool, decoder: D
         raise FormatError(f"{entry.where}: {len(bases)} bases, and {len(images)} images for {depth} features, "
                           f"{channels} in each")
     height, width = size_of(document, bases[0], entry.where)
-    if height * width * (3 * len(bases) + depth + 1) > LAYER_LIMIT:
+    each = 4 if entry.has("featureRange") else 1  # features within a range of their own are floats
+    if height * width * (3 * len(bases) + each * depth + 1) > LAYER_LIMIT:
         raise FormatError(f"{entry.where}: its images would have more than {LAYER_LIMIT} bytes; at most that many are read")
 
     def image(index: Any, mode: str) -> UInt8[np.ndarray, "H W C"]:
@@ -109,6 +109,13 @@ def _in_range(entry: Fields, features: UInt8[np.ndarray, "H W D"]) -> Float32[np
 def from_bytes(features: UInt8[np.ndarray, "H W D"], low: Float32[np.ndarray, " D"],
                high: Float32[np.ndarray, " D"]) -> Float32[np.ndarray, "H W D"]:
     """Return features low + (high - low) byte / 255 of each channel."""
-    if not math.isfinite(float(np.abs(high.astype(np.float64) - low).max(initial=0))):
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = high - low
+    if not np.isfinite(width).all():
         raise FormatError("features: their range is not finite")
-    return low + (high - low) * (features.astype(np.float32) / np.float32(255))
+    # In place: a layer's features may be hundreds of megabytes.
+    values = features.astype(np.float32)
+    values /= np.float32(255)
+    values *= width
+    values += low
+    return values
