@@ -177,7 +177,7 @@ def _notes(avatar: Avatar, capabilities: Capabilities) -> Iterator[Loss]:
         images = {name: image for name, image in avatar.maps.images.items()
                   if name not in capabilities.maps or head.uvs is None}
         if images:
-            yield Loss(f"UV maps {', '.join(images)}", f"{len(images)} images", False)
+            yield Loss(f"UV maps {', '.join(images)}", f"{len(images)} image{'s' * (len(images) > 1)}", False)
         if "albedo" in avatar.maps.images and "albedo" not in images:
             albedo = avatar.maps.images["albedo"]
             error = np.abs(np.round(np.clip(albedo, 0, 1) * 255) / 255 - albedo).max(initial=0)

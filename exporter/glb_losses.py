@@ -21,6 +21,8 @@ from formats.gaussians import GaussianCloud
 from formats.render import RenderOptions, default_camera, psnr, render_avatar
 from formats.sequence import Sequence
 
+PROMISE = 5e-5
+"""Metres: what grade `small` promises for posed vertices and means."""
 RANDOM_FRAMES = 3
 """How many random poses are tried beside the clip's frames."""
 PICTURE = 256
@@ -91,7 +93,7 @@ def limit_losses(avatar: Avatar, less: Avatar) -> list[Loss]:
     return found
 
 
-def map_losses(avatar: Avatar, less: Avatar, textures: str) -> list[Loss]:
+def map_losses(avatar: Avatar, less: Avatar) -> list[Loss]:
     """Return what rounding the maps of mesh layers to bytes does to a picture."""
     changed = [a.name for a, b in zip(avatar.layers, less.layers, strict=True)
                if isinstance(a, MeshLayer) and isinstance(b, MeshLayer)
@@ -131,8 +133,14 @@ def _maps(layer: MeshLayer) -> object:
 
 
 def rounding_losses(avatar: Avatar, back: Avatar, error: float) -> list[Loss]:
-    """Return what grade `small` rounds: posed points (`error`, metres), and the rest by what it does to a picture."""
-    found = [Loss("grade small rounds", f"posed vertices and means up to {error * 1e3:.3g} mm off", False)]
+    """Return what grade `small` rounds: posed points (`error`, metres), and the rest by what it does to a picture.
+
+    An avatar that the grade cannot keep its promise for (Gaussians metres away from their triangles) needs the user's leave.
+    """
+    amount, kept = f"posed vertices and means up to {error * 1e3:.3g} mm off", error <= PROMISE
+    if not kept:
+        amount += f", more than the {PROMISE * 1e3:g} mm it promises"
+    found = [Loss("grade small rounds", amount, not kept)]
     return [*found, *picture_losses(avatar, back, "grade small rounds"), *thin_losses(_cloud_pairs(avatar, back))]
 
 

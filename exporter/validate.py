@@ -11,7 +11,7 @@ import numpy as np
 from exporter import glb_check, khronos, ktx2
 from exporter.capabilities import fit
 from exporter.glb_layer_measures import has_half_networks, is_lossy, mesh_errors, mesh_measures, plain_layer_measures
-from exporter.glb_losses import farthest, limit_losses, picture_camera
+from exporter.glb_losses import PROMISE, farthest, limit_losses, picture_camera
 from exporter.glb_textures import with_drivers
 from exporter.ops.byte_maps import byte_maps
 from exporter.ops.limit_head import keep_expressions, keep_joints
@@ -36,7 +36,7 @@ PICTURES = 3
 """How many of the frames are also drawn."""
 PICTURE_SIZE = 256
 """Pixels each way; small, because the reference renderer is slow and the measure hardly depends on it."""
-METRES = {"plain": 1e-5, "full": 1e-5, "small": 5e-5}
+METRES = {"plain": 1e-5, "full": 1e-5, "small": PROMISE}
 """Posed vertices and means per grade."""
 PICTURE_DB = {"plain": 60.0, "full": 60.0, "small": 40.0}
 """The same tables drawn by the same renderer: far above what a viewer must reach."""

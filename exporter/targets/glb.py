@@ -104,17 +104,22 @@ def limited(avatar: Avatar, options: Options) -> Avatar:
 def losses(avatar: Avatar, options: Options) -> list[Loss]:
     """Return what the options leave out and what grade `small` rounds, measured by posing the file that would be written."""
     less = limited(avatar, options)
-    found = limit_losses(avatar, less) + map_losses(avatar, less, options.textures)
+    found = limit_losses(avatar, less) + map_losses(avatar, less)
     found += fallback_losses(less, "webp" if options.grade == "small" else "png")
     found += network_losses(stored_networks(less, options.float16_networks))
     if options.grade == "small":
         made = _small(less, options)
         _MADE[avatar] = options, made.data
         found += rounding_losses(less, made.back, made.error)
-    elif options.float16_networks or options.textures != "png":
+    elif (options.float16_networks and less.networks) or (options.textures != "png" and _shaded(less)):
         back = glb_avatar.from_document(read_document(_assemble(GlbWriter(zeros_first=True), less, options)), ktx2.decode)
         found += picture_losses(less, back, "textures and networks are rounded")
     return found
+
+
+def _shaded(avatar: Avatar) -> bool:
+    """Tell whether a mesh layer has radiance bases, which `Options.layer_textures` is about."""
+    return any(isinstance(layer, MeshLayer) and layer.shading is not None for layer in avatar.layers)
 
 
 def to_bytes(avatar: Avatar, options: Options | None = None) -> bytes:
