@@ -82,7 +82,8 @@ def describe_avatar(avatar: Avatar) -> dict[str, Any]:
         entry: dict[str, Any] = {"name": layer.name, "kind": type(layer).__name__}
         if isinstance(layer, SplatLayer):
             entry |= {"gaussians": len(layer.cloud), "sh_degree": layer.cloud.sh_degree,
-                      "dynamics": type(layer.dynamics).__name__ if layer.dynamics is not None else "none"}
+                      "dynamics": f"network {layer.dynamics}" if isinstance(layer.dynamics, str)
+                      else "none" if layer.dynamics is None else "linear"}
         elif isinstance(layer, MeshLayer):
             entry |= {"vertices": len(layer.vertices), "faces": len(layer.faces)}
         else:
