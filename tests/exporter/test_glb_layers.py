@@ -1,4 +1,4 @@
-"""Mesh layers, strands, networks and decoders in a GLB: what comes back, what plain viewers see, and what is refused."""
+"""Mesh layers and strands in a GLB: what comes back, and what plain viewers see."""
 
 import dataclasses
 import json
@@ -13,46 +13,33 @@ import pytest
 from exporter import glb_check, khronos
 from exporter.export import export
 from exporter.glb_losses import as_plain_players_show, farthest
-from exporter.glb_networks import stored_networks
 from exporter.glb_textures import encode, fallback, with_drivers
 from exporter.ops.byte_maps import byte_maps
 from exporter.plain_player import PlainPlayer
-from exporter.targets import glb, web
+from exporter.targets import glb
 from exporter.validate import validate
 from formats import networks
-from formats.avatar import Avatar, BasisMix, MeshLayer, Network, SkinBinding, SplatLayer, StrandLayer
+from formats.avatar import BasisMix, MeshLayer, SkinBinding, SplatLayer, StrandLayer
 from formats.codecs import glb_avatar
-from formats.codecs.glb import GlbDocument, read_document
 from formats.codecs.glb_skinned import read_places
 from formats.codecs.json_file import Fields
 from formats.conventions import CV_FROM_GL
 from formats.deform import deform, deform_head, deform_mesh_points, rest_sequence
-from formats.errors import AvatarError, FormatError, UnsupportedFeature
 from formats.mesh_shading import mix_bases
 from formats.rotations import normalize
 from formats.texels import covered_texels
-from tests.builders import skin_binding, tiny_avatar, tiny_head, tiny_sequence
+from tests.builders import skin_binding, tiny_avatar, tiny_head
+from tests.exporter.layer_documents import (
+    GOLDEN,
+    document_of,
+    golden,
+    layer_of,
+    primitives,
+    root_of,
+)
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "layers"
 POSED = 1e-7
 POINTS = 5e-5
-
-
-def document_of(avatar: Avatar, **options: object) -> GlbDocument:
-    return read_document(glb.to_bytes(avatar, glb.Options(**options)))  # type: ignore[arg-type]
-
-
-def golden(name: str, grade: str = "plain") -> GlbDocument:
-    return read_document(GOLDEN / f"{name}.{grade}.glb")
-
-
-def layer_of(avatar: Avatar, kind: type, index: int = 0) -> Any:
-    return [layer for layer in avatar.layers if isinstance(layer, kind)][index]
-
-
-def primitives(document: GlbDocument, kind: str) -> list[dict]:
-    root = document.json["extensions"]["FLAMEPORT_avatar"]
-    return [document.json["meshes"][e["mesh"]]["primitives"][0] for e in root["layers"] if e["kind"] == kind]
 
 
 # --- Mesh layers ------------------------------------------------------------------------------------------------------
@@ -298,71 +285,6 @@ def test_long_strands_on_small_triangles_keep_the_promise() -> None:
     assert farthest(avatar, back) < POINTS
 
 
-# --- Networks ---------------------------------------------------------------------------------------------------------
-
-
-def test_networks_say_their_sizes_and_keep_their_numbers() -> None:
-    document = golden("coefficients")
-    entry = document.json["extensions"]["FLAMEPORT_avatar"]["networks"]["coefficients"]
-    assert entry["inputs"] == [{"name": "expr", "shape": [1, 6]}, {"name": "eyelids", "shape": [1, 2]}]
-    assert entry["outputs"] == [{"name": "coefficients", "shape": [1, 4]}] and entry["space"] == "canonical"
-    view = document.json["bufferViews"][entry["bufferView"]]
-    assert document.binary[view["byteOffset"]:][:view["byteLength"]] == glb_avatar.from_document(
-        document).networks["coefficients"].onnx
-
-
-def test_a_decoder_keeps_its_open_sizes_and_draws_any_picture() -> None:
-    document = golden("decoded")
-    root = document.json["extensions"]["FLAMEPORT_avatar"]
-    assert (root["decoder"], root["decoderScale"]) == ("upsampler", 2)
-    assert root["networks"]["upsampler"]["inputs"] == [{"name": "features", "shape": [1, 4, None, None]}]
-    back = glb_avatar.from_document(document)
-    assert networks.input_shapes(back.networks["upsampler"])["features"] == (1, 4, None, None)
-
-
-def test_a_layer_that_a_network_moves_keeps_its_order() -> None:
-    avatar = tiny_avatar("world")
-    document = document_of(avatar, grade="small")
-    ours = primitives(document, "splats")[0]["extensions"]["KHR_gaussian_splatting"]["extensions"]["FLAMEPORT_avatar"]
-    assert ours["dynamics"] == {"network": "deformer"} and "order" not in ours
-    ours["order"] = 0  # never an order of 24, but that is not looked at
-    with pytest.raises(FormatError, match="keeps the avatar's order"):
-        glb_avatar.from_document(document)
-
-
-@pytest.mark.parametrize("grade", ["plain", "small"])
-def test_float16_networks_are_half_as_large_and_told(grade: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(khronos, "available", lambda: False)
-    avatar = tiny_avatar("world", n=200)
-    whole = len(stored_networks(avatar)["deformer"].onnx)
-    assert len(stored_networks(avatar, True)["deformer"].onnx) < 0.6 * whole
-    report = export(avatar, "glb", tmp_path / "a.glb", glb.Options(grade=grade, float16_networks=True))  # type: ignore[arg-type]
-    told = [loss for loss in report.losses if "float16" in loss.what]
-    assert len(told) == 3 and "delta_means" in told[0].what and any("dB" in loss.amount for loss in report.losses)
-    checked = validate(tmp_path / "a.glb", avatar, 3)
-    assert checked.ok, checked.failure
-
-
-def test_a_graph_that_engines_may_not_run_is_stored_and_told() -> None:
-    onnx = pytest.importorskip("onnx")
-    avatar = tiny_avatar("own-skin")
-    model = onnx.load_model_from_string(avatar.networks["appearance"].onnx)
-    model.graph.node[2].op_type = "HardSigmoid"
-    own = Network(model.SerializeToString(), *(getattr(avatar.networks["appearance"], n) for n in ("inputs", "outputs", "space")))
-    avatar = dataclasses.replace(avatar, networks={"appearance": own})
-    assert stored_networks(avatar)["appearance"].onnx == own.onnx
-    [told] = [loss for loss in glb.losses(avatar, glb.Options()) if "stored as it is" in loss.what]
-    assert "HardSigmoid" in told.what and not told.blocking
-
-
-def test_lids_that_only_a_network_reads_are_in_the_clip() -> None:
-    head = dataclasses.replace(tiny_head(), eyeliddirs=None)
-    avatar = dataclasses.replace(tiny_avatar("world", head=head, sequence=False), sequence=tiny_sequence(head, 4))
-    back = glb_avatar.from_document(document_of(avatar))
-    assert back.sequence is not None and avatar.sequence is not None
-    np.testing.assert_allclose(back.sequence.eyelids, avatar.sequence.eyelids, atol=1e-6)
-
-
 # --- Outside, and in numbers ------------------------------------------------------------------------------------------
 
 
@@ -430,146 +352,6 @@ def test_validate_finds_another_shading(tmp_path: Path, monkeypatch: pytest.Monk
     [path] = glb.write(dataclasses.replace(avatar, layers=(avatar.layers[0], darker)), tmp_path / "a.glb", glb.Options())
     report = validate(path, avatar, 2)
     assert not report.ok and report.failure is not None and "picture" in report.failure
-
-
-# --- What is refused --------------------------------------------------------------------------------------------------
-
-
-def shading_of(document: GlbDocument) -> dict:
-    return primitives(document, "mesh")[1]["extensions"]["FLAMEPORT_avatar"]["shading"]
-
-
-def strands_of(document: GlbDocument) -> dict:
-    return primitives(document, "strands")[0]["extensions"]["KHR_gaussian_splatting"]["extensions"]["FLAMEPORT_avatar"]
-
-
-def networks_of(document: GlbDocument) -> dict:
-    return document.json["extensions"]["FLAMEPORT_avatar"]["networks"]
-
-
-def extra_joint(document: GlbDocument) -> None:
-    skin = document.json["skins"][1]
-    skin["joints"] += skin["joints"][:1]
-    accessor = document.json["accessors"][skin["inverseBindMatrices"]]
-    document.json["accessors"].append(accessor | {"count": 7})
-    del document.json["accessors"][-1]["bufferView"]
-    skin["inverseBindMatrices"] = len(document.json["accessors"]) - 1
-
-
-DOT = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC")
-"""A picture of one pixel."""
-
-
-def root_of(document: GlbDocument) -> dict:
-    return document.json["extensions"]["FLAMEPORT_avatar"]
-
-
-def smaller_base(document: GlbDocument) -> None:
-    document.json["images"].append({"uri": DOT})
-    shading_of(document)["bases"][1] = len(document.json["images"]) - 1
-
-
-BAD: dict[str, tuple[str, Callable[[GlbDocument], object], str]] = {
-    "a base is missing": ("shells", lambda d: shading_of(d)["bases"].__setitem__(1, 999), r"images\[999\]"),
-    "bases are none": ("shells", lambda d: shading_of(d).update(bases=[]), "0 bases"),
-    "an image of another size": ("shells", smaller_base, "one size"),
-    "alpha is missing": ("shells", lambda d: shading_of(d).pop("alpha"), "'alpha' is missing"),
-    "features are too few": ("shells", lambda d: shading_of(d)["features"].pop(), "1 images for 4 features"),
-    "a range of another length": ("shells", lambda d: shading_of(d)["featureRange"]["min"].pop(), "4 numbers each"),
-    "an unknown shading": ("shells", lambda d: shading_of(d).update(kind="neural"), "unknown 'neural'"),
-    "an unknown space": ("shells", lambda d: shading_of(d).update(space="clip"), "unknown 'clip'"),
-    "a network that is not there": ("shells", lambda d: shading_of(d).update(network="other"), "'other'"),
-    "no opaque": ("shells", lambda d: primitives(d, "mesh")[0]["extensions"]["FLAMEPORT_avatar"].pop("opaque"), "'opaque'"),
-    "no picture at all": ("shells", lambda d: (primitives(d, "mesh")[0]["extensions"]["FLAMEPORT_avatar"].pop("shading"),
-                                               primitives(d, "mesh")[0].pop("material")), "neither a shading nor"),
-    "targets are missing": ("shells", lambda d: primitives(d, "mesh")[0]["targets"].pop(), "7 morph targets, expected 8"),
-    "another mesh's node": ("shells", lambda d: root_of(d)["layers"][0].update(node=0), "shows mesh"),
-    "joints too many": ("shells", extra_joint, "expected"),
-    "a layer of an unknown kind": ("shells", lambda d: root_of(d)["layers"][0].update(kind="sdf"),
-                                   "unknown 'sdf'"),
-    "strands that do not divide": ("hair", lambda d: strands_of(d).update(strandCount=5), r"expected \[20, 3\]"),
-    "strands of one point": ("hair", lambda d: strands_of(d).update(strandPoints=1), "expected 2"),
-    "strands on a skin": ("hair", lambda d: strands_of(d).update(binding={
-        "kind": "skin", "rotation": "none", "vertex": strands_of(d)["binding"]["face"]}), "ride triangles"),
-    "an output that is none": ("deformed", lambda d: networks_of(d)["deformer"]["outputs"][0].update(name="mood"), "mood"),
-    "a network twice as wide": ("deformed", lambda d: networks_of(d)["deformer"]["inputs"][0].update(shape=[1, "n"]), "'n'"),
-    "a network without a view": ("deformed", lambda d: networks_of(d)["deformer"].update(bufferView=999), "bufferViews"),
-    "dynamics by a network that is not there": ("deformed", lambda d: networks_of(d).pop("deformer"), "'deformer'"),
-    "a decoder that is not there": ("decoded", lambda d: root_of(d).update(decoder="x"), "'x'"),
-    "a scale beyond all screens": ("decoded", lambda d: root_of(d).update(decoderScale=65), "1..64"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_layers_are_refused_in_one_line(name: str) -> None:
-    case, spoil, says = BAD[name]
-    document = golden(case)
-    spoil(document)
-    with pytest.raises(AvatarError, match=says) as refusal:
-        glb_avatar.from_document(document)
-    assert "\n" not in str(refusal.value)
-
-
-def test_a_damaged_graph_is_refused_when_it_is_used_and_found_by_the_check() -> None:
-    document = golden("deformed")
-    view = document.json["bufferViews"][networks_of(document)["deformer"]["bufferView"]]
-    spoilt = bytearray(document.binary)
-    spoilt[view["byteOffset"]:view["byteOffset"] + 40] = bytes(40)
-    damaged = GlbDocument(document.json, bytes(spoilt), document.where)
-    avatar = glb_avatar.from_document(damaged)
-    assert avatar.sequence is not None
-    with pytest.raises(FormatError, match="network"):
-        deform(avatar, avatar.sequence)
-    assert any("deformer" in problem for problem in glb_check.problems(damaged))
-    with pytest.raises(FormatError):
-        glb.to_bytes(avatar)
-
-
-def test_images_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("formats.codecs.glb_mesh_layers.LAYER_LIMIT", 5000)
-    with pytest.raises(FormatError, match="at most that many"):
-        glb_avatar.from_document(golden("shells"))
-
-
-def test_layers_of_nothing_are_refused_by_name() -> None:
-    avatar = tiny_avatar("strands")
-    hair = layer_of(avatar, StrandLayer)
-    none = {n: getattr(hair, n)[:0] for n in ("points", "widths", "rgb", "opacities")}
-    binding = dataclasses.replace(hair.binding, face_index=hair.binding.face_index[:0], barycentric=hair.binding.barycentric[:0])
-    with pytest.raises(UnsupportedFeature, match="'hair' has no strands"):
-        glb.to_bytes(dataclasses.replace(avatar, layers=(dataclasses.replace(hair, binding=binding, **none),)))
-    shell = layer_of(tiny_avatar("mesh-texture"), MeshLayer)
-    shell = dataclasses.replace(shell, faces=shell.faces[:0], uv_faces=shell.uv_faces[:0])
-    with pytest.raises(UnsupportedFeature, match="'skin' has no triangles"):
-        glb.to_bytes(dataclasses.replace(avatar, layers=(shell,)))
-
-
-@pytest.mark.parametrize("name", ["shells.small", "hair.small", "decoded.plain"])
-def test_flipped_bytes_are_refused_or_read_never_worse(name: str) -> None:
-    data, rng = (GOLDEN / f"{name}.glb").read_bytes(), np.random.default_rng(5)
-    refused = 0
-    for _ in range(40):
-        spoilt = bytearray(data)
-        for at in rng.integers(12, len(data), 8):
-            spoilt[at] = rng.integers(256)
-        try:
-            glb_avatar.from_document(read_document(bytes(spoilt)))
-        except AvatarError:
-            refused += 1
-    assert refused > 5
-
-
-def test_the_page_takes_the_same_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    viewer = tmp_path / "viewer"
-    viewer.mkdir()
-    (viewer / "index.html").write_text("<html></html>")
-    monkeypatch.setattr("web_viewer.dist_folder", lambda: viewer)
-    options = web.Options(grade="small", layer_textures="png", float16_networks=True)
-    report = export(tiny_avatar("mesh-basis-bytes"), "web", tmp_path / "page", options)
-    assert any("float16" in loss.what for loss in report.losses)
-    document = read_document(tmp_path / "page" / "avatar.glb")
-    assert networks_of(document)["shading"]["weights"] == "float16"
-    assert document.json["images"][shading_of(document)["bases"][0]]["mimeType"] == "image/png"
 
 
 def test_layers_are_what_they_were() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from exporter import glb_check, khronos
 from exporter.capabilities import fit
+from exporter.export import export
 from exporter.glb_losses import farthest
 from exporter.glb_packing import Packing, pack_head
 from exporter.ops.limit_head import choose_expressions, keep_joints, weighted_joints
@@ -18,7 +19,7 @@ from exporter.ops.spatial_order import hilbert_order, reorder_faces
 from exporter.targets import glb
 from exporter.validate import validate
 from formats import codecs
-from formats.avatar import Avatar
+from formats.avatar import Avatar, SplatLayer
 from formats.codecs import glb_avatar
 from formats.codecs.glb import GlbDocument, read_document
 from formats.conventions import ARKIT_52
@@ -174,6 +175,21 @@ def test_validate_sees_a_file_that_rounds_too_much(tmp_path: Path, monkeypatch: 
     avatar = carried("edge-height")
     [path] = glb.write(avatar, tmp_path / "a.glb", glb.Options(grade="small"))
     assert "posed points" in validate(path, avatar, 3).failure
+
+
+def test_a_promise_that_cannot_be_kept_needs_leave(tmp_path: Path) -> None:
+    """A Gaussian hundreds of metres out on a small triangle: float32 vertices do not hold its place."""
+    avatar = tiny_avatar("edge-height")
+    layer = avatar.layers[0]
+    assert isinstance(layer, SplatLayer)
+    cloud = dataclasses.replace(layer.cloud, means=layer.cloud.means + np.float32(1e5))
+    avatar = dataclasses.replace(avatar, layers=(dataclasses.replace(layer, cloud=cloud),))
+    options = glb.Options(grade="small")
+    with pytest.raises(UnsupportedFeature, match="more than the 0.05 mm it promises"):
+        export(avatar, "glb", tmp_path / "a.glb", options)
+    assert not list(tmp_path.iterdir())
+    report = export(avatar, "glb", tmp_path / "a.glb", options, allow_loss=True)
+    assert any(loss.blocking for loss in report.losses) and (tmp_path / "a.glb").is_file()
 
 
 def test_steps_get_finer_until_the_bound_holds(monkeypatch: pytest.MonkeyPatch) -> None:
