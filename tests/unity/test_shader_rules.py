@@ -15,6 +15,7 @@ FORBIDDEN = {
     r"\b(min16\w+|float16_t|uint16_t|f16tof32|f32tof16)\b": "not every driver takes 16-bit types",
     r"\b(double|uint64_t|int64_t)\b": "not every driver takes 64-bit types",
     r"UNITY_|unity_|UnityCG|render-pipelines": "what the shaders need comes in by name",
+    r"\bcontinue\b": "one compiler's loops came out wrong with it (dynamics.hlsl)",
     r"\bdiscard\b|\bclip\s*\(": "it costs early depth tests"}
 RESERVED = ("asm", "BlendState", "Buffer", "centroid", "class", "compile", "export", "fxgroup", "half", "interface", "line",
             "lineadj", "linear", "matrix", "namespace", "noperspective", "packoffset", "pass", "pixelfragment", "point",

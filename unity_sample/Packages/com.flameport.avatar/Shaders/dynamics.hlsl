@@ -20,44 +20,49 @@ struct Deltas
     float3 rgb;
 };
 
+// Add what coefficient c moves; its numbers begin at `n`.
+void addDeltas(inout Deltas d, float c, uint row, uint n, uint moves, bool exact)
+{
+    if ((moves & MOVES_MEANS) != 0)
+    {
+        d.mean += c * rowNumbers3(row, n, exact);
+        n += 3;
+    }
+    if ((moves & MOVES_ROTATIONS) != 0)
+    {
+        d.rotvec += c * rowNumbers3(row, n, exact);
+        n += 3;
+    }
+    if ((moves & MOVES_SCALES) != 0)
+    {
+        d.logScale += c * rowNumbers3(row, n, exact);
+        n += 3;
+    }
+    if ((moves & MOVES_OPACITIES) != 0)
+    {
+        d.logit += c * rowNumber(row, n, exact);
+        n += 1;
+    }
+    if ((moves & MOVES_COLORS) != 0)
+        d.rgb += c * rowNumbers3(row, n, exact);
+}
+
 Deltas deltasAt(uint i)
 {
     Deltas d;
     d.mean = d.rotvec = d.logScale = d.rgb = float3(0, 0, 0);
     d.logit = 0;
     uint4 how = field(12); // place, rank, channels, texels a Gaussian
-    bool exact = isExact();
-    uint row = how.x + i * how.w, n = 0;
+    uint row = how.x + i * how.w;
+    uint width = 3 * countbits(how.z) - ((how.z & MOVES_OPACITIES) != 0 ? 2u : 0u); // numbers of a coefficient
     for (uint k = 0; k < how.y; k++)
     {
         float4 four = _Frame[field(13).x + k / 4];
         float2 two = (k & 2) == 0 ? four.xy : four.zw;
         float c = (k & 1) == 0 ? two.x : two.y;
-        if ((how.z & MOVES_MEANS) != 0)
-        {
-            d.mean += c * rowNumbers3(row, n, exact);
-            n += 3;
-        }
-        if ((how.z & MOVES_ROTATIONS) != 0)
-        {
-            d.rotvec += c * rowNumbers3(row, n, exact);
-            n += 3;
-        }
-        if ((how.z & MOVES_SCALES) != 0)
-        {
-            d.logScale += c * rowNumbers3(row, n, exact);
-            n += 3;
-        }
-        if ((how.z & MOVES_OPACITIES) != 0)
-        {
-            d.logit += c * rowNumber(row, n, exact);
-            n += 1;
-        }
-        if ((how.z & MOVES_COLORS) != 0)
-        {
-            d.rgb += c * rowNumbers3(row, n, exact);
-            n += 3;
-        }
+        // No `continue`: with it, one compiler's code moved Gaussians of other bindings to wrong places on the CPU driver.
+        if (c != 0)
+            addDeltas(d, c, row, k * width, how.z, isExact());
     }
     return d;
 }
