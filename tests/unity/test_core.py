@@ -19,6 +19,8 @@ def unavailable(reason: str) -> None:
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[core.Outcome]]:
     """Every NUnit case's outcome, by `Class.Method`."""
     try:
+        if os.environ.get("CI") == "true":
+            core.dotnet_tools.install()
         found = core.run_tests(tmp_path_factory.mktemp("unity_core"))
     except core.dotnet_tools.ToolMissing as error:
         unavailable(str(error))

@@ -63,6 +63,17 @@ namespace Flameport.Tests
             }
         }
 
+        [TestCase(1 + 1 / 2048.0, 0x3C00u)]
+        [TestCase(1 + 3 / 2048.0, 0x3C02u)]
+        [TestCase(-1 - 3 / 2048.0, 0xBC02u)]
+        [TestCase(1e9, 0x7BFFu)]
+        [TestCase(1e-9, 0u)]
+        [TestCase(6e-8, 1u)]
+        public void HalvesRoundToTheNearestAndTiesToEven(double value, uint bits)
+        {
+            Assert.AreEqual(bits, TexelNumbers.Half(value));
+        }
+
         private static string Base64(TexelTable table)
         {
             var bytes = new byte[4 * table.Words.Length];
