@@ -112,7 +112,8 @@ CONTROLS: list[Any] = [
     # What it makes.
     button("Save picture"), {"until": "document.querySelector('#said').textContent.includes('picture')"},
     button("Record what is shown as a clip"), {"until": "document.querySelector('#said').textContent.includes('Recording')"},
-    "flameport.player.setExpression('smile', 1)", "new Promise(r => setTimeout(r, 200))",
+    "flameport.player.setExpression('smile', 1)",
+    "new Promise(done => { let n = 0; const next = () => n++ < 12 ? requestAnimationFrame(next) : done(); next(); })",
     button("Stop recording and download the clip"),
     {"until": "document.querySelector('#said').textContent.includes('recording')"},
     # Dialogs.
@@ -261,3 +262,14 @@ def test_hostile_and_odd_files_are_explained_and_loading_stops_when_asked(files,
     assert told["stopped"]["text"] == "Loading was stopped." and told["stopped"]["drop"]
     assert re.fullmatch(r"[\d.]+ MB of [\d.]+ MB", told["stopped"]["seen"])
     assert told["other"] == "tiny vertex-index"
+
+
+def test_networks_layers_and_hair_play_under_the_policy(files, tmp_path):
+    exported = tmp_path / "page"
+    web.write(tiny_avatar("everything"), exported, web.Options())
+    steps: list[Any] = [{"until": "flameport.player.stats.shown > 0"}, {"press": "2"}, {"press": "w"},
+                        {"until": "!document.querySelector('#mesh').hidden"}, {"press": "4"},
+                        {"until": "document.querySelector('#uv-canvas').width > 64"}]
+    task = page("all", "flameport.player.stats.shown", steps, ready=READY)
+    report = run("swiftshader", [task], files, tmp_path / "out", exported)
+    assert not report["errors"] and report["tasks"]["all"] > 0

@@ -10,20 +10,19 @@ import type { Json } from "./glb.ts";
 import { loadAvatar, loadJson } from "./load.ts";
 import { Orbit } from "./orbit.ts";
 import { Backgrounds } from "./page/backgrounds.ts";
-import type { Comparison } from "./page/compare.ts";
+import { Comparing } from "./page/comparing.ts";
 import { type Content, findContent } from "./page/content.ts";
 import { button, press } from "./page/controls.ts";
 import { filesOf, type Given, kindOf } from "./page/dropped.ts";
 import { type Key, listen } from "./page/keys.ts";
 import { LifeSwitches } from "./page/life.ts";
 import { Loading } from "./page/loading.ts";
+import { Maker } from "./page/maker.ts";
 import { PoseTab } from "./page/pose_tab.ts";
-import type { References } from "./page/reference.ts";
 import { ViewTab } from "./page/view_tab.ts";
 import { VIEWS, Views } from "./page/views.ts";
 import { Panel } from "./panel.ts";
 import { Player } from "./player.ts";
-import type { Sequence } from "./sequence.ts";
 import { type NamedClip, Transport } from "./transport.ts";
 
 // The programmatic interface, for pages that embed the player and for tests.
@@ -72,14 +71,16 @@ class Page {
   private readonly views: Views;
   private readonly backgrounds: Backgrounds;
   private readonly life: LifeSwitches;
+  private readonly maker: Maker;
   private readonly loading = new Loading();
   private readonly toggle: HTMLButtonElement;
   private readonly keys: Key[];
-  private comparison: Comparison | null = null;
+  private readonly comparing: Comparing;
   private content: Content = { avatar: null, clips: [], camera: null, reference: null, bare: false };
   private clipName: string | null = null;
-  private stopRecording: (() => Sequence) | null = null;
   private told = 0;
+  private attempts = 0;
+  private clips: NamedClip[] = [];
 
   constructor(canvas: HTMLCanvasElement, device: Device) {
     this.player = new Player(canvas, {
@@ -96,21 +97,23 @@ class Page {
       this.player.setCamera(camera);
       this.panel?.view.moved();
     });
-    this.transport = new Transport(byId("transport"), this.player, () => this.record().catch(fail));
+    this.transport = new Transport(byId("transport"), this.player, () => this.maker.record(this.transport).catch(fail));
     this.views = new Views(this.player, stage, NEAR, fail);
     this.backgrounds = new Backgrounds(this.player, stage);
     this.life = new LifeSwitches(this.player);
+    this.maker = new Maker(this.player, stage, NEAR);
     const pose = new PoseTab(this.player, {
       idle: (on) => this.life.idle(on).catch(fail),
       gaze: (on) => this.life.gaze(on).catch(fail),
     });
     const view = new ViewTab(this.player, this.orbit, this.views, this.backgrounds, {
       open: () => picker.click(),
-      embed: () => this.embed().catch(fail),
-      help: () => this.help().catch(fail),
-      picture: (options) => this.picture(options).catch(fail),
+      embed: () => this.maker.embed({ avatar: this.content.avatar, sequence: this.clipName }).catch(fail),
+      help: () => this.maker.help(this.keys).catch(fail),
+      picture: (options) => this.maker.picture(options).catch(fail),
     });
     this.panel = new Panel(panelRoot, this.player, pose, view, () => picker.click());
+    this.comparing = new Comparing(this.player, stage, this.panel, fail);
     this.toggle = button("Controls", () => this.togglePanel(), {
       path: PANEL,
       kind: "icon",
@@ -148,15 +151,15 @@ class Page {
       { key: "i", what: "idle", act: () => flip("idle") },
       { key: "g", what: "look at the pointer", act: () => flip("gaze") },
       { key: "r", what: "reset face and pose", act: () => panel.resetPose() },
-      { key: "p", what: "save a picture", act: () => this.picture({ transparent: false, scale: 1 }).catch(fail) },
+      { key: "p", what: "save a picture", act: () => this.maker.picture({ transparent: false, scale: 1 }).catch(fail) },
       { key: "o", what: "open files", act: () => picker.click() },
       { key: "c", what: "show or hide the controls", act: () => this.togglePanel() },
-      { key: "?", what: "these keys", act: () => this.help().catch(fail) },
+      { key: "?", what: "these keys", act: () => this.maker.help(this.keys).catch(fail) },
     ];
   }
 
   private step(by: number): void {
-    if (this.comparison?.isOpen) this.comparison.step(by);
+    if (this.comparing.isOpen) this.comparing.step(by);
     else this.transport.step(by);
   }
 
@@ -213,13 +216,15 @@ class Page {
       camera?.catch(() => {});
       this.show(await loadAvatar(content.avatar, { signal, progress: this.progress }), this.bytes);
       if (camera) this.stand(await camera);
-      const clips: NamedClip[] = content.clips.map(({ name, file }) => ({
-        name,
-        load: () => this.loadClip(file, name),
-      }));
-      this.transport.offer(clips, fail);
-      if (clips.length) await clips[0].load();
-      if (content.reference) await this.loadReference(content.reference);
+      // What is beside the page takes the place of the avatar's own.
+      if (content.clips.length) this.clips = [];
+      for (const { name, file } of content.clips) this.offer(file, name);
+      const [first] = content.clips;
+      if (first) await this.loadClip(first.file, first.name, signal);
+      if (content.reference) {
+        if (panelRoot.hidden) this.togglePanel();
+        await this.comparing.load(content.reference);
+      }
     });
   }
 
@@ -233,6 +238,7 @@ class Page {
     say("");
     byId("drop").hidden = true;
     document.body.dataset.state = "loading";
+    const mine = ++this.attempts;
     let stopped: AbortSignal | null = null;
     this.loading
       .during(what, (signal) => {
@@ -240,6 +246,8 @@ class Page {
         return work(signal);
       })
       .catch((error) => {
+        // Something else was asked for meanwhile, which speaks for itself.
+        if (mine !== this.attempts) return;
         if (!stopped?.aborted) fail(error);
         else {
           say("Loading was stopped.");
@@ -247,14 +255,14 @@ class Page {
         }
       })
       .finally(() => {
-        document.body.dataset.state = "ready";
+        if (mine === this.attempts) document.body.dataset.state = "ready";
       });
   }
 
   // --- What is shown -------------------------------------------------------------------------------------------------
 
   private show(avatar: Avatar, bytes: number | null): void {
-    this.comparison?.close();
+    this.comparing.close();
     this.player.setAvatar(avatar);
     this.orbit.start(this.player.getCamera()!, middleOf(avatar));
     byId("drop").hidden = true;
@@ -263,7 +271,8 @@ class Page {
     document.title = `${avatar.name} · flameport`;
     byId("name").textContent = avatar.name;
     this.clipName = null;
-    this.transport.offer([], fail);
+    this.clips = avatar.clip ? [{ name: "in the file", load: async () => this.playOwn(avatar) }] : [];
+    this.transport.offer(this.clips, fail);
     this.panel.info.bytes = bytes;
     this.panel.refresh(avatar);
     if (panelRoot.hidden && innerWidth > WIDE && !this.content.bare) this.togglePanel();
@@ -281,11 +290,26 @@ class Page {
     this.transport.update();
   }
 
-  private async loadClip(source: string | Blob, name: string): Promise<void> {
+  /** Play the clip that came with the avatar. */
+  private playOwn(avatar: Avatar): void {
+    this.player.setSequence(avatar.clip);
+    this.clipName = null;
+    this.begin();
+  }
+
+  /** Let a person choose this clip, too. */
+  private offer(source: string | Blob, name: string): void {
+    const clip = { name, load: () => this.loadClip(source, name) };
+    this.clips = [...this.clips.filter((other) => other.name !== name), clip];
+    this.transport.offer(this.clips, fail);
+  }
+
+  private async loadClip(source: string | Blob, name: string, signal?: AbortSignal): Promise<void> {
     const { avatar } = this.player;
     if (!avatar) throw new ViewerError("Load an avatar before its clip.");
-    const sequence = await loadSequence(source, avatar.head);
-    if (this.player.avatar !== avatar) return;
+    const sequence = await loadSequence(source, avatar.head, signal ? { signal } : {});
+    if (this.player.avatar !== avatar || signal?.aborted) return;
+    if (typeof source !== "string") this.offer(source, name);
     this.player.setSequence(sequence);
     this.clipName = typeof source === "string" ? source : null;
     this.transport.choose(name);
@@ -305,17 +329,21 @@ class Page {
       const kinds = await Promise.all(files.map(kindOf));
       const of = (kind: string) => files.filter((_, i) => kinds[i] === kind);
       // The avatar first, so that a clip dropped with it finds its head.
-      for (const { file } of of("avatar")) this.show(await loadAvatar(file, { signal }), file.size);
-      for (const { file } of of("bundle")) {
-        const { readBundle } = await import("./bundle/bundle.ts");
-        this.show(await readBundle(file), file.size);
+      for (const [i, { file }] of files.entries()) {
+        if (kinds[i] !== "avatar" && kinds[i] !== "bundle") continue;
+        const avatar =
+          kinds[i] === "avatar"
+            ? await loadAvatar(file, { signal })
+            : await (await import("./bundle/bundle.ts")).readBundle(file);
+        signal.throwIfAborted();
+        this.show(avatar, file.size);
       }
       const unknown = of("unknown");
       if (unknown.length)
         throw new ViewerError(
           `${unknown[0].path} is nothing this page opens: an avatar (.glb, a bundle as .zip), a clip, a camera or PNGs.`,
         );
-      for (const { file } of of("clip")) await this.loadClip(file, file.name);
+      for (const { file } of of("clip")) await this.loadClip(file, file.name, signal);
       let reference: Json = null;
       let camera: Json = null;
       for (const { file } of of("json")) {
@@ -325,109 +353,16 @@ class Page {
           camera = json;
           this.stand(json);
         } else if (format.startsWith("flameport.reference/")) reference = json;
-        else if (json?.avatar === undefined || json?.frames) await this.loadClip(file, file.name);
+        else if (json?.avatar === undefined || json?.frames) await this.loadClip(file, file.name, signal);
       }
       const pictures = of("picture");
-      if (pictures.length || reference) await this.comparePictures(pictures, reference, camera);
+      if (pictures.length || reference) {
+        const beside = this.content.camera;
+        camera ??= beside ? await loadJson(beside).catch(() => null) : null;
+        if (panelRoot.hidden) this.togglePanel();
+        await this.comparing.take(pictures, reference, camera);
+      }
     });
-  }
-
-  // --- Comparing -----------------------------------------------------------------------------------------------------
-
-  private async loadReference(address: string): Promise<void> {
-    const { referencesIn } = await import("./page/reference.ts");
-    const base = new URL(address, location.href);
-    await this.compare(referencesIn(await loadJson(address), (file) => new URL(file, base).href));
-  }
-
-  private async comparePictures(pictures: Given[], reference: Json, camera: Json): Promise<void> {
-    const { referencesIn, referencesFrom } = await import("./page/reference.ts");
-    if (reference) {
-      const named = (file: string) => pictures.find(({ path }) => path === file || path.endsWith(`/${file}`))?.file;
-      return this.compare(referencesIn(reference, named));
-    }
-    const references = referencesFrom(pictures.map(({ path, file }) => ({ name: path, source: file })));
-    const own = camera ?? (this.content.camera ? await loadJson(this.content.camera).catch(() => null) : null);
-    await this.compare({ ...references, camera: own && cameraOf(own) });
-  }
-
-  private async compare(references: References): Promise<void> {
-    const { Comparison } = await import("./page/compare.ts");
-    if (!this.comparison) {
-      const empty = [...this.panel.compare.children];
-      this.comparison = new Comparison(
-        this.player,
-        () => {
-          stage.classList.remove("comparing");
-          this.panel.compare.replaceChildren(...empty);
-        },
-        fail,
-      );
-    }
-    this.panel.compare.replaceChildren(this.comparison.root);
-    stage.classList.add("comparing");
-    if (panelRoot.hidden) this.togglePanel();
-    this.panel.tabs.choose("Compare");
-    await this.comparison.show(references);
-  }
-
-  // --- What it makes -------------------------------------------------------------------------------------------------
-
-  private async record(): Promise<void> {
-    if (!this.stopRecording) {
-      const { record } = await import("./driving/recorder.ts");
-      this.stopRecording = record(this.player);
-      this.transport.recording(true);
-      byId("said").textContent = "Recording.";
-      return;
-    }
-    const sequence = this.stopRecording();
-    this.stopRecording = null;
-    this.transport.recording(false);
-    byId("said").textContent = "The recording was saved.";
-    const [{ writeSequence }, { download, fileName }] = await Promise.all([
-      import("./driving/sequence_json.ts"),
-      import("./page/downloads.ts"),
-    ]);
-    download(
-      new Blob([writeSequence(sequence)], { type: "application/json" }),
-      `${fileName(this.player.avatar!.name)}-recorded.json`,
-    );
-  }
-
-  private async picture(options: { transparent: boolean; scale: number }): Promise<void> {
-    if (!this.player.avatar) return;
-    const { download, fileName, pictureOf } = await import("./page/downloads.ts");
-    download(await pictureOf(this.player, stage, NEAR, options), `${fileName(this.player.avatar.name)}.png`);
-    byId("said").textContent = "The picture was saved.";
-  }
-
-  private async help(): Promise<void> {
-    (await import("./page/dialogs.ts")).showHelp(this.keys);
-  }
-
-  private async embed(): Promise<void> {
-    const { showEmbed } = await import("./page/dialogs.ts");
-    const here = new URL(location.href);
-    here.hash = "";
-    here.searchParams.set("ui", "none");
-    const at = (file: string) => new URL(file, location.href).href;
-    const addresses = {
-      page: here.href,
-      avatar: at(this.content.avatar ?? "avatar.glb"),
-      sequence: this.clipName ? at(this.clipName) : null,
-      element: at("lib/element.js"),
-      module: at("lib/index.js"),
-    };
-    const local = /^(localhost|127\.|\[?::1)/.test(location.hostname) || location.protocol === "file:";
-    const note = [
-      local
-        ? "These addresses work on this machine only: put the exported folder on a server, and copy them there."
-        : "",
-      this.content.avatar ? "" : "The avatar was opened from a file: put it beside the page first.",
-      "Another site may need this one's permission (CORS) to load the files.",
-    ];
-    showEmbed(addresses, note.filter(Boolean).join(" "));
   }
 
   // --- Its looks -----------------------------------------------------------------------------------------------------

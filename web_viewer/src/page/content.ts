@@ -2,6 +2,7 @@
 import { ViewerError } from "../errors.ts";
 import type { Json } from "../glb.ts";
 
+/** What there is to show at first. */
 export interface Content {
   avatar: string | null;
   clips: { name: string; file: string }[];
