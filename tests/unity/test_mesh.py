@@ -21,6 +21,8 @@ CASES = ("shells", "together")
 """Radiance bases mixed by a network; a texture, with lids that come after skinning (its splats and strands are left out)."""
 BOUND = 60.0
 """dB (DESIGN.md, section 6)."""
+SAMPLED = 45.0
+"""dB where the driver's texture unit looks images up: it blends texels with eight bits."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,16 +53,16 @@ def test_layers_look_as_the_reference(name: str) -> None:
     avatar, sequence, meshes = shells(name)
     camera, options = tiny_camera(0.4, 192), RenderOptions()
     target = Target(camera.width, camera.height, "float")
-    for t in (0, 1.25):
+    for t, exact, bound in ((0, True, BOUND), (1.25, True, BOUND), (1.25, False, SAMPLED)):
         wanted = render_avatar(avatar, sequence, t, camera).rgb
         assert wanted.std() > 0.02, "the reference picture is empty"
         target.clear((1.0, 1.0, 1.0, 1.0))
         for layer in meshes:
             player = MeshPlayer(avatar, layer)
             player.pose(sequence, t, camera, options)
-            player.draw(target)
+            player.draw(target, exact)
         found = np.clip(target.read()[..., :3], 0, 1)
         # A pixel at a border between triangles may see the other one.
         near = np.abs(found - wanted).max(axis=2) < 0.02
         assert near.mean() > 0.999
-        assert psnr(found[near], wanted[near]) > BOUND
+        assert psnr(found[near], wanted[near]) > bound, (t, exact)

@@ -64,7 +64,8 @@ def device() -> Any:
     adapter = library().gpu.request_adapter_sync(power_preference="high-performance")
     if adapter is None or "llvmpipe" not in adapter.info["device"]:
         raise Missing(f"the adapter is {adapter and adapter.info['device']}; expected llvmpipe")
-    return adapter.request_device_sync(required_features=[name for name in ("float32-blendable",) if name in adapter.features])
+    wanted = ("float32-blendable", "float32-filterable")
+    return adapter.request_device_sync(required_features=[name for name in wanted if name in adapter.features])
 
 
 def compiler() -> str:

@@ -16,7 +16,7 @@ from unity_sample.ci.kernels import kernel
 from unity_sample.ci.pictures import Target
 from unity_sample.ci.player import NONE, ROWS, THREADS, VERTICES, moment_of
 
-ARRAY = {"texture": {"sample_type": "unfilterable-float", "view_dimension": "2d-array"}}
+ARRAY = {"texture": {"sample_type": "float", "view_dimension": "2d-array"}}
 Image = Float[np.ndarray, "H W C"] | UInt8[np.ndarray, "H W C"]
 
 
@@ -105,6 +105,8 @@ class MeshPlayer:
             self.constants |= {"_BaseCount": len(mix.bases), "_FeatureCount": depth, "_Hidden": mix.hidden,
                                "_ViewSpace": int(mix.space == "view"), "_Temperature": float(mix.temperature)}
             ranges = np.tile([0.0, 1.0], (depth, 1))
+        sampler = kernels.device().create_sampler(mag_filter="linear", min_filter="linear")  # clamps where nothing is said
+        self.resources["sampler_linear_clamp"] = sampler, {"sampler": {"type": "filtering"}}
         self.resources["_FeatureRange"] = kernels.upload(ranges.astype(np.float32))
 
     def pose(self, sequence: Sequence, t: float, camera: Camera, options: RenderOptions) -> PosedMesh:
@@ -124,8 +126,9 @@ class MeshPlayer:
         """Return vertices and normals."""
         return kernels.download(self.resources["_Posed"], np.float32, 8 * self.count).reshape(2, -1, 4)[..., :3]
 
-    def draw(self, target: Target) -> None:
-        """Draw the layer over what is there."""
+    def draw(self, target: Target, exact: bool = True) -> None:
+        """Draw the layer over what is there; `exact`: textures are looked up in full precision, not by a sampler."""
         corners = 3 * len(self.layer.faces)
         target.draw("AvatarMesh.shader", "Depth", corners, self.resources, self.constants, clear_depth=True)
-        target.draw("AvatarMesh.shader", "Color", corners, self.resources, self.constants, defines=("EXACT_LOOKUP",))
+        target.draw("AvatarMesh.shader", "Color", corners, self.resources, self.constants,
+                    defines=("EXACT_LOOKUP",) if exact else ())
