@@ -141,7 +141,7 @@ def _sniff_zip(path: Path) -> str:
 
     with npz_file.open_zip(path, npz_file.ARCHIVE_LIMIT) as archive:
         names = [info.filename for info in archive.infolist() if not info.filename.startswith("__MACOSX/")]
-    last = {name.rpartition("/")[2] for name in names}
+    last = {name.rpartition("/")[2] for name in names if not name.endswith("/")}
     if "avatar.json" in last:
         return "bundle"
     if names and all(name.endswith(".npy") for name in names):

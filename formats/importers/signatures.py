@@ -13,6 +13,7 @@ from formats import codecs
 from formats.codecs import torch_file
 from formats.errors import AvatarError
 from formats.importers import folder_signs, torch_signs
+from formats.importers.lam_archive import LamArchive
 from formats.importers.recognition import Finding
 from formats.importers.torch_signs import fate_kind
 
@@ -47,7 +48,7 @@ def _in_file(path: Path) -> Finding | None:
     try:
         kind = codecs.sniff(path)
     except AvatarError:
-        return None  # whoever opens it says what is wrong
+        return _lam(path)
     if kind == "torch_file":
         return torch_signs.recognise(torch_file.open(path).root, path)
     if kind == "inria_ply":
@@ -55,3 +56,15 @@ def _in_file(path: Path) -> Finding | None:
     if kind == "npz":
         return folder_signs.in_npz(path)
     return folder_signs.in_pickle(path) if kind == "flame_pickle" else None
+
+
+def _lam(path: Path) -> Finding | None:
+    """Return what is said of a zip that the public LAM renderer plays; None for anything else."""
+    try:
+        with LamArchive(path) as archive:
+            names = archive.names()
+            if "offset.ply" in names:
+                return Finding("lam", "avatar zip", "", {"name": archive.name, "files": sorted(names)})
+    except AvatarError:
+        pass  # whoever opens it says what is wrong
+    return None

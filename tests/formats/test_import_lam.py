@@ -22,6 +22,7 @@ from formats.gaussians import GaussianCloud
 from formats.importers import lam_archive
 from formats.importers.lam_clips import sample_keys
 from formats.importers.lam_skeleton import read_nodes, read_skinned_mesh, world_matrices
+from formats.inspection import inspect
 from formats.retarget import retarget
 from formats.sequence import Sequence
 from tests.formats import lam_fixture as made
@@ -523,3 +524,13 @@ def test_the_sample_rests_where_it_was_bound(lam_zip: Path, sample: Avatar) -> N
     np.testing.assert_allclose(sample.head.J_template, world[list(mesh.skeleton.joint_nodes), :3, 3], atol=1e-6)
     still = joint_transforms(sample.head, np.zeros(51), np.tile(np.eye(3), (262, 1, 1)), np.zeros(3))
     np.testing.assert_allclose(still, np.tile(np.eye(4), (262, 1, 1)), atol=1e-12)
+
+
+def test_inspect_names_the_zip_and_the_line_to_run(tmp_path: Path) -> None:
+    path = made.write_zip(tmp_path / "x.zip", made.arkit_files())
+    found = inspect(path)
+    assert (found["kind"], found["name"]) == ("lam avatar zip", "ada") and "skin.glb" in found["files"]
+    assert found["import"] == f"flameport import lam {path} --out x.avatar"
+    other = made.write_zip(tmp_path / "y.zip", {"head.obj": b"v 0 0 0"}, litter=False)
+    with pytest.raises(FormatError, match="a zip of head.obj; expected a bundle"):
+        inspect(other)
