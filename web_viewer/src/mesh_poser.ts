@@ -19,7 +19,7 @@ export class MeshPoser {
     this.vertices = new Float64Array(3 * layer.vertexCount);
     this.normals = new Float64Array(3 * layer.vertexCount);
     this.linear = new Float64Array(9 * layer.vertexCount);
-    this.place = onOwnTables(layer.tables, poser, Float64Array.from(layer.vertices), this.linear);
+    this.place = onOwnTables(layer.tables, poser, layer.vertices, this.linear);
   }
 
   pose(pose: Pose): void {

@@ -1,16 +1,21 @@
 /**
- * Back to front by view depth: a radix sort of 32-bit depths in three passes of 11, 11 and 10 bits, about a millisecond for
- * 65 000 Gaussians. Keys of 16 bits would be faster, but swap neighbours a few micrometres apart, which shows where both
- * are large: 52 dB instead of 69 on such a frame. Two passes of 16 bits miss the cache: half as fast.
+ * Back to front by view depth: a radix sort of two passes of 12 bits, or, where depths span a metre or more, of three and 31
+ * bits. Up to a hundred metres its steps are then at most 0.06 micrometres, as those of float32 centres a metre away. Keys of
+ * 16 bits swap neighbours a few micrometres apart, which shows where both are large: 52 dB instead of 69 on such a frame.
+ * Passes of 16 bits miss the cache: half as fast.
  */
 
-const BUCKETS = 1 << 11;
-const LEVELS = 2 ** 32 - 1;
+const BUCKETS = 1 << 12;
+const REST = BUCKETS - 1;
+const LEVELS = 2 ** 24 - 1;
+const DEEP_LEVELS = 2 ** 31 - 1;
+/** Metres. */
+const DEEP = 1;
 
 export class DepthSorter {
   private readonly low = new Uint32Array(BUCKETS);
   private readonly middle = new Uint32Array(BUCKETS);
-  private readonly high = new Uint32Array(BUCKETS);
+  private readonly high = new Uint32Array(1 << 7);
   private depths = new Float64Array(0);
   private keys = new Uint32Array(0);
   private places = new Uint32Array(0);
@@ -34,7 +39,9 @@ export class DepthSorter {
     const n = ids.length;
     this.reserve(n);
     const { low, middle, high, keys, places, otherKeys, otherPlaces, depths } = this;
-    const [ax, ay, az] = axis;
+    const ax = axis[0];
+    const ay = axis[1];
+    const az = axis[2];
     let nearest = Number.POSITIVE_INFINITY;
     let farthest = Number.NEGATIVE_INFINITY;
     let shown = 0;
@@ -50,33 +57,38 @@ export class DepthSorter {
       }
     }
     if (!(farthest >= nearest)) return 0;
-    const scale = LEVELS / Math.max(farthest - nearest, 1e-9);
+    const deep = farthest - nearest >= DEEP;
+    const scale = (deep ? DEEP_LEVELS : LEVELS) / Math.max(farthest - nearest, 1e-9);
     low.fill(0);
     middle.fill(0);
     high.fill(0);
     for (let k = 0; k < shown; k++) {
-      const key = Math.min((farthest - depths[k]) * scale, LEVELS) >>> 0;
+      const key = ((farthest - depths[k]) * scale) | 0;
       keys[k] = key;
-      low[key & 0x7ff]++;
-      middle[(key >>> 11) & 0x7ff]++;
-      high[key >>> 22]++;
+      low[key & REST]++;
+      middle[(key >>> 12) & REST]++;
+      if (deep) high[key >>> 24]++;
     }
     toStarts(low);
     toStarts(middle);
-    toStarts(high);
     for (let k = 0; k < shown; k++) {
       const key = keys[k];
-      const to = low[key & 0x7ff]++;
+      const to = low[key & REST]++;
       otherKeys[to] = key;
       otherPlaces[to] = places[k];
     }
+    if (!deep) {
+      for (let k = 0; k < shown; k++) order[middle[otherKeys[k] >>> 12]++] = otherPlaces[k];
+      return shown;
+    }
+    toStarts(high);
     for (let k = 0; k < shown; k++) {
       const key = otherKeys[k];
-      const to = middle[(key >>> 11) & 0x7ff]++;
+      const to = middle[(key >>> 12) & REST]++;
       keys[to] = key;
       places[to] = otherPlaces[k];
     }
-    for (let k = 0; k < shown; k++) order[high[keys[k] >>> 22]++] = places[k];
+    for (let k = 0; k < shown; k++) order[high[keys[k] >>> 24]++] = places[k];
     return shown;
   }
 
@@ -93,7 +105,7 @@ export class DepthSorter {
 /** Turn counts into where each bucket starts. */
 function toStarts(counts: Uint32Array): void {
   let start = 0;
-  for (let k = 0; k < BUCKETS; k++) {
+  for (let k = 0; k < counts.length; k++) {
     const count = counts[k];
     counts[k] = start;
     start += count;

@@ -33,6 +33,21 @@ describe("DepthSorter", () => {
     }
   });
 
+  it("is exact for what lies far apart, and for neighbours that floats can just tell apart", () => {
+    // From 2 m to 80 m, and a thousand neighbours one float32 step from each other.
+    const far = Array.from({ length: 4000 }, (_, i) => 2 + 78 * Math.abs(Math.sin(i * 78.233)));
+    const step = 2 ** -23;
+    const near = Array.from({ length: 1000 }, (_, i) => 1 + ((i * 389) % 1000) * step);
+    for (const depths of [near, [...far, ...near]]) {
+      const n = depths.length;
+      const centers = Float32Array.from(depths.flatMap((z) => [0, 0, z]));
+      const order = new Uint32Array(n);
+      expect(new DepthSorter().sort(centers, Uint32Array.from(depths.keys()), AXIS, 0, 0.2, order)).toBe(n);
+      expect(new Set(order).size).toBe(n);
+      for (let i = 1; i < n; i++) expect(depths[order[i]]).toBeLessThanOrEqual(depths[order[i - 1]]);
+    }
+  });
+
   it("shows nothing when there is nothing, or only NaN", () => {
     const order = new Uint32Array(1);
     expect(new DepthSorter().sort(new Float32Array(0), new Uint32Array(0), AXIS, 0, 0.2, order)).toBe(0);
