@@ -8,7 +8,7 @@ from exporter.glb_surface import INFLUENCES
 from exporter.glb_targets import own_tables
 from exporter.ops.limit_influences import strongest_influences
 from exporter.plain_player import PlainPlayer
-from exporter.validation_report import Measure
+from exporter.validation_report import Measure, largest_distance
 from formats.avatar import Avatar, MeshLayer
 from formats.codecs.glb import GlbDocument
 from formats.codecs.glb_mesh_layers import EXTENSION
@@ -37,8 +37,7 @@ def has_half_networks(root: Fields) -> bool:
 
 def mesh_errors(one: PosedMesh, other: PosedMesh) -> tuple[float, float]:
     """Return the largest distance of vertices, metres, and of normals."""
-    return (float(np.linalg.norm(one.vertices.astype(np.float64) - other.vertices, axis=1).max(initial=0)),
-            float(np.linalg.norm(one.normals.astype(np.float64) - other.normals, axis=1).max(initial=0)))
+    return largest_distance(one.vertices, other.vertices), largest_distance(one.normals, other.normals)
 
 
 def mesh_measures(errors: list[tuple[float, float]], bound: float, judged: bool) -> list[Measure]:
@@ -70,8 +69,8 @@ def plain_layer_measures(document: GlbDocument, root: Fields, back: Avatar, sequ
         for t in times:
             posed, frame = player.vertices(t / sequence.fps)[places], sequence.sample(t)
             head = deform_head(back.head, frame)
-            key = max(key, _farthest(deform_mesh_points(reachable, shown, head)[0], posed))
-            truth = max(truth, _farthest(deform_mesh_points(layer, back, head)[0], posed))
+            key = max(key, largest_distance(deform_mesh_points(reachable, shown, head)[0], posed))
+            truth = max(truth, largest_distance(deform_mesh_points(layer, back, head)[0], posed))
     if not any_layer:
         return []
     return [Measure("mesh layers in a plain glTF player at keys", key * 1e3, "mm", bound * 1e3),
@@ -87,7 +86,3 @@ def _reachable(layer: MeshLayer, avatar: Avatar) -> MeshLayer:
     weights = np.zeros(held.shape)
     np.add.at(weights, (np.arange(len(weights))[:, None], joints), kept)
     return dataclasses.replace(layer, binding=dataclasses.replace(binding, lbs_weights=weights[:, :-1].astype(np.float32)))
-
-
-def _farthest(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.linalg.norm(a.astype(np.float64) - b, axis=1).max(initial=0))

@@ -10,7 +10,7 @@ from exporter import lam_glb, lam_model, stills
 from exporter.capabilities import fit
 from exporter.lam_model import LamModel
 from exporter.targets import lam as target
-from exporter.validation_report import Measure, ValidationReport, decibels
+from exporter.validation_report import Measure, ValidationReport, decibels, largest_distance
 from formats.avatar import Avatar
 from formats.deform import PosedSplats, deform, deform_head
 from formats.errors import CheckpointMismatch
@@ -48,7 +48,8 @@ def check(path: Path, avatar: Avatar, frames: int = 10, progress: Callable[[str]
         raise CheckpointMismatch(f"{path}: {len(back.head.v_template)} points with {len(back.head.expr_names)} targets, the "
                                  f"bundle gives {len(model.positions)} with {len(model.target_names)}; was it made from this "
                                  "bundle?")
-    measures = [Measure("points at rest", 1e3 * _farthest(back.head.v_template, wanted.head.v_template), "mm", 1e3 * METRES),
+    off = largest_distance(back.head.v_template, wanted.head.v_template)
+    measures = [Measure("points at rest", 1e3 * off, "mm", 1e3 * METRES),
                 Measure("targets", 1e3 * float(np.abs(back.head.exprdirs - model.targets).max(initial=0)), "mm", 1e3 * METRES)]
     tell("posing")
     clouds = []
@@ -81,13 +82,9 @@ def _shifted(cloud: GaussianCloud, by: np.ndarray) -> GaussianCloud:
     return GaussianCloud(cloud.means + by, cloud.quats, cloud.scales, cloud.opacities, cloud.sh)
 
 
-def _farthest(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.linalg.norm(a.astype(np.float64) - b, axis=1).max(initial=0))
-
-
 def _cloud_measures(clouds: list[tuple[GaussianCloud, ...]]) -> list[Measure]:
     """Return the largest differences of Gaussians in metres, relative and absolute, over pairs of clouds."""
-    means = max(_farthest(a.means, b.means) for a, b in clouds)
+    means = max(largest_distance(a.means, b.means) for a, b in clouds)
     sizes = max(float((np.abs(b.scales.astype(np.float64) - a.scales) / np.maximum(a.scales, 1e-6)).max(initial=0))
                 for a, b in clouds)
     # What our reader makes of the points' one-rings is not in the file, and nor is how an import was read.
@@ -112,7 +109,7 @@ def _clip_error(wanted: Avatar, model: LamModel, back: Avatar, frames: int) -> f
             t = min(first + i * model.sequence.fps / back.sequence.fps, end - 1.0)
             here = deform_head(wanted.head, _bones_only(model.sequence.sample(t)))
             there = deform_head(back.head, back.sequence.sample(float(start + i)))
-            largest = max(largest, _farthest(here.vertices, there.vertices))
+            largest = max(largest, largest_distance(here.vertices, there.vertices))
     return largest
 
 

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from exporter import stills
 from exporter.stills_check import check_stills
 from exporter.targets import ply as target
 from exporter.validate import cloud_errors, cloud_measures
-from exporter.validation_report import Measure, ValidationReport
+from exporter.validation_report import Measure, ValidationReport, largest_distance
 from formats.avatar import Avatar
 from formats.codecs import inria_ply
 from formats.errors import CheckpointMismatch, UnsupportedFeature
@@ -43,7 +41,7 @@ def _one(path: Path, avatar: Avatar, frame: int | None) -> tuple[list[Measure], 
         if len(cloud) != len(back):
             raise CheckpointMismatch(f"{path}: {len(back)} Gaussians, the bundle gives {len(cloud)}; was it made from "
                                      "this bundle?")
-        off = float(np.linalg.norm(cloud.means.astype(np.float64) - back.means, axis=1).max(initial=0))
+        off = largest_distance(cloud.means, back.means)
         off += float(quat_angle(cloud.quats, back.quats).max(initial=0))
         if best is None or off < best[0]:
             best = off, name, cloud

@@ -8,7 +8,7 @@ import numpy as np
 from exporter import stills
 from exporter.stills_check import check_stills
 from exporter.targets import spz as target
-from exporter.validation_report import Measure, ValidationReport, decibels
+from exporter.validation_report import Measure, ValidationReport, decibels, largest_distance
 from formats.avatar import Avatar
 from formats.codecs import spz
 from formats.errors import CheckpointMismatch, UnsupportedFeature
@@ -52,7 +52,7 @@ def _one(path: Path, avatar: Avatar, frame: int | None) -> tuple[list[Measure], 
                                      "this bundle?")
         scale = _scale(cloud, back)
         metric = target.scaled(back, 1 / scale)
-        off = float(np.linalg.norm(cloud.means.astype(np.float64) - metric.means, axis=1).max(initial=0))
+        off = largest_distance(cloud.means, metric.means)
         if best is None or off < best[0]:
             best = off, name, cloud, metric, scale
         if best[0] < 4 * target.KEPT:

@@ -18,7 +18,7 @@ from exporter.ops.limit_head import keep_expressions, keep_joints
 from exporter.ops.limit_influences import limit_influences
 from exporter.plain_player import PlainPlayer
 from exporter.targets import glb, textures
-from exporter.validation_report import Measure, ValidationReport, decibels
+from exporter.validation_report import Measure, ValidationReport, decibels, largest_distance
 from formats import codecs
 from formats.avatar import Avatar, MeshLayer, check_driver
 from formats.codecs import glb_avatar, unity_avatar
@@ -174,7 +174,7 @@ def posed_measures(avatar: Avatar, back: Avatar, sequence: Sequence, times: list
     errors: dict[str, float] = dict.fromkeys(("means", "quats", "scales", "opacities", "sh"), 0.0)
     for t in times:
         a, b = deform(avatar, sequence, t), deform(back, sequence, t)
-        head = max(head, _farthest(a.head.vertices, b.head.vertices))
+        head = max(head, largest_distance(a.head.vertices, b.head.vertices))
         for one, other in zip(a.layers, b.layers, strict=True):
             if type(one) is not type(other):
                 raise CheckpointMismatch(f"layer '{one.name}' is of another kind in the file; was it made from this bundle?")
@@ -213,13 +213,9 @@ def cloud_errors(a: GaussianCloud, b: GaussianCloud) -> dict[str, float]:
     relative = np.abs(b.scales[thick].astype(np.float64) / a.scales[thick] - 1)
     bands = max(a.sh.shape[1], b.sh.shape[1])
     sh = [np.pad(c.sh, ((0, 0), (0, bands - c.sh.shape[1]), (0, 0))) for c in (a, b)]
-    return {"means": _farthest(a.means, b.means), "quats": float(quat_angle(a.quats, b.quats).max(initial=0)),
+    return {"means": largest_distance(a.means, b.means), "quats": float(quat_angle(a.quats, b.quats).max(initial=0)),
             "scales": float(relative.max(initial=0)), "opacities": float(np.abs(a.opacities - b.opacities).max(initial=0)),
             "sh": float(np.abs(sh[0] - sh[1]).max(initial=0))}
-
-
-def _farthest(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.linalg.norm(a.astype(np.float64) - b, axis=1).max(initial=0))
 
 
 def picture_measures(fitted: Avatar, back: Avatar, sequence: Sequence, times: list[float], bound: float,
@@ -244,7 +240,7 @@ def clip_measure(avatar: Avatar, clip: Sequence, bound: float) -> Measure | None
     for mode in ("head", "camera"):
         own = with_head_motion(avatar.sequence, avatar.head, mode)
         frames = np.unique(np.linspace(0, len(clip) - 1, 10).round().astype(int))
-        largest.append(max(_farthest(deform_head(avatar.head, own.take([int(i)])).vertices,
+        largest.append(max(largest_distance(deform_head(avatar.head, own.take([int(i)])).vertices,
                                      deform_head(avatar.head, clip.take([int(i)])).vertices) for i in frames))
     return Measure("the clip's keys, on the head", min(largest) * 1e3, "mm", bound * 1e3)
 
@@ -262,13 +258,13 @@ def _plain_measures(player: PlainPlayer, places: np.ndarray, back: Avatar, seque
     for t in times:
         seconds = t / sequence.fps
         posed, frame = player.vertices(seconds)[places], sequence.sample(t)
-        key = max(key, _farthest(deform_head(reachable, frame).vertices, posed))
-        truth = max(truth, _farthest(deform_head(back.head, frame).vertices, posed))
+        key = max(key, largest_distance(deform_head(reachable, frame).vertices, posed))
+        truth = max(truth, largest_distance(deform_head(back.head, frame).vertices, posed))
         if back.head.posedirs is not None:
-            sliders = max(sliders, _farthest(player.vertices(seconds, correctives)[places], posed))
+            sliders = max(sliders, largest_distance(player.vertices(seconds, correctives)[places], posed))
         if t + 1 < len(sequence):
             middle = player.vertices((t + 0.5) / sequence.fps)[places]
-            between = max(between, _farthest(deform_head(reachable, sequence.sample(t + 0.5)).vertices, middle))
+            between = max(between, largest_distance(deform_head(reachable, sequence.sample(t + 0.5)).vertices, middle))
     measures = [Measure("plain glTF player at keys", key * 1e3, "mm", bound * 1e3),
                 Measure("plain glTF player at keys, against all joints and our lids", truth * 1e3, "mm")]
     if len(sequence) > 1:

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from exporter.capabilities import Loss
 
 DECIBEL_CAP = 150.0
@@ -81,3 +83,8 @@ class ValidationReport:
 def decibels(psnr: float) -> float:
     """Return a PSNR that JSON can hold."""
     return DECIBEL_CAP if math.isinf(psnr) else min(psnr, DECIBEL_CAP)
+
+
+def largest_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Return how far apart the farthest of two lists of the same points [N, 3] are; 0 for none."""
+    return float(np.linalg.norm(a.astype(np.float64) - b, axis=1).max(initial=0))
