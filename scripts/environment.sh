@@ -57,3 +57,18 @@ node_tools() {
   PATH="$bin:$PATH"
   export NODE_USE_SYSTEM_CA=1 # as a system's own Node does: company networks have certificates of their own
 }
+
+# debian WHAT COMMAND PACKAGES...: the Debian packages that WHAT needs, unless COMMAND is there; names them where they may not be
+# installed, and goes on.
+debian() {
+  local what="$1" command="$2"
+  shift 2
+  if command -v "$command" >/dev/null 2>&1; then return; fi
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "installing $* for $what" >&2
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; } ||
+      echo "could not install them; $what will be skipped" >&2
+  else
+    echo "$what need: apt-get install $*" >&2
+  fi
+}

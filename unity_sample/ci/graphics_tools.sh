@@ -1,27 +1,17 @@
 #!/usr/bin/env bash
-# Installs what tests of the Unity package's shaders need: glslang and Mesa's CPU driver from Debian, wgpu from PyPI (14 MB with
-# what it brings). Tools for tests only: none of it goes into a user's environment.
+# Installs what tests of the Unity package's shaders need beside Debian's glslang-tools and mesa-vulkan-drivers (scripts/test): wgpu
+# from PyPI (14 MB with what it brings). Tools for tests only: none of it goes into a user's environment.
 #
 #   unity_sample/ci/graphics_tools.sh [--long]
 #
 # The Python packages go into share/flameport-ci/graphics of the environment whose `python` is first on the PATH, or into the
-# folder that FLAMEPORT_UNITY_TOOLS names. --long adds a second compiler, slang (slangpy, 290 MB), beside it. Says what is
-# missing and goes on where it may not install something; in CI the tests fail then.
+# folder that FLAMEPORT_UNITY_TOOLS names. --long adds a second compiler, slang (slangpy, 290 MB), beside it. Where it
+# cannot be installed, the tests are skipped; in CI they fail.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 folder="${FLAMEPORT_UNITY_TOOLS:-$(python -c 'import sys; print(sys.prefix)')/share/flameport-ci/graphics}"
 mkdir -p "$folder"
 slang="slangpy==0.43.1"
-
-if ! command -v glslangValidator >/dev/null 2>&1 || [ ! -e /usr/share/vulkan/icd.d/lvp_icd.x86_64.json ]; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    echo "installing glslang and Mesa's Vulkan drivers" >&2
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      glslang-tools mesa-vulkan-drivers libvulkan1 >/dev/null; } || echo "could not install them; Unity's shader tests will be skipped" >&2
-  else
-    echo "Unity's shader tests need: apt-get install glslang-tools mesa-vulkan-drivers libvulkan1" >&2
-  fi
-fi
 
 # packages FOLDER PIP_ARGUMENTS..: again only when they have changed.
 packages() {
