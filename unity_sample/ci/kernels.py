@@ -44,7 +44,7 @@ def library() -> Any:
         Missing: wgpu or the driver is not there.
     """
     if not DRIVER.is_file():
-        raise Missing(f"Mesa's CPU driver is not installed ({DRIVER}); run unity_sample/ci/graphics_tools.sh")
+        raise Missing(f"Mesa's CPU driver is not installed ({DRIVER}); apt-get install mesa-vulkan-drivers libvulkan1")
     os.environ["VK_ICD_FILENAMES"] = str(DRIVER)
     if tools_folder().is_dir() and str(tools_folder()) not in sys.path:
         sys.path.append(str(tools_folder()))
@@ -76,7 +76,7 @@ def compiler() -> str:
     """
     found = shutil.which("glslangValidator") or shutil.which("glslang")
     if found is None:
-        raise Missing("glslang is not installed; run unity_sample/ci/graphics_tools.sh")
+        raise Missing("glslang is not installed; apt-get install glslang-tools")
     return found
 
 
