@@ -6,7 +6,7 @@ import { defaultCamera } from "../framing.ts";
 import { pixelsOf } from "../painting.ts";
 import type { Player } from "../player.ts";
 import { Pose } from "../pose.ts";
-import { button, choice, slider } from "./controls.ts";
+import { button, choice, type Slider, slider } from "./controls.ts";
 import { Darkroom } from "./darkroom.ts";
 import { decibels, psnr } from "./psnr.ts";
 import type { Reference, References } from "./reference.ts";
@@ -46,6 +46,7 @@ export class Comparison {
   private readonly rows: HTMLTableRowElement[] = [];
   private readonly results: (number | null)[] = [];
   private readonly mean = element("p", { className: "mean", role: "status" });
+  private where: Slider | null = null;
   private turn = 0;
 
   constructor(
@@ -108,7 +109,7 @@ export class Comparison {
       this.mode,
       (mode) => this.setMode(mode),
     );
-    const where = slider({
+    this.where = slider({
       label: "Where they meet",
       low: 0,
       high: 100,
@@ -146,7 +147,7 @@ export class Comparison {
       ...["Picture", "Frame", "PSNR"].map((text) => element("th", { scope: "col", textContent: text })),
     );
     this.root.replaceChildren(
-      element("div", { className: "body" }, modes.row, where.row, this.mean),
+      element("div", { className: "body" }, modes.row, this.where.row, this.mean),
       element(
         "div",
         { className: "body", tabIndex: 0, role: "region", "aria-label": "Decibels of every picture" },
@@ -163,6 +164,7 @@ export class Comparison {
   private setMode(mode: Mode): void {
     this.mode = mode;
     byId("compare").dataset.mode = mode;
+    if (this.where) this.where.row.hidden = mode !== "wipe";
   }
 
   private cut(): void {
