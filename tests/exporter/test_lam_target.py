@@ -30,7 +30,8 @@ from tests.builders import tiny_avatar, tiny_head
 from tests.formats import lam_fixture
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = Path(os.environ["FLAMEPORT_PEERS"]) if os.environ.get("FLAMEPORT_PEERS") else ROOT / "web_viewer"
+PACKAGES = Path(os.environ.get("FLAMEPORT_PEERS") or ROOT / "benchmarks" / "peers")
+"""Where `scripts/benchmark web` installs the public renderer."""
 NEEDED = [PACKAGES / "node_modules" / name for name in ("gaussian-splat-renderer-for-lam", "playwright-core", "esbuild")]
 
 
@@ -234,8 +235,8 @@ def _compare_lam() -> object:
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.skipif(not all(path.is_dir() for path in NEEDED) or shutil.which("chromium") is None or shutil.which("node") is None,
-                    reason="needs Chromium, Node and npm's gaussian-splat-renderer-for-lam, playwright-core and esbuild in "
-                           "web_viewer, or in the folder FLAMEPORT_PEERS")
+                    reason="needs Chromium, Node and npm's gaussian-splat-renderer-for-lam, playwright-core and esbuild, which "
+                           "`npm install` in benchmarks/peers brings; or name another folder in FLAMEPORT_PEERS")
 def test_the_public_renderer_plays_it(lam_zip: Path, tmp_path: Path) -> None:
     """Its picture of our zip is its picture of the sample, to the last bit but for order, and is ours to 40 dB."""
     tool = _compare_lam()

@@ -3,7 +3,6 @@
 import dataclasses
 import gzip
 import json
-import os
 import shutil
 import struct
 import subprocess
@@ -25,8 +24,7 @@ from formats.rotations import quat_angle
 from formats.spherical_harmonics import evaluate_sh
 from tests.builders import tiny_avatar, tiny_cloud, tiny_sequence
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = (Path(os.environ["FLAMEPORT_PEERS"]) if os.environ.get("FLAMEPORT_PEERS") else ROOT / "web_viewer")
+PACKAGES = Path(__file__).parent / "node"
 PEER = PACKAGES / "node_modules" / "@adobe" / "spz"
 ANGLE = 0.006
 """Radians: three components in steps of 1 / (511 sqrt 2), and the fourth made up for."""
@@ -98,7 +96,7 @@ def test_old_versions_are_read() -> None:
 
 @pytest.mark.node
 @pytest.mark.skipif(not PEER.is_dir() or shutil.which("node") is None,
-                    reason="needs Node and npm's @adobe/spz in web_viewer, or in the folder FLAMEPORT_PEERS")
+                    reason="needs Node and its packages: scripts/build --tests")
 @pytest.mark.parametrize("version", versions())
 def test_the_makers_library_reads_the_same(version: int, tmp_path: Path) -> None:
     cloud = wide_cloud(3)
