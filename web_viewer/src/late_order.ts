@@ -33,7 +33,10 @@ export class LateOrder {
       try {
         const worker = new Worker(new URL("./order_worker.ts", import.meta.url), { type: "module" });
         worker.onmessage = () => resolve(new LateOrder(worker, ordering));
-        worker.onerror = () => resolve(null);
+        worker.onerror = () => {
+          worker.terminate();
+          resolve(null);
+        };
         worker.postMessage(ordering.ids);
       } catch {
         resolve(null);

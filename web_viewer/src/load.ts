@@ -22,18 +22,31 @@ export async function loadAvatar(source: string | ArrayBuffer | Blob, options: L
   }
   const { signal, progress } = options;
   const response = await request(source, AvatarFormatError, signal);
-  return readChecked(progress ? await bytesOf(response, progress) : await response.arrayBuffer());
+  return readChecked(await bytesOf(response, source, progress));
 }
 
-async function bytesOf(response: Response, progress: NonNullable<LoadOptions["progress"]>): Promise<ArrayBuffer> {
+/** Return what a server sends, as far as we take it. Throws `AvatarFormatError`. */
+async function bytesOf(
+  response: Response,
+  address: string,
+  progress: LoadOptions["progress"] = () => {},
+): Promise<ArrayBuffer> {
   // With a content encoding the length is that of the encoded bytes, which are not the ones we count.
   const length = response.headers.get("content-encoding") ? Number.NaN : Number(response.headers.get("content-length"));
   const total = length > 0 && length <= LIMIT ? length : null;
   let out = new Uint8Array(total ?? 1 << 16);
   let loaded = 0;
-  for (const reader = response.body!.getReader(); ; ) {
-    const { done, value } = await reader.read();
+  // An answer without a body is an empty one.
+  const reader = (response.body ?? new Blob([]).stream()).getReader();
+  for (;;) {
+    const { done, value } = await reader.read().catch(() => {
+      throw new AvatarFormatError(`${address} stopped arriving after ${loaded} bytes. Load it again.`);
+    });
     if (done) break;
+    if (loaded + value.length > LIMIT) {
+      reader.cancel().catch(() => {});
+      throw new AvatarFormatError(`${address} is larger than a gigabyte; this viewer does not read it.`);
+    }
     if (loaded + value.length > out.length) {
       const grown = new Uint8Array(Math.max(2 * out.length, loaded + value.length));
       grown.set(out);

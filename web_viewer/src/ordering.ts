@@ -30,10 +30,10 @@ export class Ordering {
     readonly centers: Float32Array,
   ) {
     this.order = new Uint32Array(ids.length);
-    if (ids.length > LATE_ABOVE) this.hire();
+    // Where there is no worker to be had, nor what speaks with it, the order goes on being made here.
+    if (ids.length > LATE_ABOVE) this.hire().catch(() => {});
   }
 
-  /** Where there is no worker to be had, the order goes on being made here. */
   private async hire(): Promise<void> {
     const { LateOrder } = await import("./late_order.ts");
     const late = await LateOrder.start(this);

@@ -319,6 +319,8 @@ export class Player extends Actor {
 
   private readonly onLost = (): void => {
     this.lost = true;
+    // What is not on the card is still there: workers, networks.
+    this.renderer?.dispose();
     this.renderer = null;
     this.preparing = null;
     this.posed = false;

@@ -26,6 +26,7 @@ export class PosedAvatar {
   readonly hasNetworks: boolean;
   private networks: AvatarNetworks | null = null;
   private answers: Answers | null = null;
+  private disposed = false;
 
   constructor(
     readonly avatar: Avatar,
@@ -46,6 +47,7 @@ export class PosedAvatar {
   async prepare(pose: Pose): Promise<void> {
     if (!this.hasNetworks) return;
     const { AvatarNetworks } = await import("./networks.ts");
+    if (this.disposed) return;
     this.networks ??= new AvatarNetworks(this.avatar, this.opener);
     this.answers = await this.networks.ask(pose);
   }
@@ -78,6 +80,7 @@ export class PosedAvatar {
   }
 
   dispose(): void {
+    this.disposed = true;
     this.networks?.dispose();
   }
 }

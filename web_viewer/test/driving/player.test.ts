@@ -144,7 +144,8 @@ describe("a player whose avatar needs time", () => {
     device.onLost?.();
     asked[1].done();
     await soon();
-    expect(log).toEqual(["disposed"]);
+    // What is not on the card has to be freed: workers, networks.
+    expect(log).toEqual(["disposed", "disposed"]);
     device.onRestored?.();
     frame();
     asked[2].done();
