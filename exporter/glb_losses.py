@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float64
 from PIL import Image
 
-from exporter.capabilities import Loss, measured_frames
+from exporter.capabilities import MEASURED_FRAMES, Loss, measured_frames
 from exporter.glb_packing import POSE_LENGTH, probe_coefficients
 from exporter.glb_textures import Kind, fallback_image, with_drivers
+from exporter.ops.resample import resample
 from exporter.stills import thin_losses
 from formats import networks
 from formats.avatar import Avatar, Layer, MeshLayer, SplatLayer
@@ -71,8 +72,8 @@ def posed_points(avatar: Avatar, frame: Sequence) -> list[Float64[np.ndarray, "N
 
 
 def limit_losses(avatar: Avatar, less: Avatar) -> list[Loss]:
-    """Return what leaving out expressions and joints does to the posed head; asked for, so nobody has to allow it."""
-    found = []
+    """Return what leaving out expressions, joints and keys does to the posed head; asked for, so nobody has to allow it."""
+    found = _clip_losses(avatar, less.sequence)
     gone = [name for name in avatar.head.expr_names if name not in less.head.expr_names]
     if gone:
         largest = 0.0
@@ -91,6 +92,26 @@ def limit_losses(avatar: Avatar, less: Avatar) -> list[Loss]:
         found.append(Loss(f"{len(joints)} of {len(avatar.head.joint_names)} joints, which move nothing ({joints[0]}, ...)"
                           if len(joints) > 1 else f"joint {joints[0]}, which moves nothing", "0 mm", False))
     return found
+
+
+def _clip_losses(avatar: Avatar, kept: Sequence | None) -> list[Loss]:
+    """Return what became of the avatar's clip when it was left out, or stored with keys at another rate."""
+    head, clip = avatar.head, avatar.sequence
+    if clip is None:
+        return []
+    if kept is None:
+        return [Loss("the clip, left out as asked", f"{len(clip)} frames", False)]
+    if kept.fps == clip.fps:
+        return []
+    other, largest = resample(clip, kept.fps), 0.0
+    # A few frames, each with the one after it, since every so many frames keys of both rates fall together.
+    firsts = np.linspace(0, len(clip) - 1, MEASURED_FRAMES).round().astype(int)
+    for i in np.unique((firsts[:, None] + [0, 1]).clip(max=len(clip) - 1)):
+        at = min(i / clip.fps * other.fps, len(other) - 1)
+        a, b = (deform_head(head, each).vertices for each in (clip.take([int(i)]), other.sample(at)))
+        largest = max(largest, float(np.linalg.norm(a - b, axis=1).max()))
+    return [Loss(f"the clip, with {kept.fps:g} keys a second instead of {clip.fps:g}",
+                 f"head vertices up to {largest * 1e3:.3g} mm off between keys", False)]
 
 
 def map_losses(avatar: Avatar, less: Avatar) -> list[Loss]:

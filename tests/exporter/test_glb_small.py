@@ -322,6 +322,17 @@ def test_a_limited_file_is_the_limited_avatar(kind: str, grade: str, tmp_path: P
     assert glb.losses(avatar, options)[0].what == told.what
 
 
+def test_what_becomes_of_the_clip_is_told() -> None:
+    avatar = tiny_avatar("linear", 8)
+    assert avatar.sequence is not None and len(avatar.sequence) == 4
+    assert not any("clip" in loss.what for loss in glb.losses(avatar, glb.Options()))
+    [gone] = [loss for loss in glb.losses(avatar, glb.Options(clip=False)) if "clip" in loss.what]
+    assert (gone.amount, gone.blocking) == ("4 frames", False)
+    [fewer] = [loss for loss in glb.losses(avatar, glb.Options(fps=avatar.sequence.fps / 2)) if "clip" in loss.what]
+    [more] = [loss for loss in glb.losses(avatar, glb.Options(fps=avatar.sequence.fps * 2)) if "clip" in loss.what]
+    assert not fewer.blocking and float(fewer.amount.split()[4]) > 1 and float(more.amount.split()[4]) < 1e-3
+
+
 def test_what_cannot_be_left_out_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedFeature, match="no expression 'grin'"):
         glb.to_bytes(carried("edge-height"), glb.Options(expressions=("grin",)))
