@@ -5,7 +5,7 @@
  */
 import type { FaceBinding, Head, Layer, SkinBinding, SkinTables } from "./avatar.ts";
 import { addDeltas } from "./dynamics.ts";
-import { addAll, addTurned, gatherDense, type HeadPoser } from "./head.ts";
+import { addAll, addTurned, type HeadPoser } from "./head.ts";
 import type { Pose } from "./pose.ts";
 import { sumFloor } from "./rest.ts";
 import { Influences, skin } from "./skinning.ts";
@@ -48,93 +48,63 @@ type Points = Float32Array | Float64Array;
 export type Place = (pose: Pose, out: Float64Array) => void;
 
 function onFaces(binding: FaceBinding, poser: HeadPoser, local: Points): Place {
-  const { barycentric, frame, offsetScale } = binding;
+  const { face, barycentric, frame, offsetScale } = binding;
   const { faces } = poser.head;
   const root = poser.rootRotation;
   const floor = sumFloor(binding);
-  const { used, starts, members } = byFace(binding.face, faces.length / 3);
-  const axes = new Float64Array(FRAME);
+  const used = Uint32Array.from(new Set(face)).sort();
+  const frames = new Float64Array((faces.length / 3) * FRAME);
   const normals = frame === "vertex" ? new Float64Array(poser.vertices.length) : null;
   const gainAt = offsetScale === "edge_height" ? 9 : offsetScale === "double_area" ? 10 : -1;
   const framed = frame === "face" || gainAt >= 0;
   return (_, out) => {
     const v = poser.vertices;
+    if (framed) {
+      for (const f of used) triangleFrame(v, faces[3 * f], faces[3 * f + 1], faces[3 * f + 2], frames, f * FRAME);
+    }
     if (normals) vertexNormals(v, faces, normals, floor);
-    for (let k = 0; k < used.length; k++) {
-      const corner = 3 * used[k];
-      const a = 3 * faces[corner];
-      const b = 3 * faces[corner + 1];
-      const c = 3 * faces[corner + 2];
-      if (framed) triangleFrame(v, faces[corner], faces[corner + 1], faces[corner + 2], axes, 0);
-      const gain = gainAt < 0 ? 1 : axes[gainAt];
-      const turn = frame === "face" ? axes : frame === "none" ? IDENTITY : root;
-      const m0 = gain * turn[0];
-      const m1 = gain * turn[1];
-      const m2 = gain * turn[2];
-      const m3 = gain * turn[3];
-      const m4 = gain * turn[4];
-      const m5 = gain * turn[5];
-      const m6 = gain * turn[6];
-      const m7 = gain * turn[7];
-      const m8 = gain * turn[8];
-      // From the third corner to the others.
-      const cx = v[c];
-      const cy = v[c + 1];
-      const cz = v[c + 2];
-      const ax = v[a] - cx;
-      const ay = v[a + 1] - cy;
-      const az = v[a + 2] - cz;
-      const bx = v[b] - cx;
-      const by = v[b + 1] - cy;
-      const bz = v[b + 2] - cz;
-      for (let m = starts[k], end = starts[k + 1]; m < end; m++) {
-        const i = members[m];
-        const o = 3 * i;
-        const u = barycentric[2 * i];
-        const w = barycentric[2 * i + 1];
-        const x = local[o];
-        const y = local[o + 1];
-        const z = local[o + 2];
-        const px = cx + u * ax + w * bx;
-        const py = cy + u * ay + w * by;
-        const pz = cz + u * az + w * bz;
-        if (normals) {
-          const t = 1 - u - w;
-          const nx = u * normals[a] + w * normals[b] + t * normals[c];
-          const ny = u * normals[a + 1] + w * normals[b + 1] + t * normals[c + 1];
-          const nz = u * normals[a + 2] + w * normals[b + 2] + t * normals[c + 2];
-          const along = (gain * y) / Math.max(Math.sqrt(nx * nx + ny * ny + nz * nz), 1e-20);
-          out[o] = px + along * nx;
-          out[o + 1] = py + along * ny;
-          out[o + 2] = pz + along * nz;
-        } else {
-          out[o] = px + m0 * x + m1 * y + m2 * z;
-          out[o + 1] = py + m3 * x + m4 * y + m5 * z;
-          out[o + 2] = pz + m6 * x + m7 * y + m8 * z;
-        }
+    for (let i = 0, o = 0; i < face.length; i++, o += 3) {
+      const f = face[i];
+      const a = 3 * faces[3 * f];
+      const b = 3 * faces[3 * f + 1];
+      const c = 3 * faces[3 * f + 2];
+      const u = barycentric[2 * i];
+      const w = barycentric[2 * i + 1];
+      const t = 1 - u - w;
+      const at = f * FRAME;
+      const gain = gainAt < 0 ? 1 : frames[at + gainAt];
+      let x = gain * local[o];
+      let y = gain * local[o + 1];
+      let z = gain * local[o + 2];
+      if (normals) {
+        let nx = u * normals[a] + w * normals[b] + t * normals[c];
+        let ny = u * normals[a + 1] + w * normals[b + 1] + t * normals[c + 1];
+        let nz = u * normals[a + 2] + w * normals[b + 2] + t * normals[c + 2];
+        const length = Math.max(Math.sqrt(nx * nx + ny * ny + nz * nz), 1e-20);
+        nx /= length;
+        ny /= length;
+        nz /= length;
+        x = y * nx;
+        z = y * nz;
+        y *= ny;
+      } else if (frame === "face") {
+        const p = frames[at] * x + frames[at + 1] * y + frames[at + 2] * z;
+        const q = frames[at + 3] * x + frames[at + 4] * y + frames[at + 5] * z;
+        z = frames[at + 6] * x + frames[at + 7] * y + frames[at + 8] * z;
+        x = p;
+        y = q;
+      } else if (frame !== "none") {
+        const p = root[0] * x + root[1] * y + root[2] * z;
+        const q = root[3] * x + root[4] * y + root[5] * z;
+        z = root[6] * x + root[7] * y + root[8] * z;
+        x = p;
+        y = q;
       }
+      out[o] = u * v[a] + w * v[b] + t * v[c] + x;
+      out[o + 1] = u * v[a + 1] + w * v[b + 1] + t * v[c + 1] + y;
+      out[o + 2] = u * v[a + 2] + w * v[b + 2] + t * v[c + 2] + z;
     }
   };
-}
-
-const IDENTITY = Float64Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1);
-
-/** Return the faces that Gaussians are on, and face by face which ones: from `starts[k]` on in `members` those of `used[k]`. */
-function byFace(face: Uint32Array, faces: number): Record<"used" | "starts" | "members", Uint32Array> {
-  const counts = new Uint32Array(faces);
-  for (const f of face) counts[f]++;
-  const used = Uint32Array.from({ length: faces }, (_, f) => f).filter((f) => counts[f] > 0);
-  const starts = new Uint32Array(used.length + 1);
-  // From here on `counts` is where the next of a face goes.
-  used.forEach((f, k) => {
-    starts[k + 1] = starts[k] + counts[f];
-    counts[f] = starts[k];
-  });
-  const members = new Uint32Array(face.length);
-  face.forEach((f, i) => {
-    members[counts[f]++] = i;
-  });
-  return { used, starts, members };
 }
 
 /** A Gaussian moves with its vertex, and its offset from it turns with the vertex's blended joint rotation. */
@@ -167,7 +137,6 @@ export function onOwnTables(
   local: Points,
   linear: Float64Array | null = null,
 ): Place {
-  for (const directions of [own.expressions, own.correctives]) gatherDense(directions);
   const rest = Float64Array.from(local);
   const missing = own.weights.missing();
   const atRest = poser.head.eyelidSpace === "rest";

@@ -25,7 +25,6 @@ export function addRows(out: Float64Array, direction: SparseRows, weight: number
 
 /** Add every direction of a table by its coefficient; further coefficients are ignored. */
 export function addAll(out: Float64Array, directions: SparseRows[], coefficients: Float64Array): void {
-  let table: Float32Array = NOTHING;
   let waiting = 0;
   for (let k = 0; k < directions.length; k++) {
     const weight = coefficients[k];
@@ -33,65 +32,36 @@ export function addAll(out: Float64Array, directions: SparseRows[], coefficients
     if (rows || values.length !== out.length) {
       addRows(out, directions[k], weight);
     } else if (weight !== 0) {
-      if (values.buffer !== table.buffer) {
-        addWaiting(out, table, waiting);
-        waiting = 0;
-        table = new Float32Array(values.buffer, 0, values.buffer.byteLength >> 2);
-      }
-      starts[waiting] = values.byteOffset / 4;
+      queued[waiting] = values;
       weights[waiting++] = weight;
       if (waiting === AT_ONCE) {
-        addWaiting(out, table, waiting);
+        addQueued(out, waiting);
         waiting = 0;
       }
     }
   }
-  addWaiting(out, table, waiting);
+  addQueued(out, waiting);
+  // Nobody's tables are kept alive from here.
+  queued.fill(NOTHING);
 }
 
-const NOTHING = new Float32Array(0);
+const NOTHING: Float32Array = new Float32Array(0);
 const AT_ONCE = 8;
-const starts = new Int32Array(AT_ONCE);
+const queued = new Array<Float32Array>(AT_ONCE).fill(NOTHING);
 const weights = new Float64Array(AT_ONCE);
 
-/**
- * Add up to eight directions of one table: `out` is read and written once for all of them, and one array's bounds are quicker
- * to hold than eight arrays'. Takes 0.7 of the time of four arrays at a time, 0.3 of one after another.
- */
-function addWaiting(out: Float64Array, table: Float32Array, waiting: number): void {
+/** Add up to eight directions, which read and write `out` once: a third of the time that one after another takes. */
+function addQueued(out: Float64Array, waiting: number): void {
   if (waiting === 0) return;
   // Nothing times the first one, where there are fewer.
-  starts.fill(starts[0], waiting);
+  queued.fill(queued[0], waiting);
   weights.fill(0, waiting);
-  const [a, b, c, d, e, f, g, h] = starts;
+  const [a, b, c, d, e, f, g, h] = queued;
   const [p, q, r, s, t, u, v, w] = weights;
   const length = out.length;
   for (let i = 0; i < length; i++) {
-    out[i] +=
-      p * table[a + i] +
-      q * table[b + i] +
-      r * table[c + i] +
-      s * table[d + i] +
-      t * table[e + i] +
-      u * table[f + i] +
-      v * table[g + i] +
-      w * table[h + i];
+    out[i] += p * a[i] + q * b[i] + r * c[i] + s * d[i] + t * e[i] + u * f[i] + v * g[i] + w * h[i];
   }
-}
-
-/** Make directions that store all their rows neighbours in memory, in place, for `addAll`; their numbers stay what they are. */
-export function gatherDense(directions: SparseRows[]): void {
-  const dense = directions.filter(({ rows }) => rows === null);
-  const length = dense.reduce((sum, { values }) => sum + values.length, 0);
-  if (dense.every(({ values }) => values.buffer === dense[0].values.buffer)) return;
-  const table = new Float32Array(length);
-  let at = 0;
-  directions.forEach(({ rows, values }, k) => {
-    if (rows) return;
-    table.set(values, at);
-    directions[k] = { rows, values: table.subarray(at, at + values.length) };
-    at += values.length;
-  });
 }
 
 /** Add directions after skinning, turned by the root (row-major): what `eyelidSpace` "posed" means. */
@@ -136,7 +106,6 @@ export class HeadPoser {
 
   constructor(readonly head: Head) {
     const joints = head.parents.length;
-    for (const directions of [head.expressions, head.correctives]) gatherDense(directions);
     this.template = Float64Array.from(head.template);
     this.vertices = this.template.slice();
     this.rest = this.template.slice();
