@@ -13,7 +13,7 @@ import { FRAME, triangleFrame, vertexNormals } from "./surface.ts";
 
 export interface Centers {
   /** Write N * 3 world-space centres for the head's present pose; `coefficients` drive the layer's dynamics. */
-  place(pose: Pose, coefficients: Float64Array | null, out: Float64Array): void;
+  place(pose: Pose, coefficients: Float64Array | null, out: Points): void;
 }
 
 /** Return what places the centres of `layer`. */
@@ -37,15 +37,15 @@ export function centersOf(layer: Layer, poser: HeadPoser): Centers {
         addDeltas(table, coefficients, moving);
       }
       inner(pose, out);
-      if (table && coefficients && posed) addDeltas(table, coefficients, out);
+      if (table && coefficients && posed) addDeltas(table, coefficients, out as Float64Array);
     },
   };
 }
 
-/** N * 3: as the file has them, or in float64 where dynamics add to them. */
-type Points = Float32Array | Float64Array;
+/** N * 3: in float64 where something is added to them. */
+export type Points = Float32Array | Float64Array;
 
-export type Place = (pose: Pose, out: Float64Array) => void;
+export type Place = (pose: Pose, out: Points) => void;
 
 function onFaces(binding: FaceBinding, poser: HeadPoser, local: Points): Place {
   const { face, barycentric, frame, offsetScale } = binding;

@@ -66,7 +66,7 @@ function addQueued(out: Float64Array, waiting: number): void {
 
 /** Add directions after skinning, turned by the root (row-major): what `eyelidSpace` "posed" means. */
 export function addTurned(
-  out: Float64Array,
+  out: Float32Array | Float64Array,
   directions: SparseRows[],
   coefficients: Float64Array,
   root: Float64Array,

@@ -9,8 +9,8 @@ import type { Pose } from "./pose.ts";
 
 export class PosedAvatar {
   readonly head: HeadPoser;
-  /** Per layer, N * 3. */
-  readonly centers: Float64Array[];
+  /** Per layer, N * 3; float32, as the card takes them, where nothing is added to them or taken from them afterwards. */
+  readonly centers: (Float32Array | Float64Array)[];
   /** Per layer; null without dynamics. */
   readonly coefficients: (Float64Array | null)[];
   /** Per layer, N * 3: where segments of strands point in world space, where the frame of their triangle does not say so. */
@@ -31,10 +31,14 @@ export class PosedAvatar {
   constructor(
     readonly avatar: Avatar,
     private readonly opener?: OpenNetwork,
+    /** Returns where the float32 centres of a layer go. */
+    room: (layer: Layer, l: number) => Float32Array = (layer) => new Float32Array(3 * layer.count),
   ) {
     this.head = new HeadPoser(avatar.head);
     this.placers = avatar.layers.map((layer) => centersOf(layer, this.head));
-    this.centers = avatar.layers.map((layer) => new Float64Array(3 * layer.count));
+    this.centers = avatar.layers.map((layer, l) =>
+      isFinal(layer) ? room(layer, l) : new Float64Array(3 * layer.count),
+    );
     this.coefficients = avatar.layers.map((layer) => layer.dynamics && new Float64Array(layer.dynamics.rank));
     this.ends = avatar.layers.map((layer) => endsOf(layer, this.head));
     this.steps = avatar.layers.map((layer, l) => this.ends[l] && new Float64Array(3 * layer.count));
@@ -83,6 +87,11 @@ export class PosedAvatar {
     this.disposed = true;
     this.networks?.dispose();
   }
+}
+
+/** Tell whether a layer's centres are what the binding says: those of the faces, and nothing more. */
+function isFinal({ binding, dynamics, strands }: Layer): boolean {
+  return binding.kind === "face" && !strands && !(dynamics?.space === "posed" && dynamics.tables.means);
 }
 
 /** Return what places the means of strands one step further, where only that tells their direction; null elsewhere. */

@@ -90,7 +90,7 @@ export function skin(
   influences: Influences,
   matrices: Float64Array,
   missing: Float64Array | null,
-  out: Float64Array,
+  out: Float32Array | Float64Array,
   linear: Float64Array | null = null,
 ): void {
   const { starts, joints, weights } = influences;

@@ -87,7 +87,6 @@ export class Renderer implements AvatarRenderer {
       throw new DeviceError("This device cannot draw into floating-point textures, which the player needs.");
     }
     const { head } = avatar;
-    this.posed = new PosedAvatar(avatar);
     this.layers = avatar.layers.map((layer) => new SplatLayer(gl, layer, head, exact));
     let rows = 0;
     for (const layer of this.layers) {
@@ -100,6 +99,7 @@ export class Renderer implements AvatarRenderer {
       for (let i = 0; i < layer.count; i++) this.ids[at++] = this.rows[l] * WIDTH + i;
     });
     this.centers = new Float32Array(rows * WIDTH * 3);
+    this.posed = new PosedAvatar(avatar, undefined, (_, l) => this.centersOf(l));
     const thins = !exact && !avatar.decoder && avatar.layers.some((layer) => layer.strands);
     this.detail = thins ? new StrandDetail(avatar, this.rows, this.ids) : null;
     this.vertices = new Table(gl, "rgb32f", head.vertexCount);
@@ -168,7 +168,7 @@ export class Renderer implements AvatarRenderer {
   protected upload(): void {
     const { gl, posed } = this;
     posed.centers.forEach((centers, l) => {
-      this.centersOf(l).set(centers);
+      if (centers.buffer !== this.centers.buffer) this.centersOf(l).set(centers);
     });
     const { vertices, matrices } = posed.head;
     gl.disable(gl.BLEND);
