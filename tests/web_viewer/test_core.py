@@ -158,7 +158,7 @@ const turned = await sum();
 await lose(4);                       // and while it is thrown away
 player.dispose();
 player.dispose();
-return { refused, wanted, still, played, turned, told };
+return { refused, wanted, still, played, turned, told, left: count() };
 """
 
 
@@ -169,6 +169,7 @@ def test_a_lost_context_comes_back_in_every_state(page, tmp_path, driver):
     assert found["wanted"] == found["still"] == found["played"] < 255 * 4 * 120 * 100
     assert 0 < found["turned"] < 255 * 4 * 61 * 203
     assert found["told"].count("back") == 3
+    assert found["left"] == 0  # what a lost device held was given back, and with it workers and networks
 
 
 SOAK = """

@@ -82,11 +82,11 @@ describe.each(names)("%s", (name) => {
 });
 
 /** Return rows of three as the avatar counts them. */
-function inOrder(rows: Float64Array, order: Uint32Array | null): Float64Array {
+function inOrder(rows: ArrayLike<number>, order: Uint32Array | null): ArrayLike<number> {
   if (!order) return rows;
   const out = new Float64Array(rows.length);
   order.forEach((row, i) => {
-    out.set(rows.subarray(3 * i, 3 * i + 3), 3 * row);
+    for (let c = 0; c < 3; c++) out[3 * row + c] = rows[3 * i + c];
   });
   return out;
 }
