@@ -282,8 +282,10 @@ export class FlameAvatarElement extends Base {
 
   private async loadCamera(signal: AbortSignal): Promise<void> {
     if (!this.camera || !this.shown?.avatar) return;
-    const camera = cameraOf(await loadJson(this.camera));
-    if (!signal.aborted) this.stand(camera);
+    const camera = await loadJson(this.camera, signal).catch((error) => {
+      if (!signal.aborted) throw error;
+    });
+    if (!signal.aborted) this.stand(cameraOf(camera));
   }
 
   private stand(camera: PinholeCamera): void {

@@ -71,8 +71,9 @@ async function readChecked(buffer: ArrayBuffer): Promise<Avatar> {
 }
 
 /** Return parsed JSON from an address or a file. Throws `SequenceError`. */
-export async function loadJson(source: string | Blob): Promise<Json> {
-  const text = typeof source === "string" ? await (await request(source, SequenceError)).text() : await source.text();
+export async function loadJson(source: string | Blob, signal?: AbortSignal): Promise<Json> {
+  const text =
+    typeof source === "string" ? await (await request(source, SequenceError, signal)).text() : await source.text();
   try {
     return JSON.parse(text);
   } catch {

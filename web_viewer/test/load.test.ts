@@ -1,7 +1,7 @@
 /** Avatars from servers that behave badly. */
 import { afterEach, expect, it, vi } from "vitest";
 import { AvatarFormatError } from "../src/errors.ts";
-import { loadAvatar } from "../src/load.ts";
+import { loadAvatar, loadJson } from "../src/load.ts";
 import { goldenBytes } from "./files.ts";
 
 afterEach(() => {
@@ -51,4 +51,17 @@ it("ends an answer that does not end", async () => {
 it("takes an answer without a body for no GLB", async () => {
   vi.stubGlobal("fetch", async () => new Response(null, { status: 200 }));
   await expect(loadAvatar("a.glb")).rejects.toThrow("This is not a GLB");
+});
+
+it("ends what nobody waits for any more", async () => {
+  const stop = new AbortController();
+  const signals: unknown[] = [];
+  vi.stubGlobal("fetch", (_: string, { signal }: RequestInit) => {
+    signals.push(signal);
+    return new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)));
+  });
+  const both = [loadAvatar("a.glb", { signal: stop.signal }), loadJson("camera.json", stop.signal)];
+  stop.abort();
+  for (const one of both) await expect(one).rejects.toThrow("could not be reached");
+  expect(signals).toEqual([stop.signal, stop.signal]);
 });
