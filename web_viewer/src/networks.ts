@@ -151,37 +151,40 @@ function feedOf(network: Network, pose: Pose): Record<string, Tensor> {
   return feed;
 }
 
-/** Return the driver less its mean, cut in order into a network's inputs. */
-function cutDriver(
+/** Return the driver less its mean as a network's inputs: each is a part of the driver, in whatever order the network lists them. */
+export function cutDriver(
   network: Network,
   { driver, mean }: { driver: string[]; mean: Float32Array | null },
   pose: Pose,
 ): Record<string, Tensor> {
   const feed: Record<string, Tensor> = {};
-  const all: number[] = [];
-  const widths = driver.map((name) => {
-    const port = network.inputs.find((one) => one.name === name) ?? network.inputs[driver.indexOf(name)];
-    const rest = port?.shape[port.shape.length - 1] ?? 0;
+  const read = new Map(network.inputs.map(({ name, shape }) => [name, shape[shape.length - 1]]));
+  let at = 0;
+  for (const name of driver) {
     const values = pose.driver(name);
-    for (let i = 0; i < (values?.length ?? rest); i++) all.push(values ? values[i] : (mean?.[all.length] ?? 0));
-    return values?.length ?? rest;
-  });
-  if (mean && mean.length !== all.length) {
+    const expected = read.get(name);
+    const width = values?.length ?? expected ?? 0;
+    if (read.has(name)) {
+      if (expected !== null && width !== expected) {
+        throw new SequenceError(
+          `The avatar's network reads ${expected} numbers from ${name}; the clip holds ${width}.`,
+        );
+      }
+      // Without a clip nothing drives it: it rests at its mean.
+      const data = Float32Array.from({ length: width }, (_, i) => (values ? values[i] - (mean?.[at + i] ?? 0) : 0));
+      feed[name] = { data, shape: [1, width] };
+    }
+    at += width;
+  }
+  if (mean && mean.length !== at) {
     throw new SequenceError(
-      `The avatar's dynamics read ${mean.length} numbers from ${driver.join(" + ")}; the clip holds ${all.length}.`,
+      `The avatar's dynamics read ${mean.length} numbers from ${driver.join(" + ")}; the clip holds ${at}.`,
     );
   }
-  let at = 0;
-  network.inputs.forEach(({ name, shape }, k) => {
-    const known = driver.indexOf(name);
-    const width = shape[shape.length - 1] ?? widths[known < 0 ? k : known];
-    const data = new Float32Array(width);
-    for (let i = 0; i < width; i++, at++) data[i] = (all[at] ?? 0) - (mean?.[at] ?? 0);
-    feed[name] = { data, shape: [1, width] };
-  });
-  if (at !== all.length) {
-    throw new SequenceError(
-      `The avatar's network “${network.name}” reads ${at} numbers; the clip holds ${all.length}.`,
+  const missing = network.inputs.find(({ name }) => !feed[name]);
+  if (missing) {
+    throw new AvatarFormatError(
+      `Network “${network.name}” takes ${missing.name}, which is not among what drives it: ${driver.join(", ")}.`,
     );
   }
   return feed;

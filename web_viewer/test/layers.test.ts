@@ -5,7 +5,7 @@ import { readSequence } from "../src/driving/sequence_json.ts";
 import { AvatarFormatError, SequenceError } from "../src/errors.ts";
 import { loadAvatar } from "../src/load.ts";
 import type { OpenNetwork } from "../src/networks.ts";
-import { AvatarNetworks, openNetwork } from "../src/networks.ts";
+import { AvatarNetworks, cutDriver, openNetwork } from "../src/networks.ts";
 import { Pose } from "../src/pose.ts";
 import { PosedAvatar } from "../src/posed_avatar.ts";
 import { goldenAvatar, goldenBytes, goldenJson, withJson } from "./files.ts";
@@ -159,5 +159,30 @@ describe("a damaged file", () => {
       for (const { name } of inputs) pose.drivers.set(name, new Float64Array(99));
     }
     await expect(new AvatarNetworks(avatar).ask(pose)).rejects.toThrow(SequenceError);
+  });
+});
+
+describe("a driver that makes coefficients", () => {
+  const { head } = goldenAvatar("../layers/coefficients.plain.glb");
+  const network = (...names: string[]) => ({
+    name: "small",
+    onnx: new Uint8Array(),
+    inputs: names.map((name) => ({ name, shape: [1, name === "eyelids" ? 2 : 3] })),
+    outputs: [],
+    space: "canonical" as const,
+  });
+  const dynamics = { driver: ["jaw", "neck", "eyelids"], mean: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8) };
+  const pose = new Pose(head);
+  pose.jaw.set([2, 4, 6]);
+  pose.eyelids.set([17, 28]);
+
+  it("gives each input its own part, in whatever order the network lists them", () => {
+    const feed = cutDriver(network("eyelids", "jaw"), dynamics, pose);
+    expect([...feed.eyelids.data]).toEqual([10, 20]);
+    expect([...feed.jaw.data]).toEqual([1, 2, 3]);
+  });
+
+  it("says which input it does not hold", () => {
+    expect(() => cutDriver(network("eyes"), dynamics, pose)).toThrow(/takes eyes/);
   });
 });
