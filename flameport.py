@@ -631,7 +631,7 @@ class _Export:
     avatar: Positional[Path]
     """Bundle or GLB."""
     target: Positional[str]
-    """baked-avatar-web, glb, lam, onnx, ply, sequence, spz, textures or web."""
+    """baked-avatar-web, glb, lam, onnx, ply, sequence, spz, textures, unity or web."""
     out: Path
     """File or folder to write."""
     sequence: Path | None = None

@@ -69,6 +69,6 @@ debian() {
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; } ||
       echo "could not install them; $what will be skipped" >&2
   else
-    echo "$what need: apt-get install $*" >&2
+    echo "$what will be skipped; they need: apt-get install $*" >&2
   fi
 }

@@ -61,7 +61,7 @@ def shells(count: int, side: int = 1024, bases: int = 16, features: int = 8, hid
     texels = np.stack(np.meshgrid(*[(np.arange(side) + 0.5) / side] * 2), axis=-1).reshape(-1, 2)
 
     def noise(channels: int) -> np.ndarray:
-        total = rng.normal(0, 0.2, (side, side, channels))
+        total = rng.normal(0, 0.01, (side, side, channels))
         for octave in (8, 32, 128, 512):
             coarse = rng.normal(size=(octave, octave, channels)) * (8 / octave) ** 0.9
             total += sample_bilinear(coarse, texels).reshape(side, side, channels)
