@@ -17,8 +17,9 @@ it("reads what comes in pieces, without anybody asking how far it is", async () 
   const bytes = new Uint8Array(goldenBytes("edge-height.glb"));
   let at = 0;
   serve((controller) => {
-    if (at < bytes.length) controller.enqueue(bytes.slice(at, (at += 1000)));
+    if (at < bytes.length) controller.enqueue(bytes.slice(at, at + 1000));
     else controller.close();
+    at += 1000;
   });
   expect((await loadAvatar("a.glb")).count).toBeGreaterThan(0);
 });
