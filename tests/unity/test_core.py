@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.unity import core
-
-
-def unavailable(reason: str) -> None:
-    """Skip the test, or fail it in CI, where everything has to be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.web_viewer.browser import unavailable
 
 
 @pytest.fixture(scope="module")

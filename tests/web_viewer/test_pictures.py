@@ -5,7 +5,6 @@ import importlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,6 @@ import pytest
 
 from exporter.targets import glb
 from formats import importers
-from formats.avatar import Avatar
-from formats.camera import Camera
 from formats.codecs import bundle, camera_json, sequence_json
 from formats.importers import lam
 from formats.picture import psnr
@@ -24,24 +21,11 @@ from formats.standin.avatar import standin_avatar
 from formats.standin.clip import standin_clip
 from tests.builders import tiny_avatar, tiny_camera
 from tests.web_viewer.browser import DRIVERS, run
+from tests.web_viewer.pictures import CANVAS_DB, HALF_DB, SMALL_DB, Show
 
 pytestmark = pytest.mark.browser
 
-SMALL_DB = 40.0
-"""dB of grade `small`, into either target, against the avatar it was made from."""
-HALF_DB, CANVAS_DB = 45.0, 42.0
-"""dB a player must reach: into a half-float target; on the 8-bit canvas, whose rounding after every splat costs the rest."""
 GOLDEN = Path(__file__).parents[1] / "golden" / "posing"
-
-
-@dataclass(frozen=True)
-class Show:
-    """An avatar, what drives it, and when it is photographed."""
-
-    avatar: Avatar
-    sequence: Sequence
-    camera: Camera
-    moments: tuple[float, ...]
 
 
 def _synthetic() -> Show:
