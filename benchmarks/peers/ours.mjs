@@ -1,7 +1,7 @@
 // Our player: ?avatar=lam.glb&clip=clip.json&camera=camera.json; without a camera it stands in front of the avatar. Without a
 // clip an expression swings, so that every frame is posed, ordered and drawn anew.
 import './meter.mjs';
-import { loadAvatar, loadJson } from '../../web_viewer/src/load.ts';
+import { loadAvatar, loadJson } from '../../web_viewer/src/avatar/load.ts';
 import { Player } from '../../web_viewer/src/player.ts';
 
 const query = new URLSearchParams(location.search);

@@ -1,10 +1,10 @@
 // A page of the player's inner parts, bundled by test_core.py: what no page shows, tests can reach.
-import { loadAvatar } from "../../web_viewer/src/load.ts";
+import { loadAvatar } from "../../web_viewer/src/avatar/load.ts";
 import { Player } from "../../web_viewer/src/player.ts";
 import { GuestRenderer } from "../../web_viewer/src/gl/guest.ts";
 import { Renderer } from "../../web_viewer/src/gl/renderer.ts";
-import { cameraOf, fitCamera, positionOf } from "../../web_viewer/src/camera.ts";
-import { Pose } from "../../web_viewer/src/pose.ts";
+import { cameraOf, fitCamera, positionOf } from "../../web_viewer/src/camera/camera.ts";
+import { Pose } from "../../web_viewer/src/posing/pose.ts";
 import { readSequence } from "../../web_viewer/src/driving/sequence_json.ts";
 
 const json = async (name) => (await fetch(`files/${name}`)).json();

@@ -1,6 +1,6 @@
 /** What a player draws with: `gl/` and `gpu/` hold one each, and make the same pictures. */
-import type { Avatar } from "./avatar.ts";
-import type { Pose } from "./pose.ts";
+import type { Avatar } from "./avatar/avatar.ts";
+import type { Pose } from "./posing/pose.ts";
 
 /** A canvas's graphics device. It owns the context, and knows when everything on the card is gone. */
 export interface Device {

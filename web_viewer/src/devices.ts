@@ -1,5 +1,5 @@
 /** Choosing what to draw with at run time. */
-import type { Avatar } from "./avatar.ts";
+import type { Avatar } from "./avatar/avatar.ts";
 import type { AvatarRenderer, Device } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 import { WebGLDevice } from "./gl/webgl_device.ts";

@@ -7,15 +7,16 @@
  * `loading` (`lazy`, which waits until it is nearly seen, or `eager`), `alt` (what a screen reader says).
  * Events, which do not bubble: `load`, `progress` {loaded, total}, `error` {error}, `frame`, `play`, `pause`, `ended`.
  */
-import { cameraOf, type PinholeCamera, type Point } from "./camera.ts";
+
+import { loadAvatar, loadJson } from "./avatar/load.ts";
+import { cameraOf, type PinholeCamera, type Point } from "./camera/camera.ts";
+import { Orbit } from "./camera/orbit.ts";
 import { followPointer, Gaze } from "./driving/gaze.ts";
 import { Idle } from "./driving/idle.ts";
 import { loadSequence } from "./driving/sequence_stream.ts";
-import { Bar } from "./element_bar.ts";
-import { elementStyle } from "./element_style.ts";
+import { Bar } from "./element/element_bar.ts";
+import { elementStyle } from "./element/element_style.ts";
 import { element } from "./elements.ts";
-import { loadAvatar, loadJson } from "./load.ts";
-import { Orbit } from "./orbit.ts";
 import { Player } from "./player.ts";
 
 const TEXTS = ["src", "sequence", "camera", "background", "driver", "poster", "loading", "alt"] as const;

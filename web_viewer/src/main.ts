@@ -1,14 +1,14 @@
 /** The page: finds what to show, wires the player to its controls, and says what went wrong. */
-import type { Avatar } from "./avatar.ts";
-import { cameraOf, type Point } from "./camera.ts";
+import type { Avatar } from "./avatar/avatar.ts";
+import type { Json } from "./avatar/glb.ts";
+import { loadAvatar, loadJson } from "./avatar/load.ts";
+import { cameraOf, type Point } from "./camera/camera.ts";
+import { Orbit } from "./camera/orbit.ts";
 import type { Device } from "./device.ts";
 import { chooseDevice } from "./devices.ts";
 import { loadSequence } from "./driving/sequence_stream.ts";
 import { byId } from "./elements.ts";
 import { ViewerError } from "./errors.ts";
-import type { Json } from "./glb.ts";
-import { loadAvatar, loadJson } from "./load.ts";
-import { Orbit } from "./orbit.ts";
 import { Backgrounds } from "./page/backgrounds.ts";
 import { Comparing } from "./page/comparing.ts";
 import { type Content, findContent } from "./page/content.ts";
@@ -18,12 +18,12 @@ import { type Key, listen } from "./page/keys.ts";
 import { LifeSwitches } from "./page/life.ts";
 import { Loading } from "./page/loading.ts";
 import { Maker } from "./page/maker.ts";
+import { Panel } from "./page/panel.ts";
 import { PoseTab } from "./page/pose_tab.ts";
+import { type NamedClip, Transport } from "./page/transport.ts";
 import { ViewTab } from "./page/view_tab.ts";
 import { VIEWS, Views } from "./page/views.ts";
-import { Panel } from "./panel.ts";
 import { Player } from "./player.ts";
-import { type NamedClip, Transport } from "./transport.ts";
 
 // The programmatic interface, for pages that embed the player and for tests.
 const api: { loadAvatar: typeof loadAvatar; loadJson: typeof loadJson; Player: typeof Player; player?: Player } = {

@@ -2,7 +2,7 @@
  * Painting an avatar while it plays: colours and opacities of Gaussians from an image on the head's UV layout, and the images
  * of mesh layers. What is painted is the avatar's own data: every player that loads it later shows it.
  */
-import type { Avatar, Head, Layer, MeshLayer } from "./avatar.ts";
+import type { Avatar, Head, Layer, MeshLayer } from "./avatar/avatar.ts";
 import type { AvatarRenderer } from "./device.ts";
 import { AvatarFormatError, DeviceError } from "./errors.ts";
 

@@ -1,14 +1,14 @@
 /** The player: one avatar on one canvas. Everything a page or a program needs; no user interface. */
-import type { Avatar } from "./avatar.ts";
-import { cameraOf, fitCamera, type PinholeCamera, positionOf } from "./camera.ts";
+import type { Avatar } from "./avatar/avatar.ts";
+import type { Json } from "./avatar/glb.ts";
+import { cameraOf, fitCamera, type PinholeCamera, positionOf } from "./camera/camera.ts";
+import { defaultCamera } from "./camera/framing.ts";
 import type { AvatarRenderer, Background, Device, View, WorldSplats } from "./device.ts";
 import { Actor } from "./driving/actor.ts";
 import { DeviceError, SequenceError } from "./errors.ts";
-import { defaultCamera } from "./framing.ts";
 import { WebGLDevice } from "./gl/webgl_device.ts";
-import type { Json } from "./glb.ts";
 import type { PaintedMap } from "./painting.ts";
-import { Pose } from "./pose.ts";
+import { Pose } from "./posing/pose.ts";
 
 export interface PlayerOptions {
   /** Display sRGB, 0..1; null for a transparent picture. White when absent. */

@@ -13,17 +13,17 @@
 
 import type { WebGLRenderer } from "three";
 import { BufferGeometry, type Camera, Matrix4, Mesh, MeshBasicMaterial, Sphere, Vector3, Vector4 } from "three";
-import type { Avatar } from "./avatar.ts";
+import type { Avatar } from "./avatar/avatar.ts";
+import { type LoadOptions, loadAvatar } from "./avatar/load.ts";
 import type { View } from "./device.ts";
 import { Actor } from "./driving/actor.ts";
 import { DeviceError } from "./errors.ts";
 import type { ClipDepths } from "./gl/guest.ts";
 import { GuestRenderer } from "./gl/guest.ts";
-import { type LoadOptions, loadAvatar } from "./load.ts";
-import { Pose } from "./pose.ts";
+import { Pose } from "./posing/pose.ts";
 
+export { loadAvatar } from "./avatar/load.ts";
 export * from "./index.ts";
-export { loadAvatar } from "./load.ts";
 
 export interface FlameAvatarOptions {
   /** Keep harmonics and dynamics as 32-bit floats on the card instead of 16-bit ones. */

@@ -1,8 +1,8 @@
 /** The golden files, for tests. */
 import { readFileSync } from "node:fs";
-import { type Avatar, readGlb } from "../src/avatar.ts";
-import { Glb } from "../src/glb.ts";
-import * as rare from "../src/rare_layers.ts";
+import { type Avatar, readGlb } from "../src/avatar/avatar.ts";
+import { Glb } from "../src/avatar/glb.ts";
+import * as rare from "../src/avatar/rare_layers.ts";
 
 export const GOLDEN = new URL("../../tests/golden/posing/", import.meta.url);
 

@@ -1,10 +1,10 @@
 /** Damaged avatars of every kind: whatever is changed, the answer is one readable line, or an avatar that can be posed. */
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { loadAvatar } from "../src/avatar/load.ts";
 import { ViewerError } from "../src/errors.ts";
-import { loadAvatar } from "../src/load.ts";
-import { Pose } from "../src/pose.ts";
-import { PosedAvatar } from "../src/posed_avatar.ts";
+import { Pose } from "../src/posing/pose.ts";
+import { PosedAvatar } from "../src/posing/posed_avatar.ts";
 import { goldenBytes, withJson } from "./files.ts";
 
 const FOLDERS = ["posing", "small", "layers"];

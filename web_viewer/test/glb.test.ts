@@ -1,7 +1,7 @@
 /** Files from strangers: whatever is wrong with one, the answer is a readable error, quickly. */
 import { describe, expect, it } from "vitest";
+import { loadAvatar } from "../src/avatar/load.ts";
 import { AvatarFormatError } from "../src/errors.ts";
-import { loadAvatar } from "../src/load.ts";
 import { goldenBytes, withJson } from "./files.ts";
 
 const GOOD = goldenBytes("edge-height.glb");

@@ -1,10 +1,10 @@
 /** The player's posing against `formats.deform`, on the files that scripts/make_golden.py writes. */
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { readAvatar } from "../src/avatar.ts";
+import { readAvatar } from "../src/avatar/avatar.ts";
 import { readSequence } from "../src/driving/sequence_json.ts";
-import { Pose } from "../src/pose.ts";
-import { PosedAvatar } from "../src/posed_avatar.ts";
+import { Pose } from "../src/posing/pose.ts";
+import { PosedAvatar } from "../src/posing/posed_avatar.ts";
 import { GOLDEN, goldenBytes, goldenJson } from "./files.ts";
 
 /** Metres. The bound is 1e-5; float32 tables and seven stored digits leave less than a tenth of it. */

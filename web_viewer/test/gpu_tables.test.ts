@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { packColumns } from "../src/gpu/columns.ts";
 import { BLOCK, packDeltas, type Shape } from "../src/gpu/deltas.ts";
 import { packInfluences } from "../src/gpu/influences.ts";
-import { Influences } from "../src/skinning.ts";
+import { Influences } from "../src/posing/skinning.ts";
 
 const snorm = (word: number, half: number) => Math.max(((word >> (16 * half)) << 16) >> 16, -32767) / 32767;
 

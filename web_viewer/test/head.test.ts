@@ -1,7 +1,7 @@
 /** Sums of directions, dense and sparse, however many. */
 import { describe, expect, it } from "vitest";
-import type { SparseRows } from "../src/glb.ts";
-import { addAll } from "../src/head.ts";
+import type { SparseRows } from "../src/avatar/glb.ts";
+import { addAll } from "../src/posing/head.ts";
 
 const VERTICES = 7;
 

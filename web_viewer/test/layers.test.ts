@@ -1,13 +1,13 @@
 /** Mesh layers, strands and what networks move, against the reference on the same frames; networks run in onnxruntime-web. */
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { loadAvatar } from "../src/avatar/load.ts";
 import { readSequence } from "../src/driving/sequence_json.ts";
 import { AvatarFormatError, SequenceError } from "../src/errors.ts";
-import { loadAvatar } from "../src/load.ts";
-import type { OpenNetwork } from "../src/networks.ts";
-import { AvatarNetworks, cutDriver, openNetwork } from "../src/networks.ts";
-import { Pose } from "../src/pose.ts";
-import { PosedAvatar } from "../src/posed_avatar.ts";
+import type { OpenNetwork } from "../src/posing/networks.ts";
+import { AvatarNetworks, cutDriver, openNetwork } from "../src/posing/networks.ts";
+import { Pose } from "../src/posing/pose.ts";
+import { PosedAvatar } from "../src/posing/posed_avatar.ts";
 import { goldenAvatar, goldenBytes, goldenJson, withJson } from "./files.ts";
 
 /** Metres, and parts of a unit normal: numbers are stored to seven digits, networks are float32. */

@@ -1,7 +1,7 @@
 /** Avatars from servers that behave badly. */
 import { afterEach, expect, it, vi } from "vitest";
+import { loadAvatar, loadJson } from "../src/avatar/load.ts";
 import { AvatarFormatError } from "../src/errors.ts";
-import { loadAvatar, loadJson } from "../src/load.ts";
 import { goldenBytes } from "./files.ts";
 
 afterEach(() => {

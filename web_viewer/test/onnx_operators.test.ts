@@ -1,7 +1,7 @@
 /** What is read of an ONNX graph before it is run. */
 import { describe, expect, it } from "vitest";
 import { AvatarFormatError } from "../src/errors.ts";
-import { checkOperators, operatorsOf } from "../src/onnx_operators.ts";
+import { checkOperators, operatorsOf } from "../src/posing/onnx_operators.ts";
 import { goldenAvatar } from "./files.ts";
 
 const bytes = (field: number, inner: number[]) => [8 * field + 2, inner.length, ...inner];

@@ -1,7 +1,7 @@
 /** Painting Gaussians by an image on the head's UV layout. */
 import { describe, expect, it } from "vitest";
+import { imageSize } from "../src/avatar/image_size.ts";
 import { AvatarFormatError } from "../src/errors.ts";
-import { imageSize } from "../src/image_size.ts";
 import { findTexture, paintGaussians, texturesOf, uvsOf } from "../src/painting.ts";
 import { goldenAvatar } from "./files.ts";
 

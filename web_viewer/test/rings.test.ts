@@ -1,6 +1,6 @@
 /** Fans of a mesh against sums over its faces: whatever the mesh, the rotation pass must see the same numbers. */
 import { describe, expect, it } from "vitest";
-import { fansOf } from "../src/rings.ts";
+import { fansOf } from "../src/posing/rings.ts";
 
 /** A closed fan, an open one, two fans that meet in one vertex, an edge of three faces, faces that turn both ways, a lone vertex. */
 const MESHES: [string, number[]][] = [

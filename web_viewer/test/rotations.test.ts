@@ -6,7 +6,7 @@ import {
   quatMultiply,
   quatToAxisAngle,
   slerp,
-} from "../src/rotations.ts";
+} from "../src/posing/rotations.ts";
 
 /** Deterministic numbers in -1..1. */
 function* random(seed: number): Generator<number> {

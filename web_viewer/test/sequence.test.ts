@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { readAvatar } from "../src/avatar.ts";
-import { cameraOf, fitCamera, lookAt, positionOf } from "../src/camera.ts";
+import { readAvatar } from "../src/avatar/avatar.ts";
+import { cameraOf, fitCamera, lookAt, positionOf } from "../src/camera/camera.ts";
 import { readSequence } from "../src/driving/sequence_json.ts";
 import { SequenceError } from "../src/errors.ts";
-import { Pose } from "../src/pose.ts";
+import { Pose } from "../src/posing/pose.ts";
 import { goldenBytes, goldenJson } from "./files.ts";
 
 const { head } = readAvatar(goldenBytes("edge-height.glb"));

@@ -1,13 +1,13 @@
 /** Grade `small` against what Python reads from the same bytes, and its decoder against damage. */
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { readAvatar } from "../src/avatar.ts";
+import { readAvatar } from "../src/avatar/avatar.ts";
+import { loadAvatar } from "../src/avatar/load.ts";
+import { decodeIndices, decodeRows } from "../src/avatar/meshopt.ts";
 import { readSequence } from "../src/driving/sequence_json.ts";
 import { AvatarFormatError } from "../src/errors.ts";
-import { loadAvatar } from "../src/load.ts";
-import { decodeIndices, decodeRows } from "../src/meshopt.ts";
-import { Pose } from "../src/pose.ts";
-import { PosedAvatar } from "../src/posed_avatar.ts";
+import { Pose } from "../src/posing/pose.ts";
+import { PosedAvatar } from "../src/posing/posed_avatar.ts";
 import { goldenBytes, goldenJson, withJson } from "./files.ts";
 
 /** Metres: both sides decode the same integers; the rest is float32 and seven stored digits. */

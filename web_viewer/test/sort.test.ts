@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DepthSorter } from "../src/sort.ts";
+import { DepthSorter } from "../src/ordering/sort.ts";
 
 const AXIS = [0, 0, 1] as const;
 

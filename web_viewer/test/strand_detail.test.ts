@@ -1,10 +1,10 @@
 /** How many strands are drawn from how far. */
 import { describe, expect, it } from "vitest";
-import { lookAt, type PinholeCamera, positionOf } from "../src/camera.ts";
+import { lookAt, type PinholeCamera, positionOf } from "../src/camera/camera.ts";
 import { WIDTH } from "../src/gl/device.ts";
 import { StrandDetail } from "../src/gl/strand_detail.ts";
-import { Pose } from "../src/pose.ts";
-import { PosedAvatar } from "../src/posed_avatar.ts";
+import { Pose } from "../src/posing/pose.ts";
+import { PosedAvatar } from "../src/posing/posed_avatar.ts";
 import { goldenAvatar } from "./files.ts";
 
 const avatar = goldenAvatar("../layers/hair.plain.glb");

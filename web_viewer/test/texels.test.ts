@@ -1,7 +1,7 @@
 /** The packer gives the same bytes as Python's. */
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { half, smallestThree, snorm } from "../src/texel_numbers.ts";
+import { half, smallestThree, snorm } from "../src/texels/texel_numbers.ts";
 import {
   joinTables,
   packHead,
@@ -10,7 +10,7 @@ import {
   type SplatArrays,
   TEXEL_WIDTH,
   type Variant,
-} from "../src/texels.ts";
+} from "../src/texels/texels.ts";
 
 const FOLDER = new URL("../../tests/golden/texels/", import.meta.url);
 const CHANNELS = ["means", "rotvecs", "log_scales", "opacity_logits", "rgb"];

@@ -2,12 +2,12 @@
  * A bundle `X.avatar`, zipped, as the player's avatar: head, layers of Gaussians, linear dynamics, texture and clip
  * (`formats/SPEC.md`, 2). What needs networks, meshes or strands is read from a GLB only. A chunk of its own.
  */
-import type { Avatar, LayerImage } from "../avatar.ts";
+import type { Avatar, LayerImage } from "../avatar/avatar.ts";
+import { list, text } from "../avatar/fields.ts";
+import type { Json } from "../avatar/glb.ts";
 import { fitted } from "../driving/arkit_clip.ts";
 import { readBinarySequence } from "../driving/sequence_binary.ts";
 import { AvatarFormatError, ViewerError } from "../errors.ts";
-import { list, text } from "../fields.ts";
-import type { Json } from "../glb.ts";
 import { readHead } from "./head.ts";
 import { readLayer } from "./layers.ts";
 import { Safetensors } from "./safetensors.ts";

@@ -1,7 +1,7 @@
 /** The head of a bundle (`formats/SPEC.md`, 2.2), as the player's tables. */
-import type { Head, Role } from "../avatar.ts";
-import type { Json, SparseRows } from "../glb.ts";
-import { csrFromDense } from "../skinning.ts";
+import type { Head, Role } from "../avatar/avatar.ts";
+import type { Json, SparseRows } from "../avatar/glb.ts";
+import { csrFromDense } from "../posing/skinning.ts";
 import type { Safetensors } from "./safetensors.ts";
 
 const ROLES = ["root", "neck", "jaw", "left_eye", "right_eye"] as const;

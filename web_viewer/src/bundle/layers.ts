@@ -1,11 +1,11 @@
 /** Layers of a bundle: Gaussians, how they ride the head, and linear dynamics (`formats/SPEC.md`, 2.3 and 2.4). */
-import type { FaceBinding, Head, Layer, LinearDynamics, SkinBinding } from "../avatar.ts";
-import { CHANNELS, type Channel } from "../dynamics.ts";
+import type { FaceBinding, Head, Layer, LinearDynamics, SkinBinding } from "../avatar/avatar.ts";
+import { choice, list, text } from "../avatar/fields.ts";
+import type { Json, SparseRows } from "../avatar/glb.ts";
 import { AvatarFormatError } from "../errors.ts";
-import { choice, list, text } from "../fields.ts";
-import type { Json, SparseRows } from "../glb.ts";
-import { csrFromDense } from "../skinning.ts";
-import { FRAMES } from "../surface.ts";
+import { CHANNELS, type Channel } from "../posing/dynamics.ts";
+import { csrFromDense } from "../posing/skinning.ts";
+import { FRAMES } from "../posing/surface.ts";
 import { columns } from "./head.ts";
 import type { Safetensors } from "./safetensors.ts";
 

@@ -1,6 +1,7 @@
 /** Reading safetensors: a JSON header, then arrays. Everything is checked before memory is taken. */
+
+import type { Json } from "../avatar/glb.ts";
 import { AvatarFormatError } from "../errors.ts";
-import type { Json } from "../glb.ts";
 
 const HEADER = 16 << 20;
 const BYTES: Record<string, number> = {

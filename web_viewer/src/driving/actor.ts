@@ -2,17 +2,17 @@
  * What an avatar does over time, without a picture: the clip that plays, clips that fade, drivers over them, and what is held
  * by hand over those. A `Player` is one on a canvas; a three.js scene has one for every avatar in it.
  */
-import type { Avatar } from "../avatar.ts";
-import { PageClock } from "../clock.ts";
+import type { Avatar } from "../avatar/avatar.ts";
+import type { Json } from "../avatar/glb.ts";
 import { SequenceError } from "../errors.ts";
-import type { Json } from "../glb.ts";
-import { Playback } from "../playback.ts";
-import { isAlwaysThere, Pose } from "../pose.ts";
-import { Sequence } from "../sequence.ts";
+import { isAlwaysThere, Pose } from "../posing/pose.ts";
 import { fitted } from "./arkit_clip.ts";
 import { blendInto } from "./blend.ts";
+import { PageClock } from "./clock.ts";
 import type { Driver, DriverFunction } from "./driver.ts";
 import { Holds, type PoseOverrides } from "./holds.ts";
+import { Playback } from "./playback.ts";
+import { Sequence } from "./sequence.ts";
 import { readSequence } from "./sequence_json.ts";
 
 /** A clip that plays, and since when it fades in over what is below it. */

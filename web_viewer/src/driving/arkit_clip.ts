@@ -1,9 +1,10 @@
 /** Clips of ARKit's weights as a head plays them: by name on an ARKit head, through the head's map on any other. */
-import { ARKIT_52, addArkit } from "../arkit.ts";
-import type { Head } from "../avatar.ts";
+
+import type { Head } from "../avatar/avatar.ts";
 import { SequenceError } from "../errors.ts";
-import { POSE_FIELDS, Pose, WIDTHS } from "../pose.ts";
-import { Sequence } from "../sequence.ts";
+import { POSE_FIELDS, Pose, WIDTHS } from "../posing/pose.ts";
+import { ARKIT_52, addArkit } from "./arkit.ts";
+import { Sequence } from "./sequence.ts";
 
 /** Told in one line what a head cannot show. */
 export type Told = (line: string) => void;

@@ -1,6 +1,6 @@
 /** Mixing poses: coefficients linearly, rotations along the shorter arc. */
-import { type Pose, WIDTHS } from "../pose.ts";
-import { axisAngleToQuat, quatMultiply, quatToAxisAngle, slerpAxisAngle } from "../rotations.ts";
+import { type Pose, WIDTHS } from "../posing/pose.ts";
+import { axisAngleToQuat, quatMultiply, quatToAxisAngle, slerpAxisAngle } from "../posing/rotations.ts";
 
 const ROTATIONS = ["rotation", "neck", "jaw", "eyes"] as const;
 const LINEAR = ["expr", "eyelids", "translation"] as const;

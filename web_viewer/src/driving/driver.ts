@@ -1,5 +1,5 @@
 /** What may change a pose at every moment, over the clip and below what is held by hand. */
-import type { Pose } from "../pose.ts";
+import type { Pose } from "../posing/pose.ts";
 
 export interface Moment {
   /** Seconds of the actor's clock. */

@@ -1,8 +1,9 @@
 /** Lids and eyes of any head: through its joints and lids where it has them, else through ARKit's shapes. */
-import { addArkit, arkitRow } from "../arkit.ts";
-import type { Head } from "../avatar.ts";
-import type { Pose } from "../pose.ts";
-import { slerpAxisAngle } from "../rotations.ts";
+
+import type { Head } from "../avatar/avatar.ts";
+import type { Pose } from "../posing/pose.ts";
+import { slerpAxisAngle } from "../posing/rotations.ts";
+import { addArkit, arkitRow } from "./arkit.ts";
 
 export const SIDES = ["Left", "Right"] as const;
 /** Radians that ARKit's eyeLook shapes stand for at weight 1, as on the stand-in head: sideways, up and down. */

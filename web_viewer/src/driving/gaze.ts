@@ -1,8 +1,8 @@
 /** Looking at a point in space, or at the pointer: the eyes at once, the head after them. */
-import type { Head } from "../avatar.ts";
-import { type PinholeCamera, type Point, positionOf } from "../camera.ts";
-import { HeadPoser } from "../head.ts";
-import type { Pose } from "../pose.ts";
+import type { Head } from "../avatar/avatar.ts";
+import { type PinholeCamera, type Point, positionOf } from "../camera/camera.ts";
+import { HeadPoser } from "../posing/head.ts";
+import type { Pose } from "../posing/pose.ts";
 import { turnFurther } from "./blend.ts";
 import type { Driver, Moment } from "./driver.ts";
 import { hasEyeJoints, SIDES, turnEyes } from "./eyes.ts";

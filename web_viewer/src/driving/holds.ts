@@ -1,8 +1,9 @@
 /** What a person or a program holds over the clip: expressions, ARKit shapes, fields and joints. */
-import { addArkit, arkitRow } from "../arkit.ts";
-import type { Head } from "../avatar.ts";
+
+import type { Head } from "../avatar/avatar.ts";
 import { SequenceError } from "../errors.ts";
-import { isPoseField, type Pose, WIDTHS } from "../pose.ts";
+import { isPoseField, type Pose, WIDTHS } from "../posing/pose.ts";
+import { addArkit, arkitRow } from "./arkit.ts";
 
 /** Axis-angle radians, metres, lids 0..1, or a joint's rotation by name. */
 export type PoseOverrides = Record<string, ArrayLike<number>>;

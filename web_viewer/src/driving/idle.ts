@@ -1,5 +1,5 @@
 /** What a face does when nothing is asked of it: blinks, small motion of the head, eyes that never rest. */
-import type { Pose } from "../pose.ts";
+import type { Pose } from "../posing/pose.ts";
 import { turnFurther } from "./blend.ts";
 import type { Driver, Moment } from "./driver.ts";
 import { closeLids, turnEyes } from "./eyes.ts";

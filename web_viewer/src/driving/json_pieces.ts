@@ -1,6 +1,7 @@
 /** Cutting the JSON of a clip into its header and its frames while it arrives; line breaks mean nothing. */
+
+import type { Json } from "../avatar/glb.ts";
 import { SequenceError } from "../errors.ts";
-import type { Json } from "../glb.ts";
 
 export interface Piece {
   kind: "header" | "frame";

@@ -1,6 +1,7 @@
 /** ARKit's weights from a phone, a tracker or a speech model, as they come. */
-import { addArkit, arkitRow } from "../arkit.ts";
-import type { Pose } from "../pose.ts";
+
+import type { Pose } from "../posing/pose.ts";
+import { addArkit, arkitRow } from "./arkit.ts";
 import type { Driver } from "./driver.ts";
 
 export type ArkitWeights = Readonly<Record<string, number>>;

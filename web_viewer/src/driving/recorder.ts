@@ -1,10 +1,10 @@
 /** Recording what is shown as a clip. */
-import type { Head } from "../avatar.ts";
+import type { Head } from "../avatar/avatar.ts";
 import { SequenceError } from "../errors.ts";
-import { POSE_FIELDS, Pose } from "../pose.ts";
-import { Sequence } from "../sequence.ts";
+import { POSE_FIELDS, Pose } from "../posing/pose.ts";
 import type { Actor } from "./actor.ts";
 import { blendInto } from "./blend.ts";
+import { Sequence } from "./sequence.ts";
 
 /** Seconds by which a shown moment may miss a frame of the clip and still be that frame. */
 const SAME = 1e-6;

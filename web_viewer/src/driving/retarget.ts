@@ -1,8 +1,8 @@
 /** Making a motion fit a head: names, ARKit's weights, and another person's neutral face, as `formats.retarget`. */
-import type { Avatar, Head } from "../avatar.ts";
+import type { Avatar, Head } from "../avatar/avatar.ts";
 import { SequenceError } from "../errors.ts";
-import { Sequence } from "../sequence.ts";
 import { copyAround, fromArkit, isArkit, type Told } from "./arkit_clip.ts";
+import { Sequence } from "./sequence.ts";
 
 export type Neutral = "none" | "mean" | "first";
 

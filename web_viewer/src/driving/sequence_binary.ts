@@ -1,9 +1,10 @@
 /** `flameport.sequence/1` as bytes (`formats/SPEC.md`, 3.2): the JSON header, then float32 blocks. */
-import { cameraOf } from "../camera.ts";
+
+import type { Json } from "../avatar/glb.ts";
+import { cameraOf } from "../camera/camera.ts";
 import { SequenceError } from "../errors.ts";
-import type { Json } from "../glb.ts";
-import { POSE_FIELDS, WIDTHS } from "../pose.ts";
-import type { Sequence } from "../sequence.ts";
+import { POSE_FIELDS, WIDTHS } from "../posing/pose.ts";
+import type { Sequence } from "./sequence.ts";
 import { FrameReader } from "./sequence_json.ts";
 
 const MAGIC = 0x51535046; // "FPSQ", little-endian

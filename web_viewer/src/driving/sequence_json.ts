@@ -1,12 +1,13 @@
 /** `flameport.sequence/1` as JSON, read frame by frame or whole, and written; and ARKit tracks of names and weights. */
-import { ARKIT_52 } from "../arkit.ts";
-import type { Head } from "../avatar.ts";
-import { cameraOf } from "../camera.ts";
+
+import type { Head } from "../avatar/avatar.ts";
+import type { Json } from "../avatar/glb.ts";
+import { cameraOf } from "../camera/camera.ts";
 import { SequenceError } from "../errors.ts";
-import type { Json } from "../glb.ts";
-import { POSE_FIELDS, WIDTHS } from "../pose.ts";
-import { Sequence } from "../sequence.ts";
+import { POSE_FIELDS, WIDTHS } from "../posing/pose.ts";
+import { ARKIT_52 } from "./arkit.ts";
 import { fitted, type Told } from "./arkit_clip.ts";
+import { Sequence } from "./sequence.ts";
 
 /** Tell whether parsed JSON, or the header of one, is a sequence of ours. */
 export function isOurs(json: Json): boolean {

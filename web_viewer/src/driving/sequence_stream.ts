@@ -3,14 +3,14 @@
  * it one JSON object or lines of JSON (the header, then a frame a line). What cannot be played in part (ARKit tracks, another
  * head's coefficients, binary sequences, whose blocks hold one field after the other) is there when all of it is.
  */
-import type { Head } from "../avatar.ts";
+import type { Head } from "../avatar/avatar.ts";
+import type { Json } from "../avatar/glb.ts";
+import { request } from "../avatar/load.ts";
 import { SequenceError, ViewerError } from "../errors.ts";
-import type { Json } from "../glb.ts";
-import { request } from "../load.ts";
-import type { Sequence } from "../sequence.ts";
 import { fitted } from "./arkit_clip.ts";
 import { JsonPieces } from "./json_pieces.ts";
 import { type Retargeting, retarget } from "./retarget.ts";
+import type { Sequence } from "./sequence.ts";
 import { isBinarySequence, readBinarySequence } from "./sequence_binary.ts";
 import { FrameReader, isOurs, readUnfitted } from "./sequence_json.ts";
 

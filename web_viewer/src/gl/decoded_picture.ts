@@ -3,10 +3,10 @@
  * channels at a time, read back, and made into a picture by a network. It takes as long as the network does; until it is
  * there the canvas shows the picture before.
  */
-import type { Avatar, Decoder } from "../avatar.ts";
+import type { Avatar, Decoder } from "../avatar/avatar.ts";
 import type { Background, View } from "../device.ts";
 import { DeviceError } from "../errors.ts";
-import { checkOutput, type NetworkRunner, openNetwork } from "../networks.ts";
+import { checkOutput, type NetworkRunner, openNetwork } from "../posing/networks.ts";
 import { FULLSCREEN, type GL, Program, Table, Target } from "./device.ts";
 
 /** What lies behind the Gaussians in every channel of a feature image. */

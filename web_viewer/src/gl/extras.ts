@@ -1,7 +1,7 @@
 /** What few avatars have: mesh layers under their Gaussians, or an image decoder. A chunk of its own. */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import type { Background, View } from "../device.ts";
-import type { PosedAvatar } from "../posed_avatar.ts";
+import type { PosedAvatar } from "../posing/posed_avatar.ts";
 import { DecodedPicture, type EllipseSource } from "./decoded_picture.ts";
 import type { GL } from "./device.ts";
 import { MeshPicture } from "./mesh_picture.ts";

@@ -1,5 +1,5 @@
 /** Working on a WebGL2 context that somebody else draws with, such as three.js. */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import type { View } from "../device.ts";
 import { DeviceError } from "../errors.ts";
 import type { GL } from "./device.ts";

@@ -2,12 +2,12 @@
  * The head's own mesh and the Gaussians' centres, for looking at what lies under the splats: textured or as clay, with its
  * edges over it, or as points. A picture of its own with depth, in a context that has a depth buffer and smooths edges.
  */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import type { View } from "../device.ts";
-import { HeadPoser } from "../head.ts";
-import type { Pose } from "../pose.ts";
-import { PosedAvatar } from "../posed_avatar.ts";
-import { vertexNormals } from "../surface.ts";
+import { HeadPoser } from "../posing/head.ts";
+import type { Pose } from "../posing/pose.ts";
+import { PosedAvatar } from "../posing/posed_avatar.ts";
+import { vertexNormals } from "../posing/surface.ts";
 import { type GL, Program } from "./device.ts";
 import { ImageArray } from "./image_array.ts";
 import { DEPTH_FRAGMENT, MESH_VERTEX, NORMAL, POSITION, UV } from "./mesh_shader.ts";

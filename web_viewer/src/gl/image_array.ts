@@ -1,8 +1,8 @@
 /** Images of one size as the layers of one texture, decoded as bytes without any colour conversion. */
-import type { LayerImage } from "../avatar.ts";
+import type { LayerImage } from "../avatar/avatar.ts";
+import { imageSize } from "../avatar/image_size.ts";
+import type { Compressed } from "../avatar/ktx2.ts";
 import { AvatarFormatError, DeviceError } from "../errors.ts";
-import { imageSize } from "../image_size.ts";
-import type { Compressed } from "../ktx2.ts";
 import type { GL } from "./device.ts";
 
 export type Channels = 1 | 3 | 4;
@@ -83,7 +83,7 @@ export class ImageArray {
   }
 
   private static async fromKtx2(gl: GL, images: LayerImage[], width: number, height: number): Promise<ImageArray> {
-    const { transcode, blockFormat } = await import("../ktx2.ts");
+    const { transcode, blockFormat } = await import("../avatar/ktx2.ts");
     const format = blockFormat(gl);
     const parts: Compressed[] = [];
     for (const image of images) parts.push(await transcode(image.bytes, format));
@@ -151,7 +151,7 @@ function plainUnpacking(gl: GL): void {
 
 async function decodeOne(image: LayerImage): Promise<ImageBitmap | ImageData> {
   if (image.type !== "image/ktx2") return decodeImage(image);
-  const { transcode, PLAIN } = await import("../ktx2.ts");
+  const { transcode, PLAIN } = await import("../avatar/ktx2.ts");
   const { data, width, height } = await transcode(image.bytes, PLAIN);
   return new ImageData(new Uint8ClampedArray(data.buffer, data.byteOffset, data.byteLength), width, height);
 }

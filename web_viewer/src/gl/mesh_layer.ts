@@ -1,8 +1,8 @@
 /** One mesh layer on the card: its triangles, its images, and drawing it. */
-import type { BasisMix, MeshLayer } from "../avatar.ts";
+import type { BasisMix, MeshLayer } from "../avatar/avatar.ts";
 import type { View } from "../device.ts";
 import { AvatarFormatError, DeviceError } from "../errors.ts";
-import type { MeshPoser } from "../mesh_poser.ts";
+import type { MeshPoser } from "../posing/mesh_poser.ts";
 import { type GL, Program } from "./device.ts";
 import { ImageArray } from "./image_array.ts";
 import { DEPTH_FRAGMENT, MESH_VERTEX, meshShader, NORMAL, POSITION, rowsOf, UV } from "./mesh_shader.ts";

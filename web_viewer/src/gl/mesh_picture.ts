@@ -2,10 +2,10 @@
  * All mesh layers of an avatar as one picture that lies under the Gaussians (`formats.render`, steps 1 and 2), drawn into a
  * half-float target with a depth buffer: the canvas has none, and eight bits would be rounded once per layer.
  */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import type { Background, View } from "../device.ts";
 import { DeviceError } from "../errors.ts";
-import type { PosedAvatar } from "../posed_avatar.ts";
+import type { PosedAvatar } from "../posing/posed_avatar.ts";
 import { FULLSCREEN, type GL, Program } from "./device.ts";
 import { depthProgram, MeshLayerOnCard } from "./mesh_layer.ts";
 

@@ -1,5 +1,5 @@
 /** A mesh layer's pixels: where its triangles are, and the colour of `formats.mesh_shading`. */
-import type { BasisMix, MeshLayer } from "../avatar.ts";
+import type { BasisMix, MeshLayer } from "../avatar/avatar.ts";
 
 export const POSITION = 0;
 export const NORMAL = 1;

@@ -1,10 +1,10 @@
 /** One avatar on one WebGL2 context: passes, depth order, and the picture. */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import type { AvatarRenderer, Background, View, WorldSplats } from "../device.ts";
 import { DeviceError } from "../errors.ts";
-import { type DepthAxis, Ordering } from "../ordering.ts";
-import type { Pose } from "../pose.ts";
-import { PosedAvatar } from "../posed_avatar.ts";
+import { type DepthAxis, Ordering } from "../ordering/ordering.ts";
+import type { Pose } from "../posing/pose.ts";
+import { PosedAvatar } from "../posing/posed_avatar.ts";
 import type { EllipseSource } from "./decoded_picture.ts";
 import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
 import type { Extras } from "./extras.ts";

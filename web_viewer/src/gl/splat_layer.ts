@@ -1,10 +1,10 @@
 /** One layer of Gaussians on the card: its tables, and the pass that turns them into ellipses. */
-import type { Head, Layer } from "../avatar.ts";
-import { influencesOf } from "../binding.ts";
+import type { Head, Layer } from "../avatar/avatar.ts";
 import type { View } from "../device.ts";
-import { sumFloor } from "../rest.ts";
-import { quatAlong } from "../rotations.ts";
-import { FRAME, triangleFrame } from "../surface.ts";
+import { influencesOf } from "../posing/binding.ts";
+import { sumFloor } from "../posing/rest.ts";
+import { quatAlong } from "../posing/rotations.ts";
+import { FRAME, triangleFrame } from "../posing/surface.ts";
 import { type Format, FULLSCREEN, type GL, heightOf, Program, Table, WIDTH } from "./device.ts";
 import { splatShader } from "./splat_shader.ts";
 import { type RingRotation, VertexPass } from "./vertex_pass.ts";

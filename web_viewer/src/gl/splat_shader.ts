@@ -2,9 +2,9 @@
  * One texel per Gaussian: its rotation, scale, colour and opacity on the posed head (`formats.deform`), and the ellipse
  * it makes on the picture (`formats.render.project`). The centre comes from `binding.ts`.
  */
-import type { Layer } from "../avatar.ts";
-import { areaFloor } from "../rest.ts";
-import { FRAMES } from "../surface.ts";
+import type { Layer } from "../avatar/avatar.ts";
+import { areaFloor } from "../posing/rest.ts";
+import { FRAMES } from "../posing/surface.ts";
 import { FETCH, POLAR, QUATERNIONS, TRIANGLES } from "./shader_math.ts";
 
 const HARMONICS = `

@@ -2,7 +2,7 @@
  * Level of detail of strands: where more segments than pixels lie on a patch of the picture, every second or fourth strand is
  * drawn, as much wider as covers the same (`gl/splat_shader.ts`). A card that is asked for exact pictures draws all of them.
  */
-import type { Avatar, Layer } from "../avatar.ts";
+import type { Avatar, Layer } from "../avatar/avatar.ts";
 import type { View } from "../device.ts";
 import { WIDTH } from "./device.ts";
 

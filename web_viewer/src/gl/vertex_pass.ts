@@ -3,7 +3,7 @@
  * `surface`: polar rotation of the one-ring (`formats.deform.surface_rotations`). `vertex`: area-weighted sum of face
  * rotations (`formats.deform.vertex_rotations`).
  */
-import { fansOf, ringsOf } from "../rings.ts";
+import { fansOf, ringsOf } from "../posing/rings.ts";
 import { type Format, FULLSCREEN, type GL, heightOf, Program, Table, Target, WIDTH } from "./device.ts";
 import { FETCH, POLAR, QUATERNIONS, TRIANGLES } from "./shader_math.ts";
 

@@ -1,5 +1,5 @@
 /** A canvas's WebGL2 context. */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import type { AvatarRenderer, Device } from "../device.ts";
 import { DeviceError } from "../errors.ts";
 import type { GL } from "./device.ts";

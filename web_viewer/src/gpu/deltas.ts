@@ -7,7 +7,7 @@
  * Words: where each block's entries begin (BLOCKS + 1); entries of shape, first word of its data, bits of its scale; data:
  * x of the 64 points, y, z, two points a word or one.
  */
-import type { SparseRows } from "../glb.ts";
+import type { SparseRows } from "../avatar/glb.ts";
 
 /** Points per block, and threads per workgroup. */
 export const BLOCK = 64;

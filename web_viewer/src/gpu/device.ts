@@ -1,6 +1,6 @@
 /** A canvas's WebGPU device, or one without a canvas, whose pictures are read back. */
 /// <reference types="@webgpu/types" />
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import type { AvatarRenderer, Device } from "../device.ts";
 import { DeviceError } from "../errors.ts";
 import { Memory } from "./memory.ts";

@@ -2,11 +2,11 @@
  * Everything that changes from frame to frame, as rows of four floats that go to the card in one piece: the view, the
  * root's rotation, joint matrices, and the coefficients of shapes and of each layer's dynamics.
  */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import type { View } from "../device.ts";
-import { coefficientsOf } from "../dynamics.ts";
-import { HeadPoser } from "../head.ts";
-import type { Pose } from "../pose.ts";
+import { coefficientsOf } from "../posing/dynamics.ts";
+import { HeadPoser } from "../posing/head.ts";
+import type { Pose } from "../posing/pose.ts";
 import { consts } from "./kernel.ts";
 
 /** Rows: view rotation with translation (3), eye and near plane, fx fy cx cy, width and height, root rotation (3). */

@@ -1,5 +1,5 @@
 /** The head on the card: a thread per vertex moves it by shapes and joints (`formats.deform.deform_head`). */
-import type { Head } from "../avatar.ts";
+import type { Head } from "../avatar/avatar.ts";
 import { BLOCK, DISPLACEMENT, packDeltas } from "./deltas.ts";
 import type { Frame } from "./frame.ts";
 import { BLEND, packInfluences } from "./influences.ts";

@@ -1,5 +1,5 @@
 /** Joint influences as texels of two: joint, bits of its weight, twice. */
-import type { Influences } from "../skinning.ts";
+import type { Influences } from "../posing/skinning.ts";
 
 export interface PackedInfluences {
   /** First texel of each row, and one more. */

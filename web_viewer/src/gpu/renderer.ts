@@ -1,7 +1,7 @@
 /** One avatar on one WebGPU device: everything from pose to picture happens on the card, and nothing is read in a frame. */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import type { AvatarRenderer, Background, View, WorldSplats } from "../device.ts";
-import type { Pose } from "../pose.ts";
+import type { Pose } from "../posing/pose.ts";
 import { COUNTS, Draw } from "./draw.ts";
 import { Frame } from "./frame.ts";
 import { headPass } from "./head.ts";

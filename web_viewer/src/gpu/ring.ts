@@ -3,8 +3,8 @@
  * `surface`: polar rotation of the one-ring (`formats.deform.surface_rotations`). `vertex`: area-weighted sum of face
  * rotations, and area-weighted normal (`formats.deform.vertex_rotations`, `vertex_normals`).
  */
-import type { Head } from "../avatar.ts";
-import { ringsOf } from "../rings.ts";
+import type { Head } from "../avatar/avatar.ts";
+import { ringsOf } from "../posing/rings.ts";
 import { consts, float, Kernel } from "./kernel.ts";
 import { POLAR, QUATERNIONS, TRIANGLES } from "./math.ts";
 import type { Memory } from "./memory.ts";

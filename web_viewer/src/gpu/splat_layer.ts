@@ -1,7 +1,7 @@
 /** One layer of Gaussians on the card: its tables, and its passes. */
-import type { Avatar, Head, Layer } from "../avatar.ts";
-import { sumFloor } from "../rest.ts";
-import { FRAME, triangleFrame } from "../surface.ts";
+import type { Avatar, Head, Layer } from "../avatar/avatar.ts";
+import { sumFloor } from "../posing/rest.ts";
+import { FRAME, triangleFrame } from "../posing/surface.ts";
 import { type Column, packColumns } from "./columns.ts";
 import { BLOCK, packDeltas, type Shape } from "./deltas.ts";
 import type { Frame } from "./frame.ts";

@@ -3,9 +3,9 @@
  * (`formats.deform`), its key in the depth order, and the ellipse it makes on the picture (`formats.render.project`).
  * The twin of `binding.ts` and `gl/splat_shader.ts`, held to the same golden files.
  */
-import type { Layer } from "../avatar.ts";
-import { areaFloor } from "../rest.ts";
-import { FRAMES } from "../surface.ts";
+import type { Layer } from "../avatar/avatar.ts";
+import { areaFloor } from "../posing/rest.ts";
+import { FRAMES } from "../posing/surface.ts";
 import { COLUMN } from "./columns.ts";
 import { BLOCK, DISPLACEMENT } from "./deltas.ts";
 import type { Frame } from "./frame.ts";

@@ -1,5 +1,5 @@
 /** What WebGPU draws here. */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 
 /** Return why an avatar cannot be drawn with WebGPU, or null. */
 export function supports({ meshes, layers, decoder }: Avatar): string | null {

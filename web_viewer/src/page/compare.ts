@@ -1,11 +1,11 @@
 /** Comparing with reference pictures: one over the other, side by side, or their difference, with decibels. */
-import type { PinholeCamera } from "../camera.ts";
+import type { PinholeCamera } from "../camera/camera.ts";
+import { defaultCamera } from "../camera/framing.ts";
 import { byId, element } from "../elements.ts";
 import { SequenceError } from "../errors.ts";
-import { defaultCamera } from "../framing.ts";
 import { pixelsOf } from "../painting.ts";
 import type { Player } from "../player.ts";
-import { Pose } from "../pose.ts";
+import { Pose } from "../posing/pose.ts";
 import { button, choice, type Slider, slider } from "./controls.ts";
 import { Darkroom } from "./darkroom.ts";
 import { decibels, psnr } from "./psnr.ts";

@@ -1,11 +1,12 @@
 /** Finding what to compare with, and opening the comparison. */
-import { cameraOf } from "../camera.ts";
-import type { Json } from "../glb.ts";
-import { loadJson } from "../load.ts";
-import type { Panel } from "../panel.ts";
+
+import type { Json } from "../avatar/glb.ts";
+import { loadJson } from "../avatar/load.ts";
+import { cameraOf } from "../camera/camera.ts";
 import type { Player } from "../player.ts";
 import type { Comparison } from "./compare.ts";
 import type { Given } from "./dropped.ts";
+import type { Panel } from "./panel.ts";
 import type { References } from "./reference.ts";
 
 export class Comparing {

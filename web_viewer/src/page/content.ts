@@ -1,6 +1,7 @@
 /** What the page begins with: what its address names, or else what a manifest beside it names. */
+
+import type { Json } from "../avatar/glb.ts";
 import { ViewerError } from "../errors.ts";
-import type { Json } from "../glb.ts";
 
 /** What there is to show at first. */
 export interface Content {

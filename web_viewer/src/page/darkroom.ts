@@ -1,9 +1,9 @@
 /** A second player that nobody sees: pictures of any size, camera and background of the avatar that the page shows. */
-import type { Avatar } from "../avatar.ts";
-import type { PinholeCamera } from "../camera.ts";
+import type { Avatar } from "../avatar/avatar.ts";
+import type { PinholeCamera } from "../camera/camera.ts";
 import { element } from "../elements.ts";
 import { Player } from "../player.ts";
-import type { Pose } from "../pose.ts";
+import type { Pose } from "../posing/pose.ts";
 
 export interface Shot {
   width: number;

@@ -1,8 +1,8 @@
 /** Sliders of the face, grouped by what they move. */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import { element } from "../elements.ts";
 import type { Player } from "../player.ts";
-import type { Pose } from "../pose.ts";
+import type { Pose } from "../posing/pose.ts";
 import { button, type Slider, slider } from "./controls.ts";
 import { type Region, regionsOf, type Shape } from "./regions.ts";
 

@@ -1,9 +1,10 @@
 /** What the page makes for a person to keep: clips, pictures, code for other pages, and the list of keys. */
+
+import type { Sequence } from "../driving/sequence.ts";
 import { byId } from "../elements.ts";
 import type { Player } from "../player.ts";
-import type { Sequence } from "../sequence.ts";
-import type { Transport } from "../transport.ts";
 import type { Key } from "./keys.ts";
+import type { Transport } from "./transport.ts";
 
 /** Addresses that embed code names; null where there are none. */
 export interface Sources {

@@ -1,6 +1,6 @@
 /** The picture of the head's mesh over the splats' own: a canvas with a context of its own, drawn when the player draws. */
-import type { Avatar } from "../avatar.ts";
-import { fitCamera, positionOf } from "../camera.ts";
+import type { Avatar } from "../avatar/avatar.ts";
+import { fitCamera, positionOf } from "../camera/camera.ts";
 import { DeviceError } from "../errors.ts";
 import { HeadMesh, type Look } from "../gl/head_mesh.ts";
 import type { Player } from "../player.ts";

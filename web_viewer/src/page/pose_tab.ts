@@ -1,8 +1,8 @@
 /** Sliders of joints and eyelids, and what the avatar does by itself. */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import { element } from "../elements.ts";
 import type { Player } from "../player.ts";
-import type { Pose } from "../pose.ts";
+import type { Pose } from "../posing/pose.ts";
 import { type Slider, slider, toggle } from "./controls.ts";
 import { find } from "./face_tab.ts";
 import { words } from "./regions.ts";

@@ -1,7 +1,8 @@
 /** Reference pictures to compare with: a `reference.json` beside them, or numbers in their names. Pure: no page. */
-import { cameraOf, type PinholeCamera } from "../camera.ts";
+
+import type { Json } from "../avatar/glb.ts";
+import { cameraOf, type PinholeCamera } from "../camera/camera.ts";
 import { SequenceError } from "../errors.ts";
-import type { Json } from "../glb.ts";
 
 /** One picture, and what it shows. */
 export interface Reference {

@@ -1,6 +1,7 @@
 /** How a face's sliders are grouped: by the part of the face that they move. Pure: no page. */
-import { ARKIT_52 } from "../arkit.ts";
-import type { Head } from "../avatar.ts";
+
+import type { Head } from "../avatar/avatar.ts";
+import { ARKIT_52 } from "../driving/arkit.ts";
 
 export interface Shape {
   /** The name that programs use. */

@@ -1,5 +1,5 @@
 /** The head's UV layout: its image, its triangles, and where on it each Gaussian lies. */
-import type { Avatar } from "../avatar.ts";
+import type { Avatar } from "../avatar/avatar.ts";
 import { decodeImage } from "../gl/image_array.ts";
 import { uvsOf } from "../painting.ts";
 

@@ -1,7 +1,7 @@
 /** How the avatar is looked at: viewpoint, lens, background, what is shown, and pictures of it. */
-import type { PinholeCamera, Point } from "../camera.ts";
+import type { PinholeCamera, Point } from "../camera/camera.ts";
+import type { Orbit } from "../camera/orbit.ts";
 import { element } from "../elements.ts";
-import type { Orbit } from "../orbit.ts";
 import type { Player } from "../player.ts";
 import type { Backgrounds } from "./backgrounds.ts";
 import { button, choice, type Slider, slider, toggle } from "./controls.ts";

@@ -1,6 +1,6 @@
 /** Where to stand for a named view of a head. Pure: no page. */
-import type { Avatar } from "../avatar.ts";
-import { lookAt, type PinholeCamera, type Point, positionOf } from "../camera.ts";
+import type { Avatar } from "../avatar/avatar.ts";
+import { lookAt, type PinholeCamera, type Point, positionOf } from "../camera/camera.ts";
 
 /** Radians that the camera goes around the head, towards the person's left. */
 export const VIEWPOINTS = {

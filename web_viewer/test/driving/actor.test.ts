@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { readAvatar } from "../../src/avatar.ts";
+import { readAvatar } from "../../src/avatar/avatar.ts";
 import { Actor } from "../../src/driving/actor.ts";
 import { blendInto } from "../../src/driving/blend.ts";
 import { LiveArkit } from "../../src/driving/live_arkit.ts";
 import { record } from "../../src/driving/recorder.ts";
+import type { Sequence } from "../../src/driving/sequence.ts";
 import { readSequence, writeSequence } from "../../src/driving/sequence_json.ts";
 import { SequenceError } from "../../src/errors.ts";
-import { POSE_FIELDS, Pose } from "../../src/pose.ts";
-import { axisAngleToMatrix, slerpAxisAngle } from "../../src/rotations.ts";
-import type { Sequence } from "../../src/sequence.ts";
+import { POSE_FIELDS, Pose } from "../../src/posing/pose.ts";
+import { axisAngleToMatrix, slerpAxisAngle } from "../../src/posing/rotations.ts";
 import { goldenBytes } from "../files.ts";
 
 const avatar = readAvatar(goldenBytes("edge-height.glb"));

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { readAvatar } from "../../src/avatar.ts";
-import { lookAt, type Point } from "../../src/camera.ts";
+import { readAvatar } from "../../src/avatar/avatar.ts";
+import { lookAt, type Point } from "../../src/camera/camera.ts";
 import { Gaze, pointInSpace } from "../../src/driving/gaze.ts";
 import { Idle } from "../../src/driving/idle.ts";
 import { normalOf, randomOf } from "../../src/driving/random.ts";
-import { HeadPoser } from "../../src/head.ts";
-import { POSE_FIELDS, Pose } from "../../src/pose.ts";
+import { HeadPoser } from "../../src/posing/head.ts";
+import { POSE_FIELDS, Pose } from "../../src/posing/pose.ts";
 import { goldenBytes } from "../files.ts";
 
 const { head } = readAvatar(goldenBytes("edge-height.glb"));

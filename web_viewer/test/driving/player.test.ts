@@ -1,10 +1,10 @@
 /** When a player draws what, with a device that only notes what it is told: pictures are looked at in real browsers. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { readAvatar } from "../../src/avatar.ts";
+import { readAvatar } from "../../src/avatar/avatar.ts";
 import type { AvatarRenderer, Device } from "../../src/device.ts";
 import { DeviceError } from "../../src/errors.ts";
 import { Player } from "../../src/player.ts";
-import type { Pose } from "../../src/pose.ts";
+import type { Pose } from "../../src/posing/pose.ts";
 import { goldenBytes } from "../files.ts";
 
 const avatar = readAvatar(goldenBytes("edge-height.glb"));

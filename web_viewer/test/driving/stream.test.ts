@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { readAvatar } from "../../src/avatar.ts";
+import { readAvatar } from "../../src/avatar/avatar.ts";
+import type { Json } from "../../src/avatar/glb.ts";
 import { Actor } from "../../src/driving/actor.ts";
 import { JsonPieces } from "../../src/driving/json_pieces.ts";
+import type { Sequence } from "../../src/driving/sequence.ts";
 import { readBinarySequence } from "../../src/driving/sequence_binary.ts";
 import { readSequence } from "../../src/driving/sequence_json.ts";
 import { loadSequence } from "../../src/driving/sequence_stream.ts";
 import { SequenceError } from "../../src/errors.ts";
-import type { Json } from "../../src/glb.ts";
-import { POSE_FIELDS } from "../../src/pose.ts";
-import type { Sequence } from "../../src/sequence.ts";
+import { POSE_FIELDS } from "../../src/posing/pose.ts";
 import { goldenBytes, goldenJson } from "../files.ts";
 
 const { head } = readAvatar(goldenBytes("edge-height.glb"));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Head } from "../../src/avatar.ts";
+import type { Head } from "../../src/avatar/avatar.ts";
 import { regionsOf, words } from "../../src/page/regions.ts";
 
 function head(exprNames: string[], edition = "standin", map = false): Head {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { lookAt, type Point, positionOf } from "../../src/camera.ts";
+import { lookAt, type Point, positionOf } from "../../src/camera/camera.ts";
 import { cameraOn, fieldOfView, withFieldOfView } from "../../src/page/viewpoints.ts";
 
 const LIKE = lookAt([0, 0, 2], [0, 0, 0], (20 * Math.PI) / 180, 512, 512);

@@ -1,6 +1,7 @@
 /** What tests/web_viewer/test_webgpu.py and scripts/benchmark_webgpu.py run in a browser: WebGPU without a canvas. */
-import type { Avatar } from "../../src/avatar.ts";
-import { cameraOf, fitCamera, lookAt, positionOf } from "../../src/camera.ts";
+import type { Avatar } from "../../src/avatar/avatar.ts";
+import { loadAvatar } from "../../src/avatar/load.ts";
+import { cameraOf, fitCamera, lookAt, positionOf } from "../../src/camera/camera.ts";
 import type { AvatarRenderer, Device, View } from "../../src/device.ts";
 import { chooseDevice } from "../../src/devices.ts";
 import { readSequence } from "../../src/driving/sequence_json.ts";
@@ -9,9 +10,8 @@ import { WebGLDevice } from "../../src/gl/webgl_device.ts";
 import { createWebGPUDevice, type WebGPUDevice } from "../../src/gpu/index.ts";
 import { Memory, readBack } from "../../src/gpu/memory.ts";
 import { Sorter } from "../../src/gpu/order.ts";
-import { loadAvatar } from "../../src/load.ts";
 import { Player } from "../../src/player.ts";
-import { Pose } from "../../src/pose.ts";
+import { Pose } from "../../src/posing/pose.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: jobs come as JSON
 type Job = any;
