@@ -48,6 +48,8 @@ class Loss:
     """How much of it, as text with a number and a unit."""
     blocking: bool = True
     """It changes how the avatar looks or moves in our players, so the user has to allow it. Others are only told."""
+    foreign: bool = False
+    """It shows only in players of glTF that do not know us, so it is none where only ours read the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,4 +238,4 @@ def _in_foreign_players(head: HeadModel, clip: Sequence | None) -> Iterator[Loss
     for what, variant in variants.items():
         largest = max(float(np.linalg.norm(deform_head(variant, frame).vertices - deform_head(head, frame).vertices,
                                            axis=1).max()) for frame in measured_frames(head, clip))
-        yield Loss(what, f"head vertices up to {largest * 1e3:.3g} mm off there", False)
+        yield Loss(what, f"head vertices up to {largest * 1e3:.3g} mm off there", False, foreign=True)

@@ -133,7 +133,7 @@ def fallback_losses(avatar: Avatar, kind: Kind) -> list[Loss]:
         return []
     seen = as_plain_players_show(avatar, kind)
     return [Loss(f"plain glTF players show the shading of {len(shaded)} mesh layers as it is at rest, head-on",
-                 f"{_decibels(avatar, seen, next(tried_frames(avatar)))} there", False)]
+                 f"{_decibels(avatar, seen, next(tried_frames(avatar)))} there", False, foreign=True)]
 
 
 def as_plain_players_show(avatar: Avatar, kind: Kind) -> Avatar:

@@ -50,8 +50,7 @@ class Options:
 def losses(avatar: Avatar, options: Options) -> list[Loss]:
     """Return what the options leave out and what grade `small` rounds, measured on the file that would be written."""
     if options.grade != "small":
-        return [*_unrun(avatar), *(loss for loss in glb.losses(_runnable(avatar), options.for_glb())
-                                   if "plain glTF players" not in loss.what)]
+        return [*_unrun(avatar), *(loss for loss in glb.losses(_runnable(avatar), options.for_glb()) if not loss.foreign)]
     blocking = [loss for loss in fit(avatar, SMALL_CAPABILITIES).losses if loss.blocking]
     less = fit(avatar, SMALL_CAPABILITIES).avatar
     made = _small(less, options)

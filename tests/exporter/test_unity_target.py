@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from exporter.capabilities import fit
 from exporter.export import export
 from exporter.targets import glb, unity
 from exporter.validate import validate
@@ -67,6 +68,14 @@ def test_small_comes_back_within_its_bound(kind: str, tmp_path: Path) -> None:
         assert back.vertex_rgb is not None and np.abs(back.vertex_rgb - avatar.vertex_rgb).max() <= 0.5 / 255 + 1e-6
     report = validate(path, avatar, 3)
     assert report.ok and report.kind == "unity small"
+
+
+def test_what_only_foreign_players_lose_is_not_told() -> None:
+    avatar = tiny_avatar("edge-height")
+    avatar = dataclasses.replace(avatar, head=dataclasses.replace(avatar.head, eyelid_space="posed"))
+    assert any(loss.foreign for loss in fit(avatar, glb.CAPABILITIES).losses), "the avatar has nothing that other players lose"
+    assert not any(loss.foreign for loss in [*fit(avatar, unity.CAPABILITIES).losses,
+                                             *unity.losses(avatar, unity.Options())])
 
 
 def test_what_half_cannot_hold_is_stored_as_float() -> None:
