@@ -354,6 +354,8 @@ export class Player extends Actor {
     cancelAnimationFrame(this.request);
     this.observer?.disconnect();
     this.retire();
+    // What networks say from now on is for nobody.
+    this.preparing = null;
     this.renderer?.dispose();
     this.renderer = null;
     this.device.dispose();

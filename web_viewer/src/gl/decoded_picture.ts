@@ -64,6 +64,8 @@ export class DecodedPicture {
   private busy: Promise<void> | null = null;
   private next: (() => void) | null = null;
   private failure: Error | null = null;
+  /** What was thrown last; it is not said again before a picture has been made. */
+  private said = "";
   private disposed = false;
 
   constructor(
@@ -111,32 +113,42 @@ export class DecodedPicture {
   }
 
   /**
-   * Ask for a picture; `done` is called when it is there, unless a later one was asked for meanwhile. What went wrong with
-   * the one before is thrown here.
+   * Ask for a picture; `done` is called when it is there, unless a later one was asked for meanwhile. When it cannot be made
+   * `failed` is called, and the next request throws why. Nothing is called after `dispose`.
    */
-  request(view: View, done: () => void): void {
+  request(view: View, done: () => void, failed: () => void): void {
     const { failure } = this;
     this.failure = null;
     if (failure) throw failure;
     if (this.busy) {
-      this.next = () => this.request(view, done);
+      this.next = () => this.request(view, done, failed);
       return;
     }
-    const shown = () => {
-      if (!this.disposed) done();
-    };
-    void this.make(view).then(shown, (error) => {
-      this.failure = error as Error;
-    });
+    void this.make(view).then(
+      () => {
+        if (!this.disposed) done();
+      },
+      (error: Error) => {
+        if (error.message === this.said) return;
+        this.said = error.message;
+        this.failure = error;
+        failed();
+      },
+    );
   }
 
-  /** Make the picture of a view now; what is being made is finished first. */
+  /** Make the picture of a view now; what is being made is finished first. After `dispose` there is none. */
   async make(view: View): Promise<void> {
     while (this.busy) await this.busy.catch(() => {});
+    if (this.disposed) return;
     const making = this.run(view);
     this.busy = making;
     try {
       await making;
+      this.said = "";
+    } catch (error) {
+      // Nobody waits for it any more, and the network may have been closed under it.
+      if (!this.disposed) throw error;
     } finally {
       this.busy = null;
       const { next } = this;
@@ -152,6 +164,7 @@ export class DecodedPicture {
     const [features, alpha] = this.features(small);
     await this.getReady();
     const runner = await this.runner!;
+    if (this.disposed) return;
     const answer = await runner.run({ features: { data: features, shape: [1, channels, height, width] } });
     if (this.disposed) return;
     checkOutput(network, "image", [1, 3, height * scale, width * scale], answer.image);

@@ -200,7 +200,11 @@ export class Renderer implements AvatarRenderer {
   }
 
   render(view: View, background: Background): void {
-    this.extras?.decoded?.request(view, () => this.paint(view, background, null, false));
+    this.extras?.decoded?.request(
+      view,
+      () => this.paint(view, background, null, false),
+      () => this.onChanged?.(),
+    );
     this.paint(view, background, null, false);
   }
 
@@ -266,6 +270,7 @@ export class Renderer implements AvatarRenderer {
     const { gl } = this;
     const { width, height } = view;
     await this.extras?.decoded?.make(view);
+    if (this.disposed) throw new DeviceError("The avatar was taken away while its picture was made.");
     const framebuffer = half ? this.halfTarget(width, height) : null;
     this.paint(view, background, framebuffer, true);
     gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer);
