@@ -1,13 +1,12 @@
 """`flameport.sequence/1` as bytes, for long takes: the JSON header, then float32 blocks. Byte layout in SPEC.md."""
 
-import json
 import os
-import struct
 from typing import Any
 
 import numpy as np
 
-from formats.codecs.json_file import Fields, parse_json
+from formats.codecs.json_file import Fields
+from formats.codecs.json_head import JsonHead
 from formats.codecs.sequence_header import (
     CAMERA_SHAPES,
     EMPTY_LIMIT,
@@ -18,13 +17,11 @@ from formats.codecs.sequence_header import (
     header_of,
     is_zero,
 )
-from formats.errors import FormatError, UnsupportedFeature, naming
+from formats.errors import FormatError, naming
 from formats.files import read_bytes, write_bytes
 from formats.sequence import Sequence
 
-MAGIC = b"FPSQ"
-_FIXED = struct.Struct("<4sIII")
-_HEADER_LIMIT = 16 << 20
+HEAD = JsonHead(b"FPSQ", VERSION, "binary sequence")
 
 
 def read(path: str | os.PathLike[str]) -> Sequence:
@@ -40,7 +37,7 @@ def read(path: str | os.PathLike[str]) -> Sequence:
 
 def parse(data: bytes, where: str) -> Sequence:
     """Return the sequence in `data`; `where` names the file in messages."""
-    fields, start = _header(data, where)
+    fields, start = HEAD.parse(data, where)
     known = check_header(fields)
     frames = fields.integer("frame_count", low=1, high=FRAME_LIMIT)
     expected = {"expr": (frames, fields.integer("expr_count", high=1 << 20))}
@@ -72,23 +69,9 @@ def parse(data: bytes, where: str) -> Sequence:
         return Sequence(**known, **values)
 
 
-def _header(data: bytes, where: str) -> tuple[Fields, int]:
-    if len(data) < _FIXED.size or data[:4] != MAGIC:
-        raise FormatError(f"{where}: not a binary sequence: it does not start with 'FPSQ'")
-    _, version, length, reserved = _FIXED.unpack_from(data)
-    if version != VERSION:
-        raise UnsupportedFeature(f"{where}: binary sequence of version {version}, this version reads {VERSION}; update "
-                                 "flameport, or write the file again with this version")
-    if reserved != 0 or length > min(_HEADER_LIMIT, len(data) - _FIXED.size):
-        raise FormatError(f"{where}: says its header has {length} bytes, the file has {len(data) - _FIXED.size} left; "
-                          "it is damaged or cut off")
-    end = _FIXED.size + length
-    return Fields(parse_json(data[_FIXED.size:end], f"{where}: header"), f"{where}: header"), end
-
-
 def read_header(data: bytes, where: str) -> dict[str, Any]:
     """Return the JSON header of `data`, of which only the beginning is looked at."""
-    return _header(data, where)[0].values
+    return HEAD.parse(data, where)[0].values
 
 
 def _gather(blocks: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]], where: str) -> dict[str, Any]:
@@ -123,12 +106,9 @@ def pack(sequence: Sequence) -> bytes:
     if sequence.shape is not None:
         blocks["shape"] = sequence.shape
     header = header_of(sequence) | {"blocks": [{"name": k, "shape": list(v.shape)} for k, v in blocks.items()]}
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-    text += b" " * (-len(text) % 16)
-    return b"".join([_FIXED.pack(MAGIC, VERSION, len(text), 0), text,
-                     *(np.ascontiguousarray(v, "<f4").tobytes() for v in blocks.values())])
+    return b"".join([HEAD.pack(header), *(np.ascontiguousarray(v, "<f4").tobytes() for v in blocks.values())])
 
 
 def sniff(head: bytes) -> bool:
     """Tell whether a file that starts with `head` is a binary sequence."""
-    return head.startswith(MAGIC)
+    return HEAD.sniff(head)

@@ -1,22 +1,18 @@
 """The container of a small Unity asset: a JSON and named chunks, deflated or as they are. Specified in `exporter/UNITY.md`."""
 
-import json
-import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from formats.codecs.json_file import Fields, check_version, parse_json
-from formats.errors import FormatError, UnsupportedFeature
+from formats.codecs.json_file import Fields, check_version
+from formats.codecs.json_head import JsonHead
+from formats.errors import FormatError
 
 FAMILY, MAJOR = "flameport.unity", 1
-MAGIC = b"FLAV"
-VERSION = 1
-JSON_LIMIT = 16 << 20
+HEAD = JsonHead(b"FLAV", 1, "small Unity asset")
 SIZE_LIMIT = 1 << 30
 """Bytes of all chunks together, decoded."""
-_FIXED = struct.Struct("<4sIII")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +31,12 @@ class UnityFile:
             body, codec = (data, "none") if name in stored else (_deflate(data), "deflate")
             entries.append({"name": name, "codec": codec, "bytes": len(body), "size": len(data)})
             bodies.append(body)
-        text = json.dumps({"format": f"{FAMILY}/{MAJOR}", **self.json, "chunks": entries}, ensure_ascii=False,
-                          separators=(",", ":"), allow_nan=False).encode()
-        text += b" " * (-(len(text) + _FIXED.size) % 16)
-        return b"".join([_FIXED.pack(MAGIC, VERSION, len(text), 0), text, *bodies])
+        return b"".join([HEAD.pack({"format": f"{FAMILY}/{MAJOR}", **self.json, "chunks": entries}), *bodies])
 
 
 def sniff(head: bytes) -> bool:
     """Tell whether a file that starts with `head` is a small Unity asset."""
-    return head.startswith(MAGIC)
+    return HEAD.sniff(head)
 
 
 def parse(data: bytes, where: str) -> UnityFile:
@@ -53,17 +46,7 @@ def parse(data: bytes, where: str) -> UnityFile:
         FormatError: It is something else, cut off or damaged, or would decode to more than `SIZE_LIMIT` bytes.
         UnsupportedFeature: A later version wrote it.
     """
-    if len(data) < _FIXED.size or not sniff(data):
-        raise FormatError(f"{where}: no small Unity asset: it does not start with '{MAGIC.decode()}'")
-    _, version, length, reserved = _FIXED.unpack_from(data)
-    if version != VERSION:
-        raise UnsupportedFeature(f"{where}: Unity asset of version {version}, this version reads {VERSION}; update flameport, "
-                                 "or export the avatar again")
-    if reserved != 0 or length > min(JSON_LIMIT, len(data) - _FIXED.size):
-        raise FormatError(f"{where}: says its JSON has {length} bytes, {len(data) - _FIXED.size} are left; it is damaged or "
-                          "cut off")
-    at = _FIXED.size + length
-    fields = Fields(parse_json(data[_FIXED.size:at], where), where)
+    fields, at = HEAD.parse(data, where)
     check_version(fields, "format", FAMILY, MAJOR)
     chunks: dict[str, bytes] = {}
     total = 0
