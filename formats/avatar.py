@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from formats import checks, terms
+from formats.coefficient_function import CoefficientFunction
 from formats.errors import BindingError, CheckpointMismatch, FormatError, UnsupportedFeature
 from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
@@ -172,12 +173,16 @@ class LinearDynamics:
     driver_mean: Float32[np.ndarray, " D"] | None = None
     """Subtracted from the driver first."""
     network: str | None = None
-    """Name of the avatar's `Network` that gives `coefficients` [1, K]; None when the driver is c."""
+    """Name of the avatar's `Network` that gives `coefficients` [1, K]; None when a function does, or the driver is c."""
     space: str = "canonical"
+    function: CoefficientFunction | None = None
+    """What gives c instead of a network; every player works it out itself."""
 
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
         _choice("LinearDynamics", "space", self.space, ("canonical", "posed"))
+        if self.function is not None and self.network is not None:
+            raise BindingError(f"LinearDynamics: network '{self.network}' and a function; one of them gives the coefficients")
         for name in self.tables:
             _choice("LinearDynamics", "tables", name, tuple(CHANNELS))
         tables = {k: checks.array("LinearDynamics", k, v, ("N", "K", CHANNELS[k]), sizes, error=BindingError)
@@ -187,6 +192,13 @@ class LinearDynamics:
         mean = self.driver_mean
         if mean is not None:
             mean = checks.array("LinearDynamics", "driver_mean", mean, (None,), {}, error=BindingError)
+        if self.function is not None:
+            if len(self.function.bias) != sizes["K"]:
+                raise BindingError(f"LinearDynamics: tables of rank {sizes['K']}, a function of {len(self.function.bias)} "
+                                   "coefficients")
+            if mean is not None and len(mean) != len(self.function.low):
+                raise BindingError(f"LinearDynamics: a mean of {len(mean)} driving numbers, a function of "
+                                   f"{len(self.function.low)}")
         checks.freeze(self, {"tables": tables, "driver": tuple(self.driver), "driver_mean": mean})
 
 

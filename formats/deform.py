@@ -432,14 +432,11 @@ def deltas_of(dynamics: Dynamics, avatar: Avatar, frame: Sequence,
 
 
 def coefficients_of(dynamics: LinearDynamics, avatar: Avatar, frame: Sequence) -> Float64[np.ndarray, " K"]:
-    """Return c of `delta[n] = sum_k T[n, k] c_k`: the driver less its mean, or what the network makes of it."""
+    """Return c of `delta[n] = sum_k T[n, k] c_k`: the driver less its mean, or what the function or network makes of it."""
     parts = driver_values(dynamics.driver, avatar.head, frame)
-    driver = np.concatenate([parts[name][0] for name in dynamics.driver]).astype(np.float64)
-    if dynamics.driver_mean is not None:
-        if len(driver) != len(dynamics.driver_mean):
-            raise BindingError(f"linear dynamics: driver {'+'.join(dynamics.driver)} has {len(driver)} numbers, its "
-                               f"mean {len(dynamics.driver_mean)}")
-        driver = driver - dynamics.driver_mean
+    driver = _driver_less_mean(dynamics, parts)
+    if dynamics.function is not None:
+        return dynamics.function.coefficients(driver)
     if dynamics.network is None:
         return driver
     network, spans = avatar.networks[dynamics.network], driver_spans(dynamics, parts)
@@ -449,6 +446,29 @@ def coefficients_of(dynamics: LinearDynamics, avatar: Avatar, frame: Sequence) -
                            f"{'+'.join(dynamics.driver)}")
     feed = {name: driver[None, spans[name]].astype(np.float32) for name in network.inputs}
     return networks.evaluate(network, feed)["coefficients"][0].astype(np.float64)
+
+
+def driver_beyond(dynamics: LinearDynamics, head: HeadModel, frame: Sequence) -> dict[str, float]:
+    """Return which parts of the driver leave the range that the coefficient function was fitted to, and by how many widths of it.
+
+    Players hold the numbers at the range's end; none leaves it where there is no function.
+    """
+    if dynamics.function is None:
+        return {}
+    parts = driver_values(dynamics.driver, head, frame)
+    beyond = dynamics.function.beyond(_driver_less_mean(dynamics, parts))
+    most = {name: float(beyond[span].max(initial=0)) for name, span in driver_spans(dynamics, parts).items()}
+    return {name: amount for name, amount in most.items() if amount > 0}
+
+
+def _driver_less_mean(dynamics: LinearDynamics, parts: Mapping[str, np.ndarray]) -> Float64[np.ndarray, " D"]:
+    driver = np.concatenate([parts[name][0] for name in dynamics.driver]).astype(np.float64)
+    mean = dynamics.driver_mean
+    if mean is None:
+        return driver
+    if len(driver) != len(mean):
+        raise BindingError(f"linear dynamics: driver {'+'.join(dynamics.driver)} has {len(driver)} numbers, its mean {len(mean)}")
+    return driver - mean
 
 
 def driver_spans(dynamics: LinearDynamics, parts: Mapping[str, np.ndarray]) -> dict[str, slice]:

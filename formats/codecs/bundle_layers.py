@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from formats import byte_tables
 from formats.avatar import (
     FRAMES,
     SKIN_ROTATIONS,
@@ -25,6 +26,7 @@ from formats.avatar import (
 from formats.codecs import bundle_images, safetensors_file
 from formats.codecs.bundle_files import BundleFiles
 from formats.codecs.json_file import Fields
+from formats.coefficient_function import FIELDS, CoefficientFunction
 from formats.errors import FormatError
 from formats.gaussians import GaussianCloud
 
@@ -162,22 +164,43 @@ def _pack_dynamics(packed: Packed, dynamics: Dynamics | None) -> None:
         packed.entry["dynamics"] = {
             "kind": "linear", "channels": list(dynamics.tables), "driver": list(dynamics.driver),
             "network": dynamics.network, "space": dynamics.space}
-        packed.arrays |= {f"dynamics.{name}": table for name, table in dynamics.tables.items()}
         packed.keep(dynamics, ("driver_mean",), "dynamics.")
+        if dynamics.function is not None:
+            packed.entry["dynamics"]["kind"] = "fitted"
+            packed.keep(dynamics.function, tuple(FIELDS), "dynamics.function.")
+        for name, table in dynamics.tables.items():
+            whole = None if dynamics.function is None else byte_tables.as_bytes(table)
+            packed.arrays |= ({f"dynamics.{name}": table} if whole is None else
+                              {f"dynamics.{name}": whole[0], f"dynamics.{name}.scales": whole[1]})
 
 
 def _unpack_dynamics(entry: Fields, arrays: Arrays) -> Dynamics:
-    if entry.choice("kind", ("network", "linear")) == "network":
+    kind = entry.choice("kind", ("network", "linear", "fitted"))
+    if kind == "network":
         dynamics: Dynamics = entry.text("network")
     else:
-        channels = entry.texts("channels")
-        tables = arrays.need(tuple(f"dynamics.{name}" for name in channels))
+        tables = {name: _unpack_table(name, arrays, kind == "fitted") for name in entry.texts("channels")}
+        function = None
+        if kind == "fitted":
+            arrays.need(tuple(f"dynamics.function.{name}" for name in FIELDS))
+            function = CoefficientFunction(**arrays.some(tuple(FIELDS), "dynamics.function."))
         dynamics = LinearDynamics(
-            {name.removeprefix("dynamics."): table for name, table in tables.items()}, entry.texts("driver"),
-            arrays.some(("driver_mean",), "dynamics.").get("driver_mean"),
-            entry.text("network") if entry.has("network") else None, entry.text("space"))
+            tables, entry.texts("driver"), arrays.some(("driver_mean",), "dynamics.").get("driver_mean"),
+            entry.text("network") if entry.has("network") else None, entry.text("space"), function)
     entry.warn_unknown()
     return dynamics
+
+
+def _unpack_table(channel: str, arrays: Arrays, may_be_bytes: bool) -> np.ndarray:
+    name = f"dynamics.{channel}"
+    table = arrays.need((name,))[name]
+    if table.dtype != np.int8 or not may_be_bytes:
+        return table
+    scales = arrays.need((f"{name}.scales",))[f"{name}.scales"]
+    if table.ndim != 3 or scales.shape != table.shape[:1] or scales.dtype.kind != "f":
+        raise FormatError(f"{arrays.where}: '{name}': bytes {list(table.shape)} with scales {list(scales.shape)} of "
+                          f"{scales.dtype}; expected [N, K, C] and floats [N]")
+    return byte_tables.from_bytes(table, scales)
 
 
 # --- Shading ----------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def metadata(data: bytes) -> dict[str, str]:
 
 
 def pack(arrays: Mapping[str, np.ndarray], text: Mapping[str, str] | None = None) -> bytes:
-    """Return safetensors bytes; integers are stored in the smallest of uint8, uint16, int32 that holds them."""
+    """Return safetensors bytes; integers are stored in the smallest of uint8, uint16, int32 that holds them, int8 as it is."""
     return save({name: np.ascontiguousarray(_compact(value)) for name, value in arrays.items()},
                 dict(sorted((text or {}).items())) or None)
 
@@ -75,7 +75,7 @@ def sniff(head: bytes) -> bool:
 
 
 def _compact(value: np.ndarray) -> np.ndarray:
-    if value.dtype.kind not in "iu" or not value.size:
+    if value.dtype.kind not in "iu" or not value.size or value.dtype == np.int8:
         return value
     low, high = int(value.min()), int(value.max())
     for dtype in (np.uint8, np.uint16, np.int32):
