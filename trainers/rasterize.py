@@ -1,15 +1,19 @@
 """The one door to a Gaussian rasteriser. Both backends draw what `formats.render` defines and can be differentiated.
 
-`gsplat` on CUDA, our own compiled loops (`trainers.rasterize_cpu`) elsewhere. Nothing else in this room may import either.
+`gsplat` on CUDA, our own compiled loops (`trainers.rasterize_cpu`) elsewhere; where gsplat is not installed and
+diff-gaussian-rasterization is (research only), that one. Nothing else in this room may import any of them.
 """
 
 import importlib
+import importlib.util
 
+import torch
 from torch import Tensor
 
 from trainers.model import Drawing, View
 
-BACKENDS = {"gsplat": "trainers.rasterize_gsplat", "cpu": "trainers.rasterize_cpu"}
+BACKENDS = {"gsplat": "trainers.rasterize_gsplat", "diff-gaussian-rasterization": "trainers.rasterize_inria",
+            "cpu": "trainers.rasterize_cpu"}
 """Name to module with `draw(means, quats, scales, opacities, rgb, view, background, near, low_pass) -> Drawing`."""
 
 
@@ -33,9 +37,17 @@ def rasterize(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, r
         low_pass: Square pixels added to the diagonal of 2D covariances.
         backend: A key of `BACKENDS`; by the device of `means` when None.
     """
-    name = backend or ("gsplat" if means.is_cuda else "cpu")
+    name = backend or default_backend(means.device)
     return importlib.import_module(BACKENDS[name]).draw(means, quats, scales, opacities, rgb, view, background, near,
                                                          low_pass)
+
+
+def default_backend(device: torch.device) -> str:
+    """Return what draws on `device`: a key of `BACKENDS`."""
+    if device.type != "cuda":
+        return "cpu"
+    spare = importlib.util.find_spec("gsplat") is None and importlib.util.find_spec("diff_gaussian_rasterization") is not None
+    return "diff-gaussian-rasterization" if spare else "gsplat"
 
 
 def project(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, view: View) -> tuple[Tensor, ...]:

@@ -118,3 +118,30 @@ def test_nothing_visible_has_zero_gradients() -> None:
         drawing.rgb.sum().backward()
         assert torch.allclose(drawing.rgb, torch.tensor(BLUE, device="cuda").expand(256, 256, 3))
         assert not any(t.grad is not None and t.grad.any() for t in tensors)
+
+
+@pytest.mark.parametrize("name", ["front", "side on blue", "needles"])
+def test_the_other_backend(name: str) -> None:
+    """diff-gaussian-rasterization, where somebody installed it: the same picture and the same directions of descent."""
+    pytest.importorskip("diff_gaussian_rasterization")
+    tensors, camera, options = SCENES[name]
+    view = View(torch.tensor(np.asarray(camera.world_to_camera), dtype=torch.float32, device="cuda"),
+                torch.tensor(np.asarray(camera.K), dtype=torch.float32, device="cuda"), camera.width, camera.height)
+    weights = torch.rand((camera.height, camera.width, 3), generator=torch.Generator().manual_seed(3)).cuda()
+    pictures, slopes = [], []
+    for backend in ("gsplat", "diff-gaussian-rasterization"):
+        leaves = [tensor.cuda().requires_grad_() for tensor in tensors]
+        drawing = rasterize(*leaves, view=view, background=torch.tensor(options.background, device="cuda"), backend=backend)
+        drawing.means2d.retain_grad()
+        ((drawing.rgb * weights).sum() + drawing.alpha.sum()).backward()
+        pictures.append(drawing)
+        slopes.append([leaf.grad for leaf in leaves] + [drawing.means2d.grad])
+    first, second = pictures
+    assert psnr(first.rgb.detach().cpu().numpy(), second.rgb.detach().cpu().numpy()) > 45
+    assert psnr(first.alpha.detach().cpu().numpy(), second.alpha.detach().cpu().numpy()) > 45
+    assert float((first.means2d - second.means2d)[first.visible & second.visible].abs().max()) < 1e-2
+    for ours, theirs in zip(*slopes, strict=True):
+        assert ours is not None and theirs is not None
+        cosine = torch.nn.functional.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0)
+        assert float(cosine) > 0.98
+        assert 0.95 < float(theirs.norm() / ours.norm()) < 1.05
