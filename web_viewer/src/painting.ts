@@ -1,8 +1,9 @@
 /**
- * Painting an avatar while it plays: colours and opacities of Gaussians from an image on the head's UV layout, and the images
- * of mesh layers. What is painted is the avatar's own data: every player that loads it later shows it.
+ * Painting an avatar while it plays: colours and opacities of Gaussians from an image on the head's UV layout, the head's own
+ * albedo, and the images of mesh layers. What is painted is the avatar's own data: every player that loads it later shows it.
  */
-import type { Avatar, Head, Layer, MeshLayer } from "./avatar/avatar.ts";
+import type { Avatar, Head, Layer, LayerImage, MeshLayer } from "./avatar/avatar.ts";
+import { imageSize } from "./avatar/image_size.ts";
 import type { AvatarRenderer } from "./device.ts";
 import { AvatarFormatError, DeviceError } from "./errors.ts";
 
@@ -19,8 +20,21 @@ export interface Pixels {
 const SH_C0 = 0.28209479177387814;
 const COLOR_SPACE = { colorSpaceConversion: "none", premultiplyAlpha: "none" } as const;
 
+/** The name that `Player.setTexture` has for the head's own image. */
+export const ALBEDO = "albedo";
+/** Pixels along an axis of an albedo where the file has none, and of any picture at most. */
+const ALBEDO_SIZE = 1024;
+const MOST = 8192;
+
 /** What layers were before they were painted. */
 const originals = new WeakMap<Layer, { opacities: Float32Array; sh: Float32Array }>();
+/** Heads' images that were replaced. */
+const albedos = new WeakMap<Avatar, ImageBitmap>();
+
+/** Return the picture that took the place of the head's own image; null where none did. */
+export function albedoOf(avatar: Avatar): ImageBitmap | null {
+  return albedos.get(avatar) ?? null;
+}
 
 /**
  * Return where each Gaussian of a layer is on the head's UV layout, N * 2; null where the head has none, or where the layer
@@ -60,22 +74,38 @@ export function uvsOf(head: Head, layer: Layer): Float32Array | null {
  * harmonics of higher degrees stay and are added to it, as they were to the colour before.
  */
 export function paintGaussians(head: Head, layer: Layer, map: PaintedMap, pixels: Pixels | null): void {
-  const before = originals.get(layer) ?? { opacities: layer.opacities.slice(), sh: layer.sh.slice() };
-  originals.set(layer, before);
+  const before = remember(layer);
   const stride = 3 * (layer.degree + 1) ** 2;
   const uvs = uvsOf(head, layer);
   if (!uvs) throw new AvatarFormatError(`Layer “${layer.name}” has no place on the head's UV layout to be painted by.`);
   const sample = new Float64Array(3);
   for (let i = 0; i < layer.count; i++) {
-    if (pixels) look(pixels, uvs[2 * i], uvs[2 * i + 1], sample);
-    if (map === "opacity") layer.opacities[i] = pixels ? sample[0] : before.opacities[i];
-    else {
-      for (let c = 0; c < 3; c++) {
-        const at = i * stride + c;
-        layer.sh[at] = pixels ? (sample[c] - 0.5) / SH_C0 : before.sh[at];
-      }
-    }
+    if (pixels) {
+      look(pixels, uvs[2 * i], uvs[2 * i + 1], sample);
+      setPaint(layer, i, map, sample);
+    } else if (map === "opacity") layer.opacities[i] = before.opacities[i];
+    else for (let c = 0; c < 3; c++) layer.sh[i * stride + c] = before.sh[i * stride + c];
   }
+}
+
+/** Keep what a layer is, before it is painted for the first time. */
+export function remember(layer: Layer): { opacities: Float32Array; sh: Float32Array } {
+  const before = originals.get(layer) ?? { opacities: layer.opacities.slice(), sh: layer.sh.slice() };
+  originals.set(layer, before);
+  return before;
+}
+
+/** Write what a map says about Gaussian `i`, 0..1: its colour without what depends on where it is seen from, or its opacity thrice. */
+export function paintOf({ sh, opacities, degree }: Layer, i: number, map: PaintedMap, out: Float64Array): void {
+  const at = 3 * (degree + 1) ** 2 * i;
+  for (let c = 0; c < 3; c++) out[c] = map === "opacity" ? opacities[i] : 0.5 + SH_C0 * sh[at + c];
+}
+
+/** Take what a map says about Gaussian `i`; the inverse of `paintOf`. */
+export function setPaint({ sh, opacities, degree }: Layer, i: number, map: PaintedMap, paint: ArrayLike<number>): void {
+  const at = 3 * (degree + 1) ** 2 * i;
+  if (map === "opacity") opacities[i] = paint[0];
+  else for (let c = 0; c < 3; c++) sh[at + c] = (paint[c] - 0.5) / SH_C0;
 }
 
 /** Write red, green and blue, 0..1, of an image at (u, v), as `formats.mesh_shading.sample_bilinear`. */
@@ -94,9 +124,9 @@ function look({ width, height, data }: Pixels, u: number, v: number, out: Float6
 }
 
 /** Return the pixels of a picture, as it is stored. */
-export async function pixelsOf(picture: ImageBitmapSource): Promise<Pixels> {
+export async function pixelsOf(picture: ImageBitmapSource): Promise<ImageData> {
   if (picture instanceof ImageData) return picture;
-  const bitmap = await createImageBitmap(picture, COLOR_SPACE);
+  const bitmap = await bitmapOf(picture);
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   if (!context) throw new DeviceError("This browser cannot read the pixels of a picture.");
@@ -105,12 +135,27 @@ export async function pixelsOf(picture: ImageBitmapSource): Promise<Pixels> {
   return context.getImageData(0, 0, width, height);
 }
 
+/** Decode a picture without a colour conversion, and scale it where a size is asked for. */
+async function bitmapOf(picture: ImageBitmapSource, size?: [number, number]): Promise<ImageBitmap> {
+  const scaled = size && { resizeWidth: size[0], resizeHeight: size[1], resizeQuality: "high" as const };
+  const bitmap = await createImageBitmap(picture, { ...COLOR_SPACE, ...scaled }).catch(() => {
+    const name = picture instanceof File ? picture.name : "This";
+    throw new AvatarFormatError(`${name} is no picture that this browser reads; save it as PNG, JPEG or WebP.`);
+  });
+  if (Math.max(bitmap.width, bitmap.height) > MOST) {
+    const told = `${bitmap.width} x ${bitmap.height}`;
+    bitmap.close();
+    throw new AvatarFormatError(`A picture of ${told} pixels is too large for a map; scale it to at most ${MOST}.`);
+  }
+  return bitmap;
+}
+
 /**
- * Return the names of the images that mesh layers have: `LAYER` of one that is textured; `LAYER/base0` and on, `LAYER/alpha`,
- * `LAYER/features0` and on of one that is shaded.
+ * Return the names of the images that can be replaced: `albedo`, the head's own, where it has texture coordinates; of mesh
+ * layers `LAYER`, of one that is textured, and `LAYER/base0` and on, `LAYER/alpha`, `LAYER/features0` and on of one that is shaded.
  */
 export function texturesOf(avatar: Avatar): string[] {
-  return avatar.meshes.flatMap((mesh) => {
+  const layers = avatar.meshes.flatMap((mesh) => {
     const mix = mesh.shading;
     if (!mix) return [mesh.name];
     const some = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${mesh.name}/${what}${i}`);
@@ -120,42 +165,82 @@ export function texturesOf(avatar: Avatar): string[] {
       ...some("features", mix.features.length),
     ];
   });
+  return avatar.head.cornerUvs && !layers.includes(ALBEDO) ? [ALBEDO, ...layers] : layers;
 }
 
-/** Where one of `texturesOf` is: the mesh layer, the sampler's name in its shader, and which image of it. */
-export function findTexture(avatar: Avatar, name: string): { mesh: MeshLayer; sampler: string; index: number } {
+/** Where an image of `texturesOf` is: the mesh layer, the sampler's name in its shader, which image of it, and the file's own. */
+export interface TexturePlace {
+  mesh: MeshLayer;
+  sampler: string;
+  index: number;
+  image: LayerImage;
+}
+
+/** Return where an image of a mesh layer is. */
+export function findTexture(avatar: Avatar, name: string): TexturePlace {
   for (const mesh of avatar.meshes) {
     const part = name === mesh.name ? "" : name.startsWith(`${mesh.name}/`) ? name.slice(mesh.name.length + 1) : null;
     const match = part === null ? null : /^(base|features|alpha|)(\d*)$/.exec(part);
     if (!match || !texturesOf(avatar).includes(name)) continue;
     const sampler = { base: "bases", features: "features", alpha: "shade", "": "painted" }[match[1]]!;
-    return { mesh, sampler, index: Number(match[2] || 0) };
+    const index = Number(match[2] || 0);
+    const mix = mesh.shading;
+    const image = { base: mix?.bases[index], features: mix?.features[index], alpha: mix?.alpha, "": mesh.texture };
+    return { mesh, sampler, index, image: image[match[1] as keyof typeof image]! };
   }
   throw new AvatarFormatError(
     `The avatar has no texture “${name}”; it has ${texturesOf(avatar).join(", ") || "none"}.`,
   );
 }
 
-/** Replace an image of a mesh layer; it is scaled to the size of the one it replaces. */
+/** Return an image of the avatar as it is shown now, and null where the file has none: an albedo that nobody painted yet. */
+export async function textureOf(avatar: Avatar, name: string): Promise<ImageBitmap | ImageData | null> {
+  const { decodeOne } = await import("./gl/image_array.ts");
+  const found = isAlbedo(avatar, name) ? null : findTexture(avatar, name);
+  const painted = found ? found.mesh.painted.get(`${found.sampler}/${found.index}`) : albedoOf(avatar);
+  // The caller may close what it gets.
+  if (painted) return createImageBitmap(painted, COLOR_SPACE);
+  const image = found ? found.image : avatar.headTexture;
+  return image && decodeOne(image);
+}
+
+function isAlbedo(avatar: Avatar, name: string): boolean {
+  return name === ALBEDO && texturesOf(avatar)[0] === ALBEDO;
+}
+
+/** Return width and height of an image of the avatar. */
+export function textureSize(avatar: Avatar, name: string): [number, number] {
+  if (!isAlbedo(avatar, name)) return findTexture(avatar, name).mesh.imageSize;
+  return avatar.headTexture ? imageSize(avatar.headTexture) : [ALBEDO_SIZE, ALBEDO_SIZE];
+}
+
+/** Replace an image; it is scaled to the size of the one it replaces. Null: the one that the file has again. */
 export async function paintTexture(
   avatar: Avatar,
   renderer: AvatarRenderer,
   name: string,
-  picture: ImageBitmapSource,
+  picture: ImageBitmapSource | null,
 ): Promise<void> {
-  const { mesh, sampler, index } = findTexture(avatar, name);
+  const size = textureSize(avatar, name);
+  if (isAlbedo(avatar, name)) {
+    const scaled = picture && (await bitmapOf(picture, size));
+    albedoOf(avatar)?.close();
+    if (scaled) albedos.set(avatar, scaled);
+    else albedos.delete(avatar);
+    return;
+  }
+  const { mesh, sampler, index, image } = findTexture(avatar, name);
   if (!renderer.setTexture) throw new DeviceError("What draws this avatar cannot change its textures.");
-  const [width, height] = mesh.imageSize;
-  const scaled = await createImageBitmap(picture, {
-    ...COLOR_SPACE,
-    resizeWidth: width,
-    resizeHeight: height,
-    resizeQuality: "high",
-  });
+  const { decodeOne } = await import("./gl/image_array.ts");
+  const own = picture ? null : await decodeOne(image);
+  const scaled = await bitmapOf(picture ?? own!, size);
+  if (own instanceof ImageBitmap) own.close();
   const key = `${sampler}/${index}`;
   mesh.painted.get(key)?.close();
-  mesh.painted.set(key, scaled);
+  if (picture) mesh.painted.set(key, scaled);
+  else mesh.painted.delete(key);
   await renderer.setTexture(avatar.meshes.indexOf(mesh), sampler, index, scaled);
+  if (!picture) scaled.close();
 }
 
 /** Paint one layer of Gaussians, or all that have a place on the UV layout, and show it. */

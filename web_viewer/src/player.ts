@@ -52,6 +52,9 @@ export class Player extends Actor {
   private nextPose: Pose | null = null;
   private preparing: Promise<void> | null = null;
   private posed = false;
+  private isDrawn = true;
+  /** The card waits for the pose of this moment, which was not drawn. */
+  private owed = false;
   /** Why this avatar cannot be prepared; it is shown no more. */
   private failure: Error | null = null;
   private pictureDirty = true;
@@ -123,14 +126,27 @@ export class Player extends Actor {
     this.refresh();
   }
 
-  /** Names of the images that mesh layers have, for `setTexture`. */
+  /** Whether it draws; otherwise time passes, and `onFrame` is called, for what draws something else in its place. */
+  get visible(): boolean {
+    return this.isDrawn;
+  }
+
+  set visible(on: boolean) {
+    this.isDrawn = on;
+    this.refresh();
+  }
+
+  /** Names of the images that `setTexture` replaces: `albedo`, the head's own mesh's, and those of mesh layers. */
   async textures(): Promise<string[]> {
     const { texturesOf } = await import("./painting.ts");
     return this.avatar ? texturesOf(this.avatar) : [];
   }
 
-  /** Replace an image of a mesh layer; it is scaled to the size of the one it replaces. */
-  async setTexture(name: string, picture: ImageBitmapSource): Promise<void> {
+  /**
+   * Replace an image; it is scaled to the size of the one it replaces. Null: the one in the file again. A player does not
+   * draw the head's own mesh, so `albedo` shows where something does (`albedoOf`).
+   */
+  async setTexture(name: string, picture: ImageBitmapSource | null): Promise<void> {
     const { paintTexture } = await import("./painting.ts");
     const [renderer] = await this.shown();
     await paintTexture(this.avatar!, renderer, name, picture);
@@ -148,18 +164,28 @@ export class Player extends Actor {
     this.refresh();
   }
 
+  /** Show colours and opacities of a layer of Gaussians that were changed in the avatar itself (`avatar.layers`). */
+  repaint(layer: number): void {
+    const { renderer } = this;
+    if (renderer && !renderer.repaint) throw new DeviceError("What draws this avatar cannot change its colours.");
+    renderer?.repaint?.(layer);
+    this.refresh();
+  }
+
   // --- Pose ----------------------------------------------------------------------------------------------------------
 
   /** Return the pose as it is drawn. */
   getPose(): Pose | null {
-    this.update();
+    this.update(this.isDrawn);
     return this.shownPose;
   }
 
   /** Give the card the pose of this moment; where networks have to run first, it follows when they have. */
-  private update(): void {
+  private update(drawn: boolean): void {
     const { renderer } = this;
-    if (!this.isStale || !renderer || this.preparing || this.failure) return;
+    if (!drawn && this.isStale) this.follow();
+    if (!drawn || !(this.isStale || this.owed) || !renderer || this.preparing || this.failure) return;
+    this.owed = false;
     const start = performance.now();
     const pose = this.act();
     if (!pose) return;
@@ -170,6 +196,14 @@ export class Player extends Actor {
       this.posed = true;
     }
     this.poseMs = performance.now() - start;
+  }
+
+  /** Take the pose of this moment without showing it. */
+  private follow(): void {
+    const pose = this.act();
+    if (!pose) return;
+    this.owed = true;
+    this.shownPose!.copy(pose);
   }
 
   private prepare(renderer: AvatarRenderer, pose: Pose): void {
@@ -213,8 +247,9 @@ export class Player extends Actor {
     if (!this.renderer || !this.camera) return;
     const start = performance.now();
     if (this.clock) this.advance();
-    this.update();
+    this.update(this.isDrawn);
     this.pictureDirty = false;
+    if (!this.isDrawn) return;
     // Before the first pose is there, there is nothing to show.
     if (!this.posed) return;
     this.renderer.render(this.view(this.camera), this.ground);
@@ -258,7 +293,7 @@ export class Player extends Actor {
     if (this.clock) this.advance();
     // What is being prepared may be of a moment before.
     for (let i = 0; i < 2; i++) {
-      this.update();
+      this.update(true);
       if (this.preparing) await this.preparing;
     }
     this.check();

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { imageSize } from "../src/avatar/image_size.ts";
 import { AvatarFormatError } from "../src/errors.ts";
-import { findTexture, paintGaussians, texturesOf, uvsOf } from "../src/painting.ts";
+import { findTexture, paintGaussians, textureSize, texturesOf, uvsOf } from "../src/painting.ts";
 import { goldenAvatar } from "./files.ts";
 
 const SH_C0 = 0.28209479177387814;
@@ -63,10 +63,13 @@ describe("textures of mesh layers", () => {
   const avatar = goldenAvatar("../layers/shells.plain.glb");
 
   it("have names that lead to them", () => {
-    const names = texturesOf(avatar);
+    const [albedo, ...names] = texturesOf(avatar);
+    expect(albedo).toBe("albedo");
+    expect(textureSize(avatar, albedo)[0]).toBeGreaterThan(3);
     expect(names.length).toBeGreaterThan(8);
     for (const name of names) {
-      const { mesh, sampler } = findTexture(avatar, name);
+      const { mesh, sampler, image } = findTexture(avatar, name);
+      expect(imageSize(image)).toEqual(textureSize(avatar, name));
       expect(name.startsWith(mesh.name)).toBe(true);
       expect(["bases", "features", "shade"]).toContain(sampler);
     }

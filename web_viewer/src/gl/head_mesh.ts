@@ -4,6 +4,7 @@
  */
 import type { Avatar } from "../avatar/avatar.ts";
 import type { View } from "../device.ts";
+import { albedoOf } from "../painting.ts";
 import { HeadPoser } from "../posing/head.ts";
 import type { Pose } from "../posing/pose.ts";
 import { PosedAvatar } from "../posing/posed_avatar.ts";
@@ -61,11 +62,14 @@ export class HeadMesh {
   private readonly normals: Float64Array;
   private readonly colors: Float32Array | null;
   private readonly edgeCount: number;
+  /** What took the place of the file's own image, and where it is on the card. */
+  private painted: ImageBitmap | null = null;
+  private over: ImageArray | null = null;
 
   private constructor(
     private readonly gl: GL,
     private readonly avatar: Avatar,
-    private readonly image: ImageArray | null,
+    private readonly own: ImageArray | null,
   ) {
     const { head } = avatar;
     this.poser = new HeadPoser(head);
@@ -94,9 +98,9 @@ export class HeadMesh {
     return new HeadMesh(gl, avatar, textured ? await ImageArray.load(gl, [avatar.headTexture!], 4, false) : null);
   }
 
-  /** Whether the file says how the head is painted. */
+  /** Whether the file, or a person, says how the head is painted. */
   get isPainted(): boolean {
-    return this.image !== null || this.colors !== null;
+    return this.over !== null || this.own !== null || this.colors !== null;
   }
 
   private array(): WebGLVertexArrayObject {
@@ -130,10 +134,25 @@ export class HeadMesh {
     return found;
   }
 
+  /** Take what was put in the place of the file's own image, or the file's own again. */
+  private repaint(): void {
+    const painted = albedoOf(this.avatar);
+    if (painted === this.painted) return;
+    this.painted = painted;
+    if (painted) {
+      this.over ??= ImageArray.empty(this.gl, painted.width, painted.height, 4);
+      this.over.write(painted, 0);
+    } else {
+      this.over?.dispose();
+      this.over = null;
+    }
+  }
+
   /** Draw the pose into the bound framebuffer, over nothing. */
   draw(pose: Pose, view: View, look: Look): void {
     const { gl } = this;
     this.pose = pose;
+    this.repaint();
     gl.viewport(0, 0, view.width, view.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clearDepth(1);
@@ -150,7 +169,8 @@ export class HeadMesh {
   }
 
   private drawSurface(view: View, surface: Look["surface"]): void {
-    const { gl, cornerData, colors, normals, image } = this;
+    const { gl, cornerData, colors, normals } = this;
+    const image = this.over ?? this.own;
     const { vertices, head } = this.poser;
     const painted = surface === "painted" && this.isPainted;
     const rows = painted && colors && !image ? colors : normals;
@@ -234,7 +254,8 @@ export class HeadMesh {
 
   dispose(): void {
     const { gl } = this;
-    this.image?.dispose();
+    this.own?.dispose();
+    this.over?.dispose();
     this.posed?.dispose();
     for (const program of this.programs.values()) program.dispose();
     for (const buffer of this.buffers) gl.deleteBuffer(buffer);

@@ -1,7 +1,6 @@
 /** Images of one size as the layers of one texture, decoded as bytes without any colour conversion. */
 import type { LayerImage } from "../avatar/avatar.ts";
 import { imageSize } from "../avatar/image_size.ts";
-import type { Compressed } from "../avatar/ktx2.ts";
 import { AvatarFormatError, DeviceError } from "../errors.ts";
 import type { GL } from "./device.ts";
 
@@ -64,6 +63,12 @@ export class ImageArray {
       : ImageArray.fromPictures(gl, images, width, height, channels);
   }
 
+  /** One image that `write` fills. */
+  static empty(gl: GL, width: number, height: number, channels: Channels): ImageArray {
+    const internal = { 1: gl.R8, 3: gl.RGB8, 4: gl.RGBA8 }[channels];
+    return ImageArray.make(gl, internal, width, height, 1, channels, false);
+  }
+
   private static async fromPictures(
     gl: GL,
     images: LayerImage[],
@@ -85,11 +90,10 @@ export class ImageArray {
   private static async fromKtx2(gl: GL, images: LayerImage[], width: number, height: number): Promise<ImageArray> {
     const { transcode, blockFormat } = await import("../avatar/ktx2.ts");
     const format = blockFormat(gl);
-    const parts: Compressed[] = [];
-    for (const image of images) parts.push(await transcode(image.bytes, format));
+    const parts = await Promise.all(images.map(({ bytes }) => transcode(bytes, format)));
     plainUnpacking(gl);
     const array = ImageArray.make(gl, format.internal, width, height, images.length, 4, format.blocks);
-    parts.forEach(({ data }, i) => {
+    parts.forEach((data, i) => {
       if (format.blocks) {
         gl.compressedTexSubImage3D(array.target, 0, 0, 0, i, width, height, 1, format.internal, data);
       } else gl.texSubImage3D(array.target, 0, 0, 0, i, width, height, 1, gl.RGBA, gl.UNSIGNED_BYTE, data);
@@ -149,9 +153,10 @@ function plainUnpacking(gl: GL): void {
   for (const name of [gl.UNPACK_SKIP_ROWS, gl.UNPACK_SKIP_PIXELS, gl.UNPACK_SKIP_IMAGES]) gl.pixelStorei(name, 0);
 }
 
-async function decodeOne(image: LayerImage): Promise<ImageBitmap | ImageData> {
+/** Decode an image of any kind to plain pixels. */
+export async function decodeOne(image: LayerImage): Promise<ImageBitmap | ImageData> {
   if (image.type !== "image/ktx2") return decodeImage(image);
   const { transcode, PLAIN } = await import("../avatar/ktx2.ts");
-  const { data, width, height } = await transcode(image.bytes, PLAIN);
-  return new ImageData(new Uint8ClampedArray(data.buffer, data.byteOffset, data.byteLength), width, height);
+  const data = await transcode(image.bytes, PLAIN);
+  return new ImageData(new Uint8ClampedArray(data.buffer, data.byteOffset, data.byteLength), ...imageSize(image));
 }

@@ -191,3 +191,50 @@ describe("a player", () => {
     expect(frames.length).toBe(0);
   });
 });
+
+describe.each([true, false])("a player that draws nothing for a while (needs time: %s)", (slow) => {
+  it("lets time pass, tells every pose, and catches up when it is seen again", async () => {
+    const { player, log, asked, jaw, soon } = stage(slow);
+    const ready = async () => {
+      for (const one of asked.splice(0)) one.done();
+      await soon();
+      frame();
+    };
+    jaw(1);
+    frame();
+    await ready();
+    player.visible = false;
+    log.length = 0;
+    const told: number[] = [];
+    player.onFrame = () => told.push(player.getPose()!.jaw[0]);
+    jaw(2);
+    frame();
+    frame();
+    jaw(3);
+    frame();
+    await ready();
+    expect(log).toEqual([]);
+    expect(told[0]).toBe(2);
+    expect(told.at(-1)).toBe(3);
+    expect(told.length).toBeLessThan(5);
+    player.visible = true;
+    frame();
+    await ready();
+    expect(log.at(-1)).toBe("picture of 3");
+    expect(player.getPose()!.jaw[0]).toBe(3);
+  });
+
+  it("still gives the picture of the moment to who asks for it", async () => {
+    const { player, log, asked, jaw, soon } = stage(slow);
+    player.visible = false;
+    jaw(4);
+    frame();
+    const reading = player.readPixels();
+    for (let i = 0; i < 3; i++) {
+      for (const one of asked.splice(0)) one.done();
+      await soon();
+    }
+    await reading;
+    expect(log.at(-1)).toBe("read 4");
+  });
+});
