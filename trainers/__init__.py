@@ -7,6 +7,12 @@ A trainer is one module, or folder, that exports
 - `Model`: what `trainers.model.Model` describes, made by `Model(config, head, store)`;
 - `bake`, where the system bakes: as `trainers.bake` below, without the look-up.
 
+A system of Gaussians on a FLAME head derives its `Model` from `trainers.splat_model.SplatModel`, whose text says what is left
+to fill in: parameters that come and go with their optimisers' memory (`take`, `keep`), scenes and terms that a CUDA graph
+replays (`trainers.scene`), corrections of each frame's tracking (`trainers.refinement`), refits of held-out frames, resume.
+Places on the UV layout, and distances between them, are in `trainers.sampling`, first colours from the pictures in
+`trainers.shown_colors`, what comes and goes in `trainers.densify`. `trainers.fate_avatar.model` is an example.
+
 To add one: write it, add a line to `TRAINERS`, a row to the README's table, and a test file in `tests/trainers`.
 """
 

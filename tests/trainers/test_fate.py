@@ -24,10 +24,10 @@ from formats.standin.head import standin_head  # noqa: E402
 from tests.builders import tiny_head, tiny_sequence  # noqa: E402
 from trainers.densify import ScreenGradients, draw_rows, forget, reindex  # noqa: E402
 from trainers.fate_avatar import PRESETS, Config, Model  # noqa: E402
-from trainers.fate_avatar.refinement import Refinement, shift  # noqa: E402
-from trainers.fate_avatar.sampling import nearest_distances, nearest_rows, sample  # noqa: E402
 from trainers.frame_store import FrameStore  # noqa: E402
 from trainers.model import Motion, View  # noqa: E402
+from trainers.refinement import Refinement, shift  # noqa: E402
+from trainers.sampling import nearest_distances, nearest_rows, sample  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -60,7 +60,7 @@ def refined_sequence(model: "FateAvatar") -> Sequence:
     motion = rows.correct_all(model.store.motion)
     fields = {name: _array(getattr(motion, name)) for name in ("expr", "rotation", "neck", "jaw", "eyes", "eyelids")}
     matrix = sequence.cameras["world_to_camera"].copy()
-    matrix[:, :3, 3] += _array(rows.camera.weight)
+    matrix[:, :3, 3] += _array(rows.place.weight)
     return dataclasses.replace(sequence, **fields, cameras={**sequence.cameras, "world_to_camera": matrix})
 
 

@@ -34,10 +34,10 @@ from trainers.fate_avatar import avatar as leaving
 from trainers.fate_avatar.attributes import CHANNELS, Bounds, activate, raw_of
 from trainers.fate_avatar.bake_config import PRESETS, Config
 from trainers.fate_avatar.model import FateAvatar
-from trainers.fate_avatar.sampling import sample
 from trainers.fate_avatar.unet import UNet
 from trainers.model import Batch, Drawing
 from trainers.run import Run
+from trainers.sampling import sample
 
 __all__ = ["MAPS", "PRESETS", "Config", "Model", "kept_maps"]
 
@@ -122,7 +122,7 @@ class Model(nn.Module):
         device = source.face_index.device
         source.face_index = torch.cat([source.face_index, torch.from_numpy(fresh.face_index.astype(np.int64)).to(device)])
         source.barycentric = torch.cat([source.barycentric, torch.from_numpy(fresh.barycentric).to(device)])
-        source._riding()
+        source.ride()
 
     def __len__(self) -> int:
         return len(self.uv)

@@ -48,7 +48,7 @@ def sample(head: HeadModel, tex_size: int, pad: bool, seed: int) -> Samples:
     Source: FATE, section 3.1; 59 099 texels and 6437 paddings at 256 on its template.
     """
     if head.uvs is None:
-        raise UnsupportedFeature(f"FATE puts Gaussians on the UV layout, and this '{head.edition}' head has no texture "
+        raise UnsupportedFeature(f"Gaussians are put on the UV layout, and this '{head.edition}' head has no texture "
                                  "coordinates; convert it again with its template mesh (`flameport head`)")
     where, face, weights = texels(head, tex_size)
     order = np.lexsort((face, where))
