@@ -78,5 +78,6 @@ def run_tests(work: Path) -> list[Outcome]:
         assert not said, said.replace(str(ROOT), "")
     (work / nunit.name).write_bytes(nunit.read_bytes())
     make_files(work / "made")
-    lines = dotnet_tools.run_program(runner, str(tests), FLAMEPORT_GOLDEN=str(GOLDEN), FLAMEPORT_MADE=str(work / "made"))
+    lines = dotnet_tools.run_program(runner, str(tests), FLAMEPORT_GOLDEN=str(GOLDEN), FLAMEPORT_MADE=str(work / "made"),
+                                     FLAMEPORT_PACKAGE=str(PACKAGE))
     return [Outcome(*line.split("\t", 2)) for line in lines.splitlines()]

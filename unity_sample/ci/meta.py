@@ -17,7 +17,7 @@ from pathlib import Path
 PACKAGES = Path(__file__).resolve().parents[1] / "Packages"
 IMPORTERS = {".cs": "MonoImporter", ".asmdef": "AssemblyDefinitionImporter", ".compute": "ComputeShaderImporter",
              ".shader": "ShaderImporter", ".hlsl": "ShaderIncludeImporter", ".md": "TextScriptImporter",
-             ".json": "TextScriptImporter", ".txt": "TextScriptImporter"}
+             ".json": "TextScriptImporter", ".txt": "TextScriptImporter", ".bytes": "TextScriptImporter"}
 """File ending to what Unity imports it with; others are `DefaultImporter`."""
 MONO = ("\n  externalObjects: {}\n  serializedVersion: 2\n  defaultReferences: []\n  executionOrder: 0"
         "\n  icon: {instanceID: 0}\n  userData: \n  assetBundleName: \n  assetBundleVariant: \n")

@@ -14,6 +14,10 @@ namespace Flameport.Tests
         /// <summary>Path of a file that tests/unity/test_core.py makes: small assets, clips and vectors.</summary>
         public static string Made(string name) => System.IO.Path.Combine(Folder("FLAMEPORT_MADE", "tests/unity/made"), name);
 
+        /// <summary>Path of the self-test's file.</summary>
+        public static string SelfTest() => System.IO.Path.Combine(Folder("FLAMEPORT_PACKAGE",
+            "unity_sample/Packages/com.flameport.avatar"), "Editor", "SelfTest", "SelfTest.bytes");
+
         private static string Folder(string variable, string place)
         {
             string given = Environment.GetEnvironmentVariable(variable) ?? "";
