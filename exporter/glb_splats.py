@@ -13,9 +13,11 @@ from exporter.glb_small import (
     scale_exponents,
     write_tables,
 )
+from formats import byte_tables
 from formats.avatar import Avatar, FaceBinding, LinearDynamics, SkinBinding, SplatLayer
 from formats.codecs.glb_layers import EXTENSION, SPLATS, take
 from formats.codecs.glb_writer import GlbWriter, smallest_unsigned
+from formats.coefficient_function import FIELDS
 from formats.conventions import sh_to_rgb, srgb_to_linear, wxyz_to_xyzw
 from formats.deform import PosedHead, bind_to_faces
 from formats.gaussians import GaussianCloud
@@ -132,11 +134,26 @@ def _dynamics(glb: GlbWriter, dynamics: LinearDynamics, steps: LayerSteps, small
     if dynamics.driver_mean is not None and len(dynamics.driver_mean):
         entry["driverMean"] = glb.accessor(dynamics.driver_mean)
     entry["rank"] = next(iter(dynamics.tables.values())).shape[1]
+    tables = dynamics.tables
+    if dynamics.function is not None:
+        entry["function"] = {_camel(name): glb.accessor(value.reshape(-1)) for name in FIELDS
+                             if (value := getattr(dynamics.function, name)).size}
+        bytes_ = {name: byte_tables.as_bytes(table) for name, table in tables.items()}
+        if all(bytes_.values()):
+            tables = {name: whole for name, found in bytes_.items() if found is not None for whole in found[:1]}
+            entry["scales"] = {name: glb.accessor(found[1]) for name, found in bytes_.items() if found is not None}
     if small:
         # Neighbours in space are alike, a Gaussian's own coefficients are not.
         entry["rankMajor"] = True
-        entry["tables"] = {name: glb.floats(np.ascontiguousarray(table.transpose(1, 0, 2)).reshape(-1), steps.dynamics[name],
-                                            stride=table.shape[2]) for name, table in dynamics.tables.items()}
+        tables = {name: np.ascontiguousarray(table.transpose(1, 0, 2)) for name, table in tables.items()}
+    if small and "scales" not in entry:
+        entry["tables"] = {name: glb.floats(table.reshape(-1), steps.dynamics[name], stride=table.shape[2])
+                           for name, table in tables.items()}
     else:
-        entry["tables"] = {name: glb.accessor(table.reshape(-1)) for name, table in dynamics.tables.items()}
+        entry["tables"] = {name: glb.accessor(table.reshape(-1)) for name, table in tables.items()}
     return entry
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)

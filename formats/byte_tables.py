@@ -28,7 +28,7 @@ def rounded(table: Float[np.ndarray, "N K C"]) -> Float32[np.ndarray, "N K C"]:
     flat = whole.reshape(len(table), -1)
     rows = np.arange(len(table))
     flat[rows, at] = np.where(scale[:, 0, 0] > 0, np.sign(flat[rows, at]) * MOST, 0)
-    return (flat.reshape(table.shape) * scale).astype(np.float32)
+    return (flat.reshape(table.shape) * scale + 0.0).astype(np.float32)  # bytes have no -0
 
 
 def as_bytes(table: Float32[np.ndarray, "N K C"]) -> tuple[Int8[np.ndarray, "N K C"], Float32[np.ndarray, " N"]] | None:

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from formats import byte_tables
 from formats.avatar import (
     CHANNELS,
     Avatar,
@@ -30,6 +31,7 @@ from formats.avatar import (
     StrandLayer,
 )
 from formats.camera import Camera, look_at
+from formats.coefficient_function import CoefficientFunction
 from formats.conventions import ARKIT_52
 from formats.gaussians import GaussianCloud
 from formats.head_model import ARKIT_TAIL, ROLES, HeadModel
@@ -161,6 +163,7 @@ AVATAR_KINDS: dict[str, str] = {
     "own-skin-turning": "Gaussian Head Avatar: own weights that do not sum to 1, quaternions turn",
     "linear": "linear dynamics on the driver itself",
     "linear-network": "linear dynamics whose coefficients a small network gives",
+    "fitted": "linear dynamics in bytes whose coefficients a small function gives",
     "mesh-texture": "a mesh layer with a texture",
     "mesh-basis": "two BakedAvatar shells with a radiance basis mixed by a network",
     "mesh-basis-bytes": "the same shells with maps of 8 bits",
@@ -328,6 +331,18 @@ def _linear_network(head: HeadModel, n: int, degree: int) -> Layers:
     return (_face_layer(head, n, degree, dynamics),), {"coefficients": network}
 
 
+def _fitted(head: HeadModel, n: int, degree: int) -> Layers:
+    rng, rank, hidden, driver = np.random.default_rng(23), 5, 3, ("expr", "jaw", "mood")
+    width = len(head.expr_names) + 3 + 1
+    high = rng.uniform(0.1, 0.6, width)
+    function = CoefficientFunction(
+        linear=rng.normal(0, 0.5, (rank, width)), bias=rng.normal(0, 0.3, rank), inner=rng.normal(0, 0.8, (hidden, width)),
+        inner_bias=rng.normal(0, 0.3, hidden), outer=rng.normal(0, 0.6, (rank, hidden)), low=-0.7 * high, high=high)
+    tables = {name: byte_tables.rounded(table) for name, table in _tables(n, rank).items()}
+    dynamics = LinearDynamics(tables, driver, np.linspace(-0.1, 0.1, width, dtype=np.float32), function=function)
+    return (_face_layer(head, n, degree, dynamics),), {}
+
+
 def _shell(head: HeadModel, name: str, thickness: float) -> dict:
     assert head.uvs is not None and head.uv_faces is not None
     normals = normalize(head.v_template.astype(np.float64))
@@ -401,6 +416,7 @@ _LAYERS: dict[str, Callable[[HeadModel, int, int], Layers]] = {
     "own-skin-turning": _own_skin_turning,
     "linear": _linear,
     "linear-network": _linear_network,
+    "fitted": _fitted,
     "mesh-texture": _mesh_texture,
     "mesh-basis": _mesh_basis,
     "mesh-basis-bytes": _mesh_basis_bytes,

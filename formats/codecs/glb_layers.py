@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from formats import byte_tables
 from formats.avatar import FaceBinding, Layer, LinearDynamics, SkinBinding, SplatLayer, StrandLayer
 from formats.codecs.glb import TABLE_LIMIT, GlbDocument, check_size
 from formats.codecs.glb_images import Decoder
 from formats.codecs.glb_mesh_layers import EXTENSION, read_mesh_layer
 from formats.codecs.json_file import Fields
+from formats.coefficient_function import CoefficientFunction
 from formats.conventions import sh_to_rgb, xyzw_to_wxyz
 from formats.deform import PosedHead, bind_to_faces
 from formats.errors import FormatError
@@ -167,10 +169,35 @@ def _read_dynamics(document: GlbDocument, entry: Fields, n: int) -> LinearDynami
         flat = document.table(tables.integer(name), (None,), tables.where)
         if len(flat) % (n * rank):
             raise FormatError(f"{tables.where}: '{name}': {len(flat)} numbers do not divide into {n} x {rank}")
-        read_tables[name] = (flat.reshape(rank, n, -1).transpose(1, 0, 2) if entry.flag("rankMajor", False)
-                             else flat.reshape(n, rank, -1))
+        table = flat.reshape(rank, n, -1).transpose(1, 0, 2) if entry.flag("rankMajor", False) else flat.reshape(n, rank, -1)
+        if entry.has("scales"):
+            if table.dtype != np.int8:
+                raise FormatError(f"{tables.where}: '{name}': {table.dtype} with scales; expected signed bytes")
+            scales = document.table(entry.fields("scales").integer(name), (n,), f"{entry.where}: 'scales'")
+            table = byte_tables.from_bytes(table, scales)
+        read_tables[name] = table
     mean = document.table(entry.integer("driverMean"), (None,), entry.where) if entry.has("driverMean") else None
-    return LinearDynamics(read_tables, entry.texts("driver"), mean, network, entry.choice("space", ("canonical", "posed")))
+    function = _read_function(document, entry.fields("function"), rank) if entry.has("function") else None
+    return LinearDynamics(read_tables, entry.texts("driver"), mean, network, entry.choice("space", ("canonical", "posed")),
+                          function)
+
+
+def _read_function(document: GlbDocument, entry: Fields, rank: int) -> CoefficientFunction:
+    """Return a coefficient function; its matrices are row after row."""
+    low, high = (document.table(entry.integer(name), (None,), f"{entry.where}: '{name}'") for name in ("low", "high"))
+    inner_bias = np.zeros(0, np.float32)
+    if entry.has("innerBias"):
+        inner_bias = document.table(entry.integer("innerBias"), (None,), f"{entry.where}: 'innerBias'")
+    driving, hidden = len(low), len(inner_bias)
+
+    def matrix(name: str, rows: int, columns: int) -> np.ndarray:
+        if not rows * columns:
+            return np.zeros((rows, columns), np.float32)
+        return document.table(entry.integer(name), (rows * columns,), f"{entry.where}: '{name}'").reshape(rows, columns)
+
+    bias = document.table(entry.integer("bias"), (rank,), f"{entry.where}: 'bias'")
+    return CoefficientFunction(matrix("linear", rank, driving), bias, matrix("inner", hidden, driving), inner_bias,
+                               matrix("outer", rank, hidden), low, high)
 
 
 def _read_strands(document: GlbDocument, entry: Fields, head: HeadModel) -> StrandLayer:

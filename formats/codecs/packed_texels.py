@@ -5,16 +5,17 @@ Three variants: `float` (exact), `half` (two texels a Gaussian) and `quantised` 
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt32
+from jaxtyping import Float, Int8, UInt32
 
+from formats import byte_tables
 from formats.avatar import CHANNELS, Avatar, FaceBinding, LinearDynamics, SkinBinding, SplatLayer
 from formats.codecs import texel_numbers as bits
 from formats.codecs.json_file import Fields, check_version, parse_json
+from formats.coefficient_function import FIELDS
 from formats.conventions import logit, sh_to_rgb
 from formats.errors import FormatError, UnsupportedFeature
 from formats.head_model import HeadModel
@@ -326,12 +327,22 @@ def _rows(tables: _Tables, name: str, values: Float[np.ndarray, "N M"], depth: i
         scales = np.abs(values).max(axis=0, initial=0).astype(np.float32)
         q = bits.to_snorm(values / np.where(scales > 0, scales, 1).astype(np.float64), depth)
         tables.add(f"{name}Scales", "f32x4", bits.rows_to_texels(bits.to_bits(scales[None])), numbers=values.shape[1])
-    per_word = 32 // depth
-    q = np.pad(q, ((0, 0), (0, -q.shape[1] % per_word))).reshape(len(q), -1, per_word).astype(np.uint32)
+    _whole_rows(tables, name, q, depth)
+
+
+def _byte_rows(tables: _Tables, name: str, values: Int8[np.ndarray, "N M"]) -> None:
+    """Add a row of signed bytes per Gaussian, as two's complement."""
+    _whole_rows(tables, name, values.view(np.uint8), 8)
+
+
+def _whole_rows(tables: _Tables, name: str, q: np.ndarray, depth: int) -> None:
+    """Add a row of unsigned numbers [N, M] of `depth` bits per Gaussian."""
+    numbers, per_word = q.shape[1], 32 // depth
+    q = np.pad(q, ((0, 0), (0, -numbers % per_word))).reshape(len(q), -1, per_word).astype(np.uint32)
     words = np.zeros(q.shape[:2], np.uint32)
     for i in range(per_word):
         words |= q[:, :, i] << np.uint32(depth * i)
-    tables.add(name, "u32x4", bits.rows_to_texels(words), numbers=values.shape[1], bits=depth)
+    tables.add(name, "u32x4", bits.rows_to_texels(words), numbers=numbers, bits=depth)
 
 
 def _dynamics(tables: _Tables, prefix: str, dynamics: LinearDynamics | str, variant: str) -> dict[str, Any]:
@@ -339,8 +350,20 @@ def _dynamics(tables: _Tables, prefix: str, dynamics: LinearDynamics | str, vari
         return {"kind": "network", "network": dynamics}
     channels = [name for name in CHANNELS if name in dynamics.tables]
     rows = np.concatenate([dynamics.tables[name] for name in channels], axis=2)
-    _rows(tables, f"{prefix}dynamics", rows.reshape(len(rows), -1), 16, variant)
     mean = dynamics.driver_mean
-    named: Mapping[str, Any] = {} if dynamics.network is None else {"network": dynamics.network}
+    named: dict[str, Any] = {} if dynamics.network is None else {"network": dynamics.network}
+    bytes_ = None
+    if dynamics.function is not None:
+        bytes_ = [byte_tables.as_bytes(dynamics.tables[name]) for name in channels]
+        named["function"] = {"driving": len(dynamics.function.low), "hidden": len(dynamics.function.inner_bias)}
+        numbers = np.concatenate([getattr(dynamics.function, name).reshape(-1) for name in FIELDS])
+        tables.add(f"{prefix}function", "f32x4", bits.rows_to_texels(bits.to_bits(numbers[None])), numbers=len(numbers))
+    if bytes_ is not None and all(bytes_):
+        whole = np.concatenate([found[0] for found in bytes_ if found is not None], axis=2)
+        _byte_rows(tables, f"{prefix}dynamics", whole.reshape(len(whole), -1))
+        scales = np.stack([found[1] for found in bytes_ if found is not None], axis=1)
+        tables.add(f"{prefix}dynamicsSteps", "f32x4", bits.rows_to_texels(bits.to_bits(scales)), numbers=len(channels))
+    else:
+        _rows(tables, f"{prefix}dynamics", rows.reshape(len(rows), -1), 16, variant)
     return {"kind": "linear", "space": dynamics.space, "driver": list(dynamics.driver), "rank": rows.shape[1],
             "driverMean": None if mean is None else [float(x) for x in mean], "channels": channels, **named}

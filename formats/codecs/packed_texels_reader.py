@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Float64, Int8, Int32
 
+from formats import byte_tables
 from formats.avatar import CHANNELS, Avatar, FaceBinding, LinearDynamics, Meta, Network, SkinBinding, SplatLayer
 from formats.codecs import texel_numbers as bits
 from formats.codecs.packed_texels import PackedTexels
+from formats.coefficient_function import FIELDS, CoefficientFunction
 from formats.conventions import rgb_to_sh, sigmoid
 from formats.errors import FormatError
 from formats.gaussians import GaussianCloud
@@ -193,10 +195,33 @@ def _dynamics(packed: PackedTexels, prefix: str, said: Mapping[str, Any] | None,
         return None
     if said["kind"] == "network":
         return said["network"]
-    rows = _rows(packed, f"{prefix}dynamics", count).reshape(count, said["rank"], -1)
+    steps = _rows(packed, f"{prefix}dynamicsSteps", count) if packed.facts(f"{prefix}dynamicsSteps") else None
+    rows = (_rows(packed, f"{prefix}dynamics", count) if steps is None else _byte_rows(packed, f"{prefix}dynamics", count))
+    rows = rows.reshape(count, said["rank"], -1)
     at, tables = 0, {}
-    for name in said["channels"]:
-        tables[name] = np.ascontiguousarray(rows[:, :, at:at + CHANNELS[name]])
+    for i, name in enumerate(said["channels"]):
+        table = np.ascontiguousarray(rows[:, :, at:at + CHANNELS[name]])
+        tables[name] = table if steps is None else byte_tables.from_bytes(table, steps[:, i])
         at += CHANNELS[name]
     mean = None if said["driverMean"] is None else np.array(said["driverMean"], np.float32)
-    return LinearDynamics(tables, tuple(said["driver"]), mean, said.get("network"), said["space"])
+    function = _function(packed, f"{prefix}function", said["function"], said["rank"]) if said.get("function") else None
+    return LinearDynamics(tables, tuple(said["driver"]), mean, said.get("network"), said["space"], function)
+
+
+def _byte_rows(packed: PackedTexels, name: str, count: int) -> Int8[np.ndarray, "N M"]:
+    facts, words = packed.facts(name), packed.table(name).reshape(count, -1)
+    if facts["bits"] != 8 or facts["kind"] != "u32x4":
+        raise FormatError(f"packed texels: '{name}': {facts['bits']} bits of {facts['kind']}, with steps; expected bytes")
+    return np.ascontiguousarray(words).astype("<u4").view(np.int8)[:, :facts["numbers"]]
+
+
+def _function(packed: PackedTexels, name: str, said: Mapping[str, Any], rank: int) -> CoefficientFunction:
+    sizes = {"K": rank, "D": int(said["driving"]), "H": int(said["hidden"])}
+    numbers, at, found = _rows(packed, name, 1)[0].astype(np.float32), 0, {}
+    for field, axes in FIELDS.items():
+        shape = tuple(sizes[axis] for axis in axes)
+        end = at + int(np.prod(shape))
+        if end > len(numbers) or min(shape) < 0:
+            raise FormatError(f"packed texels: '{name}': {len(numbers)} numbers end within '{field}'")
+        found[field], at = numbers[at:end].reshape(shape), end
+    return CoefficientFunction(**found)
