@@ -16,6 +16,8 @@ export class Comparing {
     private readonly player: Player,
     private readonly stage: HTMLElement,
     private readonly panel: Panel,
+    /** Called when the pictures take the avatar's place, and when they leave it. */
+    private readonly cover: (on: boolean) => void,
     private readonly fail: (error: unknown) => void,
   ) {}
 
@@ -56,12 +58,14 @@ export class Comparing {
       const empty = [...panel.compare.children];
       const closed = () => {
         stage.classList.remove("comparing");
+        this.cover(false);
         panel.compare.replaceChildren(...empty);
       };
       this.comparison = new Comparison(this.player, closed, this.fail);
     }
     panel.compare.replaceChildren(this.comparison.root);
     stage.classList.add("comparing");
+    this.cover(true);
     panel.tabs.choose("Compare");
     await this.comparison.show(references);
   }

@@ -10,6 +10,8 @@ export interface Content {
   camera: string | null;
   /** A `reference.json`, to compare with. */
   reference: string | null;
+  /** A picture of the first moment, to be seen until the avatar is. */
+  poster: string | null;
   /** Without title, tools and panel: the page is a frame in another one. */
   bare: boolean;
 }
@@ -29,15 +31,23 @@ export async function findContent(): Promise<Content> {
   if (query.has("avatar")) {
     const clip = named("sequence");
     const clips = clip ? [{ name: "clip", file: clip }] : [];
-    return { avatar: named("avatar"), clips, camera: named("camera"), reference: named("reference"), bare };
+    return {
+      avatar: named("avatar"),
+      clips,
+      camera: named("camera"),
+      reference: named("reference"),
+      poster: null,
+      bare,
+    };
   }
   const response = await fetch("manifest.json").catch(() => null);
-  if (!response?.ok) return { avatar: null, clips: [], camera: null, reference: null, bare };
+  if (!response?.ok) return { avatar: null, clips: [], camera: null, reference: null, poster: null, bare };
   const manifest: Json = await response.json().catch(() => null);
   if (typeof manifest?.avatar !== "string") throw new ViewerError("manifest.json beside this page names no avatar.");
   const clips = (Array.isArray(manifest.sequences) ? manifest.sequences : []).filter(
     (clip: Json) => typeof clip?.name === "string" && typeof clip.file === "string",
   );
   const text = (value: Json) => (typeof value === "string" ? value : null);
-  return { avatar: manifest.avatar, clips, camera: text(manifest.camera), reference: text(manifest.reference), bare };
+  const [camera, reference, poster] = [manifest.camera, manifest.reference, manifest.poster].map(text);
+  return { avatar: manifest.avatar, clips, camera, reference, poster, bare };
 }

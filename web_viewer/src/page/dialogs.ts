@@ -49,19 +49,28 @@ export interface EmbedAddresses {
   page: string;
   avatar: string;
   sequence: string | null;
+  poster: string | null;
   element: string;
   module: string;
 }
 
 /** Return ready-made code for other pages. */
-export function snippets({ page, avatar, sequence, element: tag, module }: EmbedAddresses): [string, string, string][] {
+export function snippets({
+  page,
+  avatar,
+  sequence,
+  poster,
+  element: tag,
+  module,
+}: EmbedAddresses): [string, string, string][] {
   const quoted = (text: string) => text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
   const clip = sequence ? `\n  sequence="${quoted(sequence)}"` : "";
+  const still = poster ? `\n  poster="${quoted(poster)}"` : "";
   return [
     [
       "As an element",
       "Sized by CSS, any background; its attributes are in the package's README.",
-      `<script type="module" src="${quoted(tag)}"></script>\n<flame-avatar\n  src="${quoted(avatar)}"${clip}\n  controls autoplay loop\n  style="display: block; width: 400px; height: 480px"\n></flame-avatar>`,
+      `<script type="module" src="${quoted(tag)}"></script>\n<flame-avatar\n  src="${quoted(avatar)}"${clip}${still}\n  controls autoplay loop\n  style="display: block; width: 400px; height: 480px"\n></flame-avatar>`,
     ],
     [
       "From a script",

@@ -13,14 +13,16 @@ const MOST = 20_000;
 
 /** Return what a file is, by its first bytes, and by its name where they do not tell. */
 export async function kindOf({ file }: Given): Promise<Kind> {
-  const head = new Uint8Array(await file.slice(0, 8).arrayBuffer());
+  const head = new Uint8Array(await file.slice(0, 12).arrayBuffer());
   const magic = String.fromCharCode(...head.subarray(0, 4));
   if (magic === "glTF") return "avatar";
   if (magic.startsWith("PK")) return "bundle";
   if (magic === "FPSQ") return "clip";
-  if (magic === "\x89PNG") return "picture";
+  const isWebp = magic === "RIFF" && String.fromCharCode(...head.subarray(8)) === "WEBP";
+  if (magic === "\x89PNG" || magic.startsWith("\xff\xd8\xff") || isWebp) return "picture";
   const name = file.name.toLowerCase();
   if (name.endsWith(".glb")) return "avatar";
+  if (/\.(png|jpe?g|webp)$/.test(name)) return "picture";
   if (name.endsWith(".json") || /^\s*[{[]/.test(String.fromCharCode(...head))) return "json";
   return "unknown";
 }

@@ -1,6 +1,7 @@
 /** What is known about the avatar, and what is measured while it plays. */
 import { element } from "../elements.ts";
 import type { Player } from "../player.ts";
+import { megabytes } from "./bytes.ts";
 
 export class InfoTab {
   readonly root = element("div");
@@ -90,10 +91,6 @@ function fill(list: HTMLElement, rows: [string, string][]): void {
     const cell = list.children[2 * i + 1];
     if (cell.textContent !== value) cell.textContent = value;
   });
-}
-
-export function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 function whole(n: number): string {

@@ -1,6 +1,6 @@
 /** What is seen while something loads: how much has come, and a way to stop it. */
 import { byId } from "../elements.ts";
-import { megabytes } from "./info_tab.ts";
+import { megabytes } from "./bytes.ts";
 
 /** Milliseconds before it is said that something loads: what is quick does not flicker. */
 const PATIENCE = 150;

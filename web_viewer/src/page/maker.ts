@@ -3,6 +3,7 @@
 import type { Sequence } from "../driving/sequence.ts";
 import { byId } from "../elements.ts";
 import type { Player } from "../player.ts";
+import { download, fileName } from "./files.ts";
 import type { Key } from "./keys.ts";
 import type { Transport } from "./transport.ts";
 
@@ -10,6 +11,7 @@ import type { Transport } from "./transport.ts";
 export interface Sources {
   avatar: string | null;
   sequence: string | null;
+  poster: string | null;
 }
 
 export class Maker {
@@ -34,10 +36,7 @@ export class Maker {
     const sequence = this.stopRecording();
     this.stopRecording = null;
     transport.recording(false);
-    const [{ writeSequence }, { download, fileName }] = await Promise.all([
-      import("../driving/sequence_json.ts"),
-      import("./downloads.ts"),
-    ]);
+    const { writeSequence } = await import("../driving/sequence_json.ts");
     const text = new Blob([writeSequence(sequence)], { type: "application/json" });
     download(text, `${fileName(this.player.avatar!.name)}-recorded.json`);
     byId("said").textContent = "The recording was saved.";
@@ -47,7 +46,7 @@ export class Maker {
   async picture(options: { transparent: boolean; scale: number }): Promise<void> {
     const { avatar } = this.player;
     if (!avatar) return;
-    const { download, fileName, pictureOf } = await import("./downloads.ts");
+    const { pictureOf } = await import("./picture.ts");
     download(await pictureOf(this.player, this.stage, this.near, options), `${fileName(avatar.name)}.png`);
     byId("said").textContent = "The picture was saved.";
   }
@@ -67,6 +66,7 @@ export class Maker {
       page: here.href,
       avatar: at(sources.avatar ?? "avatar.glb"),
       sequence: sources.sequence && at(sources.sequence),
+      poster: sources.poster && at(sources.poster),
       element: at("lib/element.js"),
       module: at("lib/index.js"),
     };

@@ -1,7 +1,6 @@
-/** The head's UV layout: its image, its triangles, and where on it each Gaussian lies. */
+/** The head's UV layout: a map on it, its triangles, and where on it each Gaussian lies. */
 import type { Avatar } from "../avatar/avatar.ts";
-import { decodeImage } from "../gl/image_array.ts";
-import { uvsOf } from "../painting.ts";
+import { paintOf, uvsOf } from "../painting.ts";
 
 export interface UvLook {
   image: boolean;
@@ -9,70 +8,65 @@ export interface UvLook {
   edges: boolean;
 }
 
-const SH_C0 = 0.28209479177387814;
-/** CSS pixels that stay free around it. */
-const ROOM = 32;
-
 export class UvView {
-  private image: ImageBitmap | null = null;
   private places: (Float32Array | null)[] = [];
   private of: Avatar | null = null;
 
   constructor(private readonly canvas: HTMLCanvasElement) {}
 
-  /** Take an avatar. Tells what of it there is to show. */
-  async follow(avatar: Avatar): Promise<{ image: boolean; gaussians: boolean; edges: boolean }> {
-    if (avatar !== this.of) {
-      this.of = avatar;
-      this.image?.close();
-      this.image = null;
-      const { headTexture } = avatar;
-      if (headTexture && headTexture.type !== "image/ktx2") this.image = await decodeImage(headTexture);
-      this.places = avatar.layers.map((layer) => uvsOf(avatar.head, layer));
-    }
-    const edges = avatar.head.cornerUvs !== null;
-    return { image: this.image !== null, gaussians: this.places.some(Boolean), edges };
+  take(avatar: Avatar): void {
+    this.of = avatar;
+    this.places = avatar.layers.map((layer) => uvsOf(avatar.head, layer));
   }
 
-  /** Draw it as large as it fits into a box of CSS pixels; the colours are display sRGB. */
-  draw(width: number, height: number, look: UvLook, colors: { ground: string; line: string }): void {
+  /** Draw it as large as it fits into a box of CSS pixels, in the map's shape; the colours are display sRGB. */
+  draw(
+    width: number,
+    height: number,
+    look: UvLook,
+    colors: { ground: string; line: string },
+    map: OffscreenCanvas | null,
+  ): void {
     const { canvas, of } = this;
     const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
-    const side = Math.max(64, Math.round((Math.min(width, height) - ROOM) * ratio));
-    canvas.width = side;
-    canvas.height = side;
-    canvas.style.width = canvas.style.height = `${side / ratio}px`;
+    const shape = map ? map.width / map.height : 1;
+    const high = Math.max(64, Math.round(Math.min(height, width / shape) * ratio));
+    const wide = Math.round(high * shape);
+    if (canvas.width !== wide) canvas.width = wide;
+    if (canvas.height !== high) canvas.height = high;
+    canvas.style.width = `${wide / ratio}px`;
+    canvas.style.height = `${high / ratio}px`;
     const context = canvas.getContext("2d");
     if (!context || !of) return;
     context.fillStyle = colors.ground;
-    context.fillRect(0, 0, side, side);
-    if (look.image && this.image) context.drawImage(this.image, 0, 0, side, side);
-    if (look.gaussians) this.scatter(context, side, ratio);
-    if (look.edges && of.head.cornerUvs) {
-      context.strokeStyle = colors.line;
-      context.lineWidth = 0.5 * ratio;
-      context.beginPath();
-      const uv = of.head.cornerUvs;
-      for (let i = 0; i < uv.length; i += 6) {
-        context.moveTo(uv[i] * side, uv[i + 1] * side);
-        context.lineTo(uv[i + 2] * side, uv[i + 3] * side);
-        context.lineTo(uv[i + 4] * side, uv[i + 5] * side);
-        context.closePath();
-      }
-      context.stroke();
+    context.fillRect(0, 0, wide, high);
+    if (look.image && map) context.drawImage(map, 0, 0, wide, high);
+    if (look.gaussians) this.scatter(context, wide, high, ratio);
+    const uv = of.head.cornerUvs;
+    if (!look.edges || !uv) return;
+    context.strokeStyle = colors.line;
+    context.lineWidth = 0.5 * ratio;
+    context.beginPath();
+    for (let i = 0; i < uv.length; i += 6) {
+      context.moveTo(uv[i] * wide, uv[i + 1] * high);
+      context.lineTo(uv[i + 2] * wide, uv[i + 3] * high);
+      context.lineTo(uv[i + 4] * wide, uv[i + 5] * high);
+      context.closePath();
     }
+    context.stroke();
   }
 
-  private scatter(context: CanvasRenderingContext2D, side: number, ratio: number): void {
+  private scatter(context: CanvasRenderingContext2D, wide: number, high: number, ratio: number): void {
     const size = Math.max(1, 1.25 * ratio);
-    this.of!.layers.forEach(({ sh, degree, opacities, count }, l) => {
+    const paint = new Float64Array(3);
+    this.of!.layers.forEach((layer, l) => {
       const uv = this.places[l];
       if (!uv) return;
-      const stride = 3 * (degree + 1) ** 2;
-      for (let i = 0; i < count; i++) {
-        const [r, g, b] = [0, 1, 2].map((c) => Math.round(255 * (0.5 + SH_C0 * sh[stride * i + c])));
-        context.fillStyle = `rgb(${r} ${g} ${b} / ${Math.max(0.15, opacities[i])})`;
-        context.fillRect(uv[2 * i] * side - size / 2, uv[2 * i + 1] * side - size / 2, size, size);
+      for (let i = 0; i < layer.count; i++) {
+        paintOf(layer, i, "color", paint);
+        const [r, g, b] = Array.from(paint, (x) => Math.round(255 * x));
+        context.fillStyle = `rgb(${r} ${g} ${b} / ${Math.max(0.15, layer.opacities[i])})`;
+        context.fillRect(uv[2 * i] * wide - size / 2, uv[2 * i + 1] * high - size / 2, size, size);
       }
     });
   }

@@ -8,6 +8,7 @@ test("addresses cannot leave the attributes that they stand in", () => {
     page: hostile,
     avatar: hostile,
     sequence: null,
+    poster: hostile,
     element: "https://x/lib/element.js",
     module: "https://x/lib/index.js",
   }).map(([, , code]) => code);

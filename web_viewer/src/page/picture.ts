@@ -1,24 +1,8 @@
-/** Files that the page makes: pictures and clips. */
-import { element } from "../elements.ts";
+/** Pictures of what is shown. */
 import { ViewerError } from "../errors.ts";
 import type { Player } from "../player.ts";
 import { rgbOf } from "./backgrounds.ts";
 import { Darkroom } from "./darkroom.ts";
-
-/** Let a person keep a file. */
-export function download(data: Blob, name: string): void {
-  const href = URL.createObjectURL(data);
-  const link = element("a", { href, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(href), 10_000);
-}
-
-/** Return a name as files may have it. */
-export function fileName(name: string): string {
-  return name.replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^[.-]+|-+$/g, "") || "avatar";
-}
 
 /** Pixels along an axis, at most. */
 const MOST = 8192;
