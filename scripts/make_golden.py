@@ -90,6 +90,7 @@ CASES: dict[str, Callable[[], Avatar]] = {
     "own-skin-turning-posed-lids": _posed_lids,
     "linear-canonical": lambda: _linear("canonical", "world"),
     "linear-posed": lambda: _linear("posed", "head"),
+    "fitted": lambda: tiny_avatar("fitted", n=16, head=_light()),
 }
 """One avatar per way of riding a head that a GLB can carry."""
 
@@ -143,6 +144,7 @@ def write(folder: Path) -> None:
 
 SMALL_CASES: dict[str, Callable[[], Avatar]] = {
     "faces-dynamics": lambda: _linear("canonical", "head"),
+    "fitted": lambda: tiny_avatar("fitted", n=16, head=_light()),
     "own-skin": lambda: _still("own-skin", tiny_head(uvs=False)),
     "vertices": lambda: tiny_avatar("vertex-index", degree=2, head=_light()),
     "seams": lambda: tiny_avatar("edge-height", n=16, degree=1, head=tiny_head(correctives=False, extra_joints=2)),

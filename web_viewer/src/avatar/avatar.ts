@@ -95,8 +95,29 @@ export interface LinearDynamics {
   tables: Partial<Record<Channel, Float32Array>>;
   /** Name of the network that makes the coefficients, or, of live dynamics, the tables; null: the driver's numbers are c. */
   network: string | null;
+  /** What makes the coefficients instead; absent: the network does, or the driver's numbers are c. */
+  fitted?: CoefficientFunction;
   /** The tables are what the network said last: a renderer reads them again after every pose. */
   live: boolean;
+}
+
+/**
+ * c = bias + linear y + outer tanh(inner y + innerBias), y the driver less its mean, held within low..high
+ * (`formats.coefficient_function`). Matrices row after row.
+ */
+export interface CoefficientFunction {
+  /** K * D. */
+  linear: Float32Array;
+  /** K. */
+  bias: Float32Array;
+  /** H * D; no numbers without a hidden layer, as in the two below. */
+  inner: Float32Array;
+  innerBias: Float32Array;
+  /** K * H. */
+  outer: Float32Array;
+  /** D: what the function was fitted to. */
+  low: Float32Array;
+  high: Float32Array;
 }
 
 /** Strands as Gaussians, one per segment, strand after strand: what turns and stretches them (`formats.deform.deform_strands`). */

@@ -4,7 +4,15 @@ import { CHANNELS, type Channel } from "../posing/dynamics.ts";
 import { undoBinding } from "../posing/rest.ts";
 import { csrFromDense } from "../posing/skinning.ts";
 import { FRAMES } from "../posing/surface.ts";
-import type { FaceBinding, Head, Layer, LinearDynamics, SkinBinding, SkinTables } from "./avatar.ts";
+import type {
+  CoefficientFunction,
+  FaceBinding,
+  Head,
+  Layer,
+  LinearDynamics,
+  SkinBinding,
+  SkinTables,
+} from "./avatar.ts";
 import { choice, EXTENSION, fail, integer, list, onePrimitive, SPLATS, text } from "./fields.ts";
 import type { Glb, Json, SparseRows } from "./glb.ts";
 
@@ -195,6 +203,8 @@ function readDynamics(glb: Glb, spec: Json, count: number): LinearDynamics {
     const channel = choice(name, "dynamics.tables", Object.keys(CHANNELS) as Channel[]);
     const width = CHANNELS[channel];
     const values = glb.floats(accessor, 1, count * rank * width);
+    if (spec.scales)
+      scaleRows(values, glb.floats(spec.scales[name], 1, count), width, spec.rankMajor === true ? 1 : rank);
     if (spec.rankMajor === true) {
       tables[channel] = values;
       continue;
@@ -214,6 +224,31 @@ function readDynamics(glb: Glb, spec: Json, count: number): LinearDynamics {
     rank,
     tables,
     network,
+    ...(spec.function && { fitted: readFunction(glb, spec.function, rank) }),
     live: false,
+  };
+}
+
+/** Multiply each Gaussian's numbers by its scale; it has `times` rows of `width` at a time. */
+function scaleRows(values: Float32Array, scales: Float32Array, width: number, times: number): void {
+  const row = width * times;
+  for (let at = 0, i = 0; at < values.length; at += row, i = (i + 1) % scales.length) {
+    for (let c = 0; c < row; c++) values[at + c] *= scales[i];
+  }
+}
+
+function readFunction(glb: Glb, spec: Json, rank: number): CoefficientFunction {
+  const low = glb.floats(spec.low, 1);
+  const innerBias = spec.innerBias === undefined ? new Float32Array(0) : glb.floats(spec.innerBias, 1);
+  const [driving, hidden] = [low.length, innerBias.length];
+  const matrix = (name: string, rows: number) => (hidden ? glb.floats(spec[name], 1, rows) : new Float32Array(0));
+  return {
+    linear: glb.floats(spec.linear, 1, rank * driving),
+    bias: glb.floats(spec.bias, 1, rank),
+    inner: matrix("inner", hidden * driving),
+    innerBias,
+    outer: matrix("outer", rank * hidden),
+    low,
+    high: glb.floats(spec.high, 1, driving),
   };
 }

@@ -1,5 +1,5 @@
 /** Layers of a bundle: Gaussians, how they ride the head, and linear dynamics (`formats/SPEC.md`, 2.3 and 2.4). */
-import type { FaceBinding, Head, Layer, LinearDynamics, SkinBinding } from "../avatar/avatar.ts";
+import type { CoefficientFunction, FaceBinding, Head, Layer, LinearDynamics, SkinBinding } from "../avatar/avatar.ts";
 import { choice, list, text } from "../avatar/fields.ts";
 import type { Json, SparseRows } from "../avatar/glb.ts";
 import { AvatarFormatError } from "../errors.ts";
@@ -94,7 +94,7 @@ function readBinding(file: Safetensors, head: Head, spec: Json, n: number, where
 }
 
 function readDynamics(file: Safetensors, spec: Json, n: number, where: string): LinearDynamics {
-  if (choice(spec.kind, `${where}.dynamics.kind`, ["network", "linear"]) === "network" || spec.network) {
+  if (choice(spec.kind, `${where}.dynamics.kind`, ["network", "linear", "fitted"]) === "network" || spec.network) {
     throw new AvatarFormatError(
       "This bundle needs networks, which the page reads from a GLB: flameport export X.avatar glb.",
     );
@@ -107,7 +107,9 @@ function readDynamics(file: Safetensors, spec: Json, n: number, where: string): 
     const [, k] = file.shape(`dynamics.${channel}`, [n, null, width]);
     if (k > RANK || (rank && k !== rank)) file.fail(`has dynamics of rank ${k}; expected ${rank || RANK} at most`);
     rank = k;
-    const values = file.floats(`dynamics.${channel}`, [n, k, width]);
+    const values = file.has(`dynamics.${channel}.scales`)
+      ? fromBytes(file, `dynamics.${channel}`, [n, k, width])
+      : file.floats(`dynamics.${channel}`, [n, k, width]);
     const turned = new Float32Array(values.length);
     for (let i = 0, at = 0; i < n; i++) {
       for (let r = 0; r < k; r++) {
@@ -123,6 +125,32 @@ function readDynamics(file: Safetensors, spec: Json, n: number, where: string): 
     rank,
     tables,
     network: null,
+    ...(spec.kind === "fitted" && { fitted: readFunction(file, rank) }),
     live: false,
+  };
+}
+
+/** Return a table of bytes times each Gaussian's scale. */
+function fromBytes(file: Safetensors, name: string, shape: number[]): Float32Array {
+  const values = Float32Array.from(file.signed(name, shape));
+  const scales = file.floats(`${name}.scales`, [shape[0]]);
+  const row = shape[1] * shape[2];
+  for (let at = 0; at < values.length; at++) values[at] *= scales[Math.floor(at / row)];
+  return values;
+}
+
+function readFunction(file: Safetensors, rank: number): CoefficientFunction {
+  const name = (field: string) => `dynamics.function.${field}`;
+  const [driving] = file.shape(name("low"), [null]);
+  const [hidden] = file.shape(name("inner_bias"), [null]);
+  const floats = (field: string, ...shape: number[]) => file.floats(name(field), shape);
+  return {
+    linear: floats("linear", rank, driving),
+    bias: floats("bias", rank),
+    inner: floats("inner", hidden, driving),
+    innerBias: floats("inner_bias", hidden),
+    outer: floats("outer", rank, hidden),
+    low: floats("low", driving),
+    high: floats("high", driving),
   };
 }
