@@ -104,9 +104,12 @@ def test_other_backends_see_what_ours_sees(name: str, camera: Camera) -> None:
     pytest.importorskip(package)
     vertices, faces = head_mesh("cuda")
     ours, theirs = (rasterize_mesh(vertices, faces, view_of(camera, "cuda"), backend=each) for each in ("cpu", name))
-    same = ours.face_index == theirs.face_index
+    # Where triangles are as small as pixels, a grid of subpixels or another rounding may show the neighbour.
+    alike = ((ours.face_index >= 0) == (theirs.face_index >= 0)) & ((ours.depth - theirs.depth).abs() < 1e-3)
     whole = camera is not CAMERAS["crossing the near plane"]
     # PyTorch3D leaves out triangles that cross the near plane; the few pixels that they cover see what is behind.
-    assert float(same.float().mean()) > (0.998 if whole else 0.97)
+    assert float(alike.float().mean()) > (0.998 if whole else 0.97)
+    same = ours.face_index == theirs.face_index
+    assert float(same.float().mean()) > 0.97
     both = same & (ours.face_index >= 0)
     assert float((ours.barycentric - theirs.barycentric)[both].abs().max()) < 1e-5
