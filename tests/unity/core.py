@@ -10,6 +10,7 @@ import numpy as np
 
 from formats.codecs import glb_avatar, sequence_binary, sequence_json, unity_avatar
 from formats.spherical_harmonics import rotate_sh
+from tests.unity import frame_files
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -59,6 +60,7 @@ def make_files(folder: Path) -> None:
     mirror = np.diag([-1.0, 1, 1])
     vectors = {"sh": sh.ravel().tolist(), "mirrored": rotate_sh(sh, mirror).ravel().tolist()}
     (folder / "mirror.json").write_text(json.dumps(vectors))
+    frame_files.write(GOLDEN, folder / "frames")
 
 
 def run_tests(work: Path) -> list[Outcome]:

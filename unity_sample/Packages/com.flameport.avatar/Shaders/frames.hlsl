@@ -14,6 +14,7 @@
 #define SCALE_EDGE_HEIGHT 1
 #define OFFSET_DOUBLE_AREA 2
 #define SPLAT_LOG_AREA_RATIO 2
+#define SPLAT_LENGTH 3
 
 // The quaternion of the axes [d, n x d, n] with d = first, as it is, and n = unit(first x second).
 float4 cornerQuat(float3 d, float3 n) { return fromAxes(columns(d, cross(n, d), n)); }
@@ -63,6 +64,8 @@ void bindToFace(uint i, inout Splat s)
     }
     if (how.z == SCALE_EDGE_HEIGHT)
         s.scale *= here.size;
+    else if (how.z == SPLAT_LENGTH) // a strand's segment: as long as its ends are apart
+        s.scale.x *= gain;
     else if (how.z == SPLAT_LOG_AREA_RATIO)
     {
         float unit = asfloat(field(8).x), least = asfloat(field(8).y);

@@ -7,8 +7,9 @@ namespace Flameport
     /// <summary>What multiplies an offset.</summary>
     public enum OffsetScale { None, EdgeHeight, DoubleArea }
 
-    /// <summary>What multiplies scales; the last one multiplies their logarithms.</summary>
-    public enum SplatScale { None, EdgeHeight, LogAreaRatio }
+    /// <summary>What multiplies scales; LogAreaRatio multiplies their logarithms, Length is of no file: what multiplies
+    /// offsets multiplies the first one, as a strand's segments are as long as it is.</summary>
+    public enum SplatScale { None, EdgeHeight, LogAreaRatio, Length }
 
     /// <summary>How quaternions turn where an element moves like a vertex.</summary>
     public enum SkinRotation { None, Skin, Surface }

@@ -67,7 +67,7 @@ namespace Flameport
                     break;
             }
             for (int k = 0; k < 3; k++) mean[k] += point[k];
-            if (scale.Length > 0) Scale(i, a, b, c, scale);
+            if (scale.Length > 0) Scale(a, b, c, gain, scale);
         }
 
         private void OnFace(Span<double> mean, Span<double> quat)
@@ -146,9 +146,14 @@ namespace Flameport
             product[2] = a[0] * b[1] - a[1] * b[0];
         }
 
-        private void Scale(int i, int a, int b, int c, Span<double> scale)
+        private void Scale(int a, int b, int c, double gain, Span<double> scale)
         {
             if (binding.SplatScale == SplatScale.None) return;
+            if (binding.SplatScale == SplatScale.Length)
+            {
+                scale[0] *= gain;
+                return;
+            }
             if (binding.SplatScale == SplatScale.EdgeHeight)
             {
                 for (int k = 0; k < 3; k++) scale[k] *= frame[Surface.SizeAt];
