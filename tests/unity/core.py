@@ -21,7 +21,7 @@ if str(CI) not in sys.path:
 
 import dotnet_tools  # noqa: E402  # pyright: ignore[reportMissingImports]
 
-SMALL = ("corner", "edge-height", "linear-canonical", "linear-posed", "own-skin", "own-skin-turning-posed-lids",
+SMALL = ("corner", "edge-height", "fitted", "linear-canonical", "linear-posed", "own-skin", "own-skin-turning-posed-lids",
          "plain-face-many-joints", "vertex", "vertex-index-surface")
 """Golden avatars that are made small for the core's tests: every binding and frame of them that differs in texels."""
 

@@ -140,15 +140,33 @@ namespace Flameport
                     + $"unknown. Update the package.");
                 int width = LinearDynamics.Widths[channel];
                 float[] values = accessors.Floats(entry.Value, 1, checked(count * found.Rank * width));
-                found.Tables[channel] = spec["rankMajor"].IsTrue ? values : RankMajor(values, count, found.Rank, width);
+                bool rankMajor = spec["rankMajor"].IsTrue;
+                if (spec["scales"].Exists)
+                {
+                    float[] scales = accessors.Floats(spec["scales"][entry.Key], 1, count);
+                    int row = rankMajor ? width : width * found.Rank;
+                    for (int i = 0; i < values.Length; i++) values[i] *= scales[i / row % count];
+                }
+                found.Tables[channel] = rankMajor ? values : RankMajor(values, count, found.Rank, width);
             }
+            if (spec["function"].Exists) found.Function = Function(spec["function"], found.Rank);
             Check(found, where);
             return found;
         }
 
+        private CoefficientFunction Function(JsonValue spec, int rank)
+        {
+            float[] Numbers(string name) => accessors.Floats(spec[name], 1);
+            bool hidden = spec["innerBias"].Exists;
+            var none = new float[0];
+            return new CoefficientFunction(rank, Numbers("linear"), Numbers("bias"), hidden ? Numbers("inner") : none,
+                hidden ? Numbers("innerBias") : none, hidden ? Numbers("outer") : none, Numbers("low"), Numbers("high"));
+        }
+
         internal static void Check(LinearDynamics dynamics, string where)
         {
-            if (dynamics.Rank < 1 || (dynamics.Mean != null && dynamics.Mean.Length != dynamics.Rank))
+            int driving = dynamics.Function?.Driving.Length ?? dynamics.Rank;
+            if (dynamics.Rank < 1 || (dynamics.Mean != null && dynamics.Mean.Length != driving))
             {
                 throw new AvatarFormatException($"{where}: dynamics of rank {dynamics.Rank} have a mean of "
                     + $"{dynamics.Mean?.Length} numbers. Export it again.");

@@ -82,6 +82,8 @@ namespace Flameport
         public string[] Driver = new string[0];
         public float[]? Mean;
         public int Rank;
+        /// <summary>What makes the coefficients; null: the driver's numbers are they.</summary>
+        public CoefficientFunction? Function;
         /// <summary>By <see cref="Channel"/>: rank * N * width numbers, rank-major; null where the channel does not
         /// move.</summary>
         public float[]?[] Tables = new float[]?[5];

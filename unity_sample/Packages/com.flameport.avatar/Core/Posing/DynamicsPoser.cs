@@ -17,22 +17,23 @@ namespace Flameport
         public double[] Coefficients { get; }
 
         /// <summary>
-        /// Work out the coefficients: the named drivers end to end, less their mean. One driver may be absent, as when
-        /// no clip is playing: it
-        /// then rests at its mean and adds nothing. Throws <see cref="SequenceException"/> where they have other lengths.
+        /// Work out the coefficients: the named drivers end to end, less their mean, or what the function makes of
+        /// those. One driver may be absent, as when no clip is playing: it then rests at its mean. Throws <see cref="SequenceException"/> where they have other lengths.
         /// </summary>
         public void Drive(Pose pose)
         {
+            CoefficientFunction? function = dynamics.Function;
+            double[] numbers = function == null ? Coefficients : function.Driving;
             int known = 0, absent = 0;
             foreach (string name in dynamics.Driver)
             {
                 if (pose.TryDriver(name, out ReadOnlySpan<double> part)) known += part.Length;
                 else absent++;
             }
-            int gap = dynamics.Rank - known;
+            int gap = numbers.Length - known;
             if (absent > 1 || gap < 0 || (absent == 0 && gap != 0))
             {
-                throw new SequenceException($"The avatar's dynamics read {dynamics.Rank} numbers from "
+                throw new SequenceException($"The avatar's dynamics read {numbers.Length} numbers from "
                     + $"{string.Join(" + ", dynamics.Driver)}; "
                     + $"the clip holds {known}.");
             }
@@ -41,15 +42,16 @@ namespace Flameport
             {
                 if (pose.TryDriver(name, out ReadOnlySpan<double> part))
                 {
-                    for (int i = 0; i < part.Length; i++, at++) Coefficients[at] = part[i]
+                    for (int i = 0; i < part.Length; i++, at++) numbers[at] = part[i]
                         - (dynamics.Mean == null ? 0 : dynamics.Mean[at]);
                 }
                 else
                 {
-                    Array.Clear(Coefficients, at, gap);
+                    Array.Clear(numbers, at, gap);
                     at += gap;
                 }
             }
+            function?.Evaluate(Coefficients);
         }
 
         /// <summary>Add the deltas of a channel to <paramref name="values"/>; nothing where it does not move.</summary>

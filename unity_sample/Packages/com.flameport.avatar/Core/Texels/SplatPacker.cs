@@ -206,6 +206,10 @@ namespace Flameport
             Rows(prefix + "dynamics", all, width, 16);
         }
 
+        /// <summary>Put numbers of the variant in place of dynamics that a file holds as bytes.</summary>
+        internal void DynamicsRows(float[] rows, int width) =>
+            Rows(prefix + "dynamics", Array.ConvertAll(rows, x => (double)x), width, 16);
+
         /// <summary>Add a row of numbers per Gaussian: float32, float16, or snorms of some bits times each column's
         /// scale.</summary>
         private void Rows(string name, double[] values, int width, int bits)

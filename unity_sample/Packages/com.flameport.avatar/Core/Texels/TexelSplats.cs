@@ -227,10 +227,14 @@ namespace Flameport
                     x => (float)x) : null,
                 Rank = said["rank"].Integer("dynamics.rank", 4096),
             };
+            if (said["function"].Exists) found.Function = Function(said["function"], found.Rank);
             GlbSplats.Check(found, prefix);
             int each = 0;
             foreach (string name in channels) each += LinearDynamics.Widths[Channel(name)];
-            float[] rows = Rows("dynamics", count, checked(found.Rank * each));
+            bool bytes = tables.Find(prefix + "dynamicsSteps") != null;
+            float[] rows = bytes ? Bytes(channels, count, found.Rank, each) : Rows("dynamics", count, checked(found.Rank * each));
+            // Shaders read numbers of the variant.
+            if (bytes) new SplatPacker(tables, prefix).DynamicsRows(rows, found.Rank * each);
             int start = 0;
             foreach (string name in channels)
             {
@@ -247,6 +251,53 @@ namespace Flameport
                 start += width;
             }
             return found;
+        }
+
+        /// <summary>Return dynamics that are bytes, each times its Gaussian's step of the channel.</summary>
+        private float[] Bytes(string[] channels, int count, int rank, int each)
+        {
+            int width = checked(rank * each);
+            TexelTable table = Table("dynamics", checked(count * ((width + 15) / 16)));
+            if (table.IsFloat || table.Bits != 8 || table.Numbers != width)
+            {
+                throw new AvatarFormatException($"Table '{table.Name}' has steps and rows of other than {width} bytes.");
+            }
+            float[] steps = FloatRows("dynamicsSteps", count, channels.Length);
+            var found = new float[checked(count * width)];
+            int words = (width + 15) / 16 * 4, at = 0;
+            for (int i = 0; i < count; i++)
+            {
+                for (int k = 0, column = 0; k < rank; k++)
+                {
+                    for (int c = 0; c < channels.Length; c++)
+                    {
+                        float step = steps[i * channels.Length + c];
+                        for (int n = 0; n < LinearDynamics.Widths[Channel(channels[c])]; n++, column++, at++)
+                        {
+                            uint word = table.Words[i * words + column / 4];
+                            found[at] = unchecked((sbyte)(word >> (8 * (column % 4)))) * step;
+                        }
+                    }
+                }
+            }
+            return found;
+        }
+
+        private float[] FloatRows(string name, int count, int width)
+        {
+            if (!tables.Need(prefix + name).IsFloat) throw new AvatarFormatException($"Table '{prefix + name}' has "
+                + $"other numbers than floats.");
+            return Rows(name, count, width);
+        }
+
+        private CoefficientFunction Function(JsonValue said, int rank)
+        {
+            int d = said["driving"].Integer("function.driving", 1 << 16), h = said["hidden"].Integer("function.hidden",
+                4096), at = 0;
+            float[] all = FloatRows("function", 1, checked(rank * d + rank + h * d + h + rank * h + 2 * d));
+            float[] Next(int length) => all.AsSpan((at += length) - length, length).ToArray();
+            return new CoefficientFunction(rank, Next(rank * d), Next(rank), Next(h * d), Next(h), Next(rank * h), Next(d),
+                Next(d));
         }
 
         private static int Channel(string name)

@@ -69,9 +69,12 @@ namespace Flameport
             return tables;
         }
 
+        /// <summary>Add a table, in the place of one that has its name.</summary>
         public void Add(TexelTable table)
         {
-            All.Add(table);
+            int there = All.FindIndex(each => each.Name == table.Name);
+            if (there < 0) All.Add(table);
+            else All[there] = table;
             byName[table.Name] = table;
         }
 

@@ -14,6 +14,7 @@ namespace Flameport.Tests
 
         [TestCase("corner")]
         [TestCase("edge-height")]
+        [TestCase("fitted")]
         [TestCase("linear-canonical")]
         [TestCase("linear-posed")]
         [TestCase("normal")]
@@ -36,6 +37,7 @@ namespace Flameport.Tests
 
         [TestCase("corner")]
         [TestCase("edge-height")]
+        [TestCase("fitted")]
         [TestCase("linear-canonical")]
         [TestCase("linear-posed")]
         [TestCase("own-skin")]
