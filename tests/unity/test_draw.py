@@ -20,7 +20,7 @@ from formats.standin.clip import standin_clip
 from tests.builders import tiny_avatar, tiny_camera
 from tests.unity.lavapipe import needed
 from unity_sample.ci import kernels
-from unity_sample.ci.pictures import TEXTURE, Target, picture_of
+from unity_sample.ci.pictures import TEXTURE, Target, fallback_picture, picture_of
 from unity_sample.ci.player import Player
 
 BOUND = 60.0
@@ -115,6 +115,24 @@ def test_flipped_projections_linear_colours_and_depth() -> None:
     wanted = np.broadcast_to(srgb_to_linear(ellipse[2, :3]), (len(linear), 3))
     np.testing.assert_allclose(linear[:, :3] / linear[:, 3:], wanted, atol=1e-5)
     assert drawn(1, 0, depth=1.5).max() == 0  # beyond the depth buffer's 1
+
+
+def test_ellipses_out_of_a_texture_make_the_same_picture() -> None:
+    avatar = tiny_avatar("edge-height", n=1500, degree=1)
+    assert avatar.sequence is not None
+    player, camera = Player(pack(avatar, "float")), tiny_camera(0.3, 96)
+    player.look(avatar.sequence.sample(1), camera, RenderOptions(), 32)
+    player.pose()
+    player.project()
+    rows = kernels.download(player.buffers["_Ellipses"], np.float32)[:12 * player.records.total].reshape(-1, 3, 4)
+    order = player.order(32)
+    inside = rows[kernels.download(order, np.uint32)[:player.records.total]]
+    wanted = picture_of(player, order, camera.width, camera.height, "float")
+    assert wanted[..., 3].max() > 0.5
+    for seen in (inside, inside[inside[:, 0, 2] > 0]):  # those that are not seen may be left out
+        assert 3 * len(seen) > 2048  # more than one row of the texture
+        found = fallback_picture(seen.reshape(-1, 4), camera.width, camera.height, "float")
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("linear", [0.0, 1.0])

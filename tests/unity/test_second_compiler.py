@@ -16,7 +16,7 @@ from unity_sample.ci.player import Player
 
 pytestmark = pytest.mark.long
 KERNELS = [line.split()[-1] for line in kernels.KERNELS.read_text().splitlines() if line.startswith("#pragma kernel")]
-PASSES = [(shader, name) for shader in ("Avatar.shader", "AvatarComposite.shader", "AvatarMesh.shader")
+PASSES = [(shader, name) for shader in ("Avatar.shader", "AvatarComposite.shader", "AvatarFallback.shader", "AvatarMesh.shader")
           for name in pictures.programs(shader)]
 
 

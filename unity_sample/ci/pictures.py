@@ -115,5 +115,27 @@ def picture_of(player: Any, order: Any, width: int, height: int, depth: str = "h
     return target.read()
 
 
+def texture_of(rows: Float32[np.ndarray, "R 4"], width: int = 2048) -> tuple[Any, Mapping[str, Any]]:
+    """Return rows of four floats as a texture `width` wide that shaders read with Load."""
+    wgpu = library()
+    height = -(-len(rows) // width)
+    texture = device().create_texture(size=(width, height, 1), format="rgba32float",
+                                      usage=wgpu.TextureUsage.TEXTURE_BINDING | wgpu.TextureUsage.COPY_DST)
+    data = np.zeros((height * width, 4), np.float32)
+    data[:len(rows)] = rows
+    device().queue.write_texture({"texture": texture}, data.tobytes(), {"bytes_per_row": 16 * width}, (width, height, 1))
+    return texture.create_view(), TEXTURE
+
+
+def fallback_picture(rows: Float32[np.ndarray, "R 4"], width: int, height: int,
+                     depth: str = "half") -> Float32[np.ndarray, "H W 4"]:
+    """Return the picture of ellipses, three rows each, back to front, as devices without compute shaders draw it."""
+    target = Target(width, height, depth)
+    target.draw("AvatarFallback.shader", "Splats", len(rows), {"_EllipseTexels": texture_of(rows)},
+                {"_Picture": [float(width), float(height), 1.0, 0.0], "_Depth": [0.5, 0.0, 0.0, 0.0], "_Linear": 0.0},
+                clear=(0, 0, 0, 0))
+    return target.read()
+
+
 TEXTURE = {"texture": {"sample_type": "unfilterable-float", "view_dimension": "2d"}}
 """Layout of a texture that shaders read with Load."""

@@ -13,9 +13,10 @@ Shader "Flameport/AvatarComposite"
             Blend One OneMinusSrcAlpha
 
             HLSLPROGRAM
-            #pragma target 4.5
+            #pragma target 3.5
             #pragma vertex WholeTarget
             #pragma fragment Composite
+            #define FROM_TEXTURE
             #include "draw.hlsl"
 
             Texture2D<float4> _AvatarPicture; // as large as the target

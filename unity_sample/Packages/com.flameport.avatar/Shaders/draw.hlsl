@@ -8,8 +8,18 @@
 
 #include "color.hlsl"
 
+// FROM_TEXTURE: for devices without buffers in shaders, where the processor wrote the ellipses into a texture, in order.
+#ifdef FROM_TEXTURE
+#define ELLIPSES_WIDE 2048
+Texture2D<float4> _EllipseTexels;
+float4 ellipseRow(uint i) { return _EllipseTexels.Load(int3(i % ELLIPSES_WIDE, i / ELLIPSES_WIDE, 0)); }
+uint gaussianAt(uint k) { return k; }
+#else
 StructuredBuffer<uint> _Order;
 StructuredBuffer<float4> _EllipsesIn;
+float4 ellipseRow(uint i) { return _EllipsesIn[i]; }
+uint gaussianAt(uint k) { return _Order[k]; }
+#endif
 float4 _Picture; // width and height in pixels; the sign of y in clip space (-1 where the projection is flipped); spare
 float4 _Depth;   // clip-space z = x * view depth + y; w is the view depth
 float _Linear;   // 1: colours become linear before they are blended
@@ -23,8 +33,8 @@ struct Corner
 
 Corner cornerOf(uint v)
 {
-    uint i = 3 * _Order[v / 3];
-    float4 place = _EllipsesIn[i], axes = _EllipsesIn[i + 1], paint = _EllipsesIn[i + 2];
+    uint i = 3 * gaussianAt(v / 3);
+    float4 place = ellipseRow(i), axes = ellipseRow(i + 1), paint = ellipseRow(i + 2);
     uint k = v % 3;
     // A triangle whose inner circle has radius 1.
     float2 c = k == 0 ? float2(-1.7320508, -1) : (k == 1 ? float2(1.7320508, -1) : float2(0, 2));
