@@ -62,6 +62,18 @@ namespace Flameport
         /// <summary>An avatar and a camera for a player that should show the same.</summary>
         public SelfTestPlayer Player { get; }
 
+        /// <summary>The largest step of each kernel: what is worth timing.</summary>
+        public IEnumerable<SelfTestStep> LargestSteps()
+        {
+            var largest = new Dictionary<string, SelfTestStep>();
+            foreach (SelfTestStep step in Steps)
+            {
+                bool known = largest.TryGetValue(step.Kernel, out SelfTestStep other);
+                if (!known || step.Groups > other.Groups) largest[step.Kernel] = step;
+            }
+            return largest.Values;
+        }
+
         /// <summary>Return the self-test in a file's bytes; throws <see cref="AvatarFormatException"/>.</summary>
         public static SelfTestFile Read(byte[] data)
         {
