@@ -18,7 +18,8 @@ namespace Flameport
 
         /// <summary>
         /// Work out the coefficients: the named drivers end to end, less their mean, or what the function makes of
-        /// those. One driver may be absent, as when no clip is playing: it then rests at its mean. Throws <see cref="SequenceException"/> where they have other lengths.
+        /// those. One driver may be absent, as when no clip is playing: it then rests at its mean. Throws
+        /// <see cref="SequenceException"/> where they have other lengths.
         /// </summary>
         public void Drive(Pose pose)
         {
