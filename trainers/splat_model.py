@@ -1,7 +1,7 @@
 """What every system of Gaussians on a FLAME head shares: parameters whose rows come and go with their optimisers' memory,
 pictures, corrections of the tracking, graphs on a GPU, leaving and coming back.
 
-A system's `Model` derives from `SplatModel`, names its parameters and buffers in the four tuples at the top, sets them (and
+A system's `Model` derives from `SplatModel`, names its parameters, buffers and networks in the tuples at the top, sets them (and
 `head`, a `TorchHead`) in `__init__`, ends that with `start()`, and fills in
 
 - `make_scene`: from a motion to Gaussians in the world;
@@ -35,11 +35,13 @@ class SplatModel(nn.Module):
     """
 
     GAUSSIANS: ClassVar[tuple[str, ...]] = ()
-    """Parameters with one row per Gaussian; `opacity`, where there is one, holds logits."""
+    """Parameters with one row per Gaussian, at least one; `opacity`, where there is one, holds logits."""
     PLACES: ClassVar[tuple[str, ...]] = ("face_index",)
     """Buffers with one row per Gaussian."""
     SHARED: ClassVar[tuple[str, ...]] = ()
     """Other parameters that a scene is made of."""
+    NETWORKS: ClassVar[tuple[str, ...]] = ()
+    """Submodules that a scene is made by; `values` has their parameters under dotted names, see `weights_of`."""
     MOVES: ClassVar[str] = "camera"
     """What corrections of the tracking move: one of `trainers.refinement.MOVES`."""
 
@@ -119,6 +121,9 @@ class SplatModel(nn.Module):
             "gaussians": GraphAdam(self.groups(self.GAUSSIANS), self.config.cuda_graph, eps=1e-15)}
         if self.SHARED:
             made["head"] = GraphAdam(self.groups(self.SHARED), self.config.cuda_graph)
+        if self.NETWORKS:
+            made["networks"] = GraphAdam([{"params": list(getattr(self, name).parameters()), "lr": self.rate(name), "name": name}
+                                          for name in self.NETWORKS], self.config.cuda_graph)
         if self.train_rows is not None:
             made["frames"] = self.train_rows.optimizer(*self._frame_rates())
         return made
@@ -140,7 +145,7 @@ class SplatModel(nn.Module):
                           moments)
 
     def __len__(self) -> int:
-        return len(self.face_index)
+        return len(getattr(self, self.GAUSSIANS[0]))
 
     # --- Drawing ------------------------------------------------------------------------------------------------------
 
@@ -159,7 +164,8 @@ class SplatModel(nn.Module):
 
     def values(self) -> dict[str, Tensor]:
         """Return what is learned, by name, without the tracking's corrections."""
-        return {name: getattr(self, name) for name in (*self.GAUSSIANS, *self.SHARED)}
+        weights = {f"{name}.{inner}": p for name in self.NETWORKS for inner, p in getattr(self, name).named_parameters()}
+        return {name: getattr(self, name) for name in (*self.GAUSSIANS, *self.SHARED)} | weights
 
     def scene(self, motion: Motion) -> Scene:
         """Return the Gaussians and the head at `motion`."""
@@ -188,7 +194,7 @@ class SplatModel(nn.Module):
 
     @property
     def _replays(self) -> bool:
-        return self.face_index.is_cuda and self.config.cuda_graph
+        return getattr(self, self.GAUSSIANS[0]).is_cuda and self.config.cuda_graph
 
     # --- Learning -----------------------------------------------------------------------------------------------------
 
@@ -299,7 +305,7 @@ class SplatModel(nn.Module):
         if own != given:
             raise RuntimeError(f"missing {', '.join(sorted(own - given)) or 'nothing'}; unknown "
                                f"{', '.join(sorted(given - own)) or 'nothing'}")
-        count = len(state["face_index"])
+        count = len(state[self.GAUSSIANS[0]])
         per_row = (*self.GAUSSIANS, *self.PLACES, "gradients.total", "gradients.seen")
         for name in own:
             mine = self.get_tensor(name)
@@ -328,3 +334,8 @@ class SplatModel(nn.Module):
         """Return what is called so in `state_dict`."""
         owner, _, leaf = name.rpartition(".")
         return getattr(self.gradients if owner == "gradients" else self.get_submodule(owner), leaf)
+
+
+def weights_of(values: Values, name: str) -> dict[str, Tensor]:
+    """Return the parameters of the network `name` as `torch.func.functional_call` takes them."""
+    return {key[len(name) + 1:]: value for key, value in values.items() if key.startswith(f"{name}.")}
