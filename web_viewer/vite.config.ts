@@ -6,5 +6,6 @@ import { withoutEval } from "./without_eval.ts";
 export default defineConfig({
   base: "./",
   plugins: [thirdParty(), withoutEval()],
+  worker: { format: "es", plugins: () => [withoutEval()] },
   build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false }, chunkSizeWarningLimit: 150 },
 });

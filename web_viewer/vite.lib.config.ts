@@ -6,6 +6,7 @@ import { withoutEval } from "./without_eval.ts";
 export default defineConfig({
   base: "./",
   plugins: [thirdParty(), withoutEval()],
+  worker: { format: "es", plugins: () => [withoutEval()] },
   publicDir: false,
   build: {
     outDir: "dist/lib",

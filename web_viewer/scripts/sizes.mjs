@@ -17,6 +17,7 @@ const WHY = {
   "ort-wasm": "the same: its WebAssembly",
   late_order: "avatars of more than 100 000 Gaussians",
   ktx2: "avatars with KTX2 textures",
+  basis: "the same: the transcoder, in a worker where the page may have one",
   basis_transcoder: "the same: its WebAssembly",
   gpu: "drawing with WebGPU (`chooseDevice`)",
   element: "the custom element, with everything that plays",
@@ -67,7 +68,8 @@ const rows = [];
 const add = (name, file) => rows.push({ name, why: WHY[name] ?? "", bytes: file.bytes, gzip: file.gzip });
 add("program", played.find((file) => file.isEntry));
 for (const file of played.filter((each) => !each.isEntry)) {
-  add(Object.keys(WHY).find((name) => file.name.startsWith(name)) ?? file.name, file);
+  const known = Object.keys(WHY).filter((name) => file.name.startsWith(name));
+  add(known.sort((a, b) => b.length - a.length)[0] ?? file.name, file);
 }
 add("gpu", others.gpu.find((file) => ["gpu", "index"].includes(file.name) && !file.isEntry));
 for (const name of ["element", "three"]) add(name, others[name].find((file) => file.isEntry));

@@ -1,15 +1,11 @@
-/**
- * KTX2 textures (Basis Universal: UASTC or ETC1S, with Zstandard) as the blocks that the graphics card samples. The
- * transcoder is Binomial's, Apache-2.0, as three.js ships it: a chunk of its own, with its .wasm beside it.
- */
-import BASIS from "three/examples/jsm/libs/basis/basis_transcoder.js";
+/** KTX2 textures (Basis Universal: UASTC or ETC1S, with Zstandard) as the blocks that the graphics card samples. */
 import { AvatarFormatError } from "../errors.ts";
 import type { GL } from "../gl/device.ts";
+import type { Transcoder } from "./basis.ts";
+import { transcodeBeside } from "./ktx2_desk.ts";
 import { fetchWasm } from "./wasm_file.ts";
 
 const WASM = new URL("../../node_modules/three/examples/jsm/libs/basis/basis_transcoder.wasm", import.meta.url);
-/** Bytes of one transcoded image. */
-const MOST = 1 << 28;
 
 /** What to transcode to. */
 export interface BlockFormat {
@@ -19,12 +15,6 @@ export interface BlockFormat {
   internal: number;
   /** Compressed blocks of 4 x 4, sixteen bytes each; otherwise four bytes a texel. */
   blocks: boolean;
-}
-
-export interface Compressed {
-  data: Uint8Array<ArrayBuffer>;
-  width: number;
-  height: number;
 }
 
 /** Bytes, RGBA. */
@@ -41,36 +31,29 @@ export function blockFormat(gl: GL): BlockFormat {
   return PLAIN;
 }
 
-let basis: Promise<Basis> | null = null;
+let wasm: Promise<ArrayBuffer> | null = null;
+let here: Promise<Transcoder> | null = null;
 
-async function load(): Promise<Basis> {
-  const found = await BASIS({ wasmBinary: await fetchWasm(WASM, "An avatar with KTX2 textures") });
-  found.initializeBasis();
-  return found;
-}
-
-/** Return the largest level of a KTX2 image in another format. */
-export async function transcode(bytes: Uint8Array, format: BlockFormat): Promise<Compressed> {
-  basis ??= load();
-  const { KTX2File } = await basis.catch((error) => {
-    basis = null;
+/** Return the largest level of a KTX2 image in another format; workers make it where the page may have some. */
+export async function transcode(bytes: Uint8Array, format: BlockFormat): Promise<Uint8Array<ArrayBuffer>> {
+  wasm ??= fetchWasm(WASM, "An avatar with KTX2 textures");
+  const binary = await wasm.catch((error) => {
+    wasm = null;
     throw error;
   });
-  const file = new KTX2File(bytes);
-  try {
-    const damaged = () =>
-      new AvatarFormatError("A KTX2 image of the avatar is damaged, or of a kind that is not read.");
-    if (!file.isValid()) throw damaged();
-    const [width, height] = [file.getWidth(), file.getHeight()];
-    if (width * height * 4 > MOST || !file.startTranscoding()) throw damaged();
-    const size = file.getImageTranscodedSizeInBytes(0, 0, 0, format.target);
-    const wanted = format.blocks ? Math.ceil(width / 4) * Math.ceil(height / 4) * 16 : width * height * 4;
-    if (size !== wanted) throw damaged();
-    const data = new Uint8Array(size);
-    if (!file.transcodeImage(data, 0, 0, 0, format.target, 0, -1, -1)) throw damaged();
-    return { data, width, height };
-  } finally {
-    file.close();
-    file.delete();
+  let made = await transcodeBeside(bytes, format, binary);
+  if (made === undefined) {
+    here ??= import("./basis.ts").then(({ openBasis }) => openBasis(binary));
+    const transcoder = await here;
+    // The page draws between two images.
+    await new Promise((resolve) => setTimeout(resolve));
+    try {
+      made = transcoder(bytes, format);
+    } catch {
+      // What is damaged may leave the WebAssembly unusable.
+      here = null;
+    }
   }
+  if (!made) throw new AvatarFormatError("A KTX2 image of the avatar is damaged, or of a kind that is not read.");
+  return made;
 }
