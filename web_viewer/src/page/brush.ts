@@ -51,7 +51,11 @@ export function touchPixels({ width, height, data }: ImageData, { u, v, radius, 
   return region;
 }
 
-/** Touch the Gaussians of a layer; `aspect` is the map's width over its height. Tells whether any lies under the brush. */
+/**
+ * Touch the Gaussians of a layer; `aspect` is the map's width over its height. Tells whether any lies under the brush.
+ *
+ * What covers a colour covers it from everywhere: harmonics of higher degrees fade as much.
+ */
 export function touchGaussians(
   layer: Layer,
   uvs: Float32Array,
@@ -61,6 +65,7 @@ export function touchGaussians(
 ): boolean {
   const { u, v, radius, strength, rgb } = touch;
   const paint = new Float64Array(3);
+  const stride = 3 * (layer.degree + 1) ** 2;
   let any = false;
   for (let i = 0; i < layer.count; i++) {
     const distance = Math.hypot(uvs[2 * i] - u, (uvs[2 * i + 1] - v) / aspect) / radius;
@@ -69,6 +74,7 @@ export function touchGaussians(
     paintOf(layer, i, map, paint);
     for (let c = 0; c < 3; c++) paint[c] += share * (rgb[c] - paint[c]);
     setPaint(layer, i, map, paint);
+    if (map === "color") for (let k = 3; k < stride; k++) layer.sh[stride * i + k] *= 1 - share;
     any = true;
   }
   return any;

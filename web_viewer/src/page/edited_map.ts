@@ -1,18 +1,7 @@
 /** A map of the avatar that a person edits: what Gaussians are painted by, or an image of the head or of a mesh layer. */
 import type { Avatar, Layer } from "../avatar/avatar.ts";
 import { AvatarFormatError } from "../errors.ts";
-import {
-  ALBEDO,
-  type PaintedMap,
-  paintOf,
-  pixelsOf,
-  remember,
-  setPaint,
-  textureOf,
-  textureSize,
-  texturesOf,
-  uvsOf,
-} from "../painting.ts";
+import { ALBEDO, type PaintedMap, pixelsOf, remember, textureOf, textureSize, texturesOf, uvsOf } from "../painting.ts";
 import type { Player } from "../player.ts";
 import { type Touch, touchGaussians, touchPixels } from "./brush.ts";
 import { fileName } from "./files.ts";
@@ -56,7 +45,8 @@ export function mapNamed(avatar: Avatar, file: string): MapName | null {
 /** What a map was before a stroke. */
 interface Before {
   data: Uint8ClampedArray;
-  paints: Float64Array[];
+  /** Of each layer that it paints. */
+  values: Float32Array[];
 }
 
 export class EditedMap {
@@ -110,19 +100,15 @@ export class EditedMap {
 
   /** A stroke begins: `undo` goes back to here. */
   begin(): void {
-    const { kind } = this.name;
-    const paint = new Float64Array(3);
-    const paints = this.painted.map(({ layer }) => {
-      const out = new Float64Array(3 * layer.count);
-      for (let i = 0; i < layer.count; i++) {
-        paintOf(layer, i, kind as PaintedMap, paint);
-        out.set(paint, 3 * i);
-      }
-      return out;
-    });
-    this.steps.push({ data: this.pixels.data.slice(), paints });
-    const most = Math.min(STEPS_BACK, Math.max(1, Math.floor(KEPT / this.pixels.data.length)));
+    const values = this.painted.map(({ layer }) => this.valuesOf(layer).slice());
+    this.steps.push({ data: this.pixels.data.slice(), values });
+    const bytes = values.reduce((sum, { byteLength }) => sum + byteLength, this.pixels.data.length);
+    const most = Math.min(STEPS_BACK, Math.max(1, Math.floor(KEPT / bytes)));
     while (this.steps.length > most) this.steps.shift();
+  }
+
+  private valuesOf(layer: Layer): Float32Array {
+    return this.name.kind === "opacity" ? layer.opacities : layer.sh;
   }
 
   /** Let the brush touch it. */
@@ -163,9 +149,7 @@ export class EditedMap {
     this.pixels.data.set(before.data);
     this.context.putImageData(this.pixels, 0, 0);
     this.painted.forEach(({ layer }, l) => {
-      for (let i = 0; i < layer.count; i++) {
-        setPaint(layer, i, this.name.kind as PaintedMap, before.paints[l].subarray(3 * i, 3 * i + 3));
-      }
+      this.valuesOf(layer).set(before.values[l]);
       this.dirty.add(layer);
     });
     await this.show();

@@ -33,7 +33,7 @@ export class Tabs {
       body.setAttribute("aria-labelledby", `tab-${name}`);
       this.root.append(body);
     });
-    this.choose(0);
+    this.mark(0);
   }
 
   get name(): string {
@@ -44,6 +44,11 @@ export class Tabs {
   choose(which: number | string): void {
     const at = typeof which === "number" ? which : this.tabs.findIndex(({ name }) => name === which);
     if (at < 0) return;
+    this.mark(at);
+    this.tabs[at].shown?.();
+  }
+
+  private mark(at: number): void {
     this.chosen = at;
     this.tabs.forEach(({ body }, i) => {
       const made = this.list.children[i] as HTMLElement;
@@ -51,7 +56,6 @@ export class Tabs {
       made.tabIndex = i === at ? 0 : -1;
       body.hidden = i !== at;
     });
-    this.tabs[at].shown?.();
   }
 
   private key(event: KeyboardEvent, i: number): void {

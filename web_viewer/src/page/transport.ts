@@ -23,6 +23,12 @@ export class Transport {
   private readonly total = element("span", { className: "total" });
   private readonly frame = element("span", { className: "frame" });
   private readonly ranges = element("div", { className: "ranges", role: "group", "aria-label": "Ranges of the clip" });
+  /** The same where there is no room for them along the time line. */
+  private readonly rangeList = element("select", {
+    className: "range",
+    "aria-label": "Range of the clip",
+    title: "Range",
+  });
   private readonly clips = element("select", { "aria-label": "Clip", title: "Clip" });
   private readonly record: HTMLButtonElement;
   private drawn = "";
@@ -64,8 +70,10 @@ export class Transport {
       button("Frame on", () => this.step(1), { path: ON, kind: "icon plain", title: "One frame on (.)" }),
       this.loop,
     );
+    this.rangeList.addEventListener("change", () => this.playRange(this.rangeList.value || null));
     const line = element("div", { className: "line" }, this.ranges, this.scrub);
-    root.replaceChildren(line, buttons, clock, element("div", { className: "more" }, this.clips, speed, this.record));
+    const more = element("div", { className: "more" }, this.clips, this.rangeList, speed, this.record);
+    root.replaceChildren(line, buttons, clock, more);
     this.clips.hidden = true;
   }
 
@@ -104,14 +112,18 @@ export class Transport {
         const made = element("button", { type: "button", textContent: name, title: `Play “${name}” alone` });
         made.style.setProperty("--at", `${(first / sequence.frames) * 100}%`);
         made.style.setProperty("--long", `${((end - first) / sequence.frames) * 100}%`);
-        made.addEventListener("click", () => {
-          this.player.setRange(this.player.range === name ? null : name);
-          this.player.play();
-          this.update();
-        });
+        made.addEventListener("click", () => this.playRange(this.player.range === name ? null : name));
         return made;
       }),
     );
+    this.rangeList.replaceChildren(new Option("All of it", ""), ...names.map((name) => new Option(name)));
+    this.rangeList.classList.toggle("none", !names.length);
+    this.update();
+  }
+
+  private playRange(name: string | null): void {
+    this.player.setRange(name);
+    this.player.play();
     this.update();
   }
 
@@ -129,6 +141,7 @@ export class Transport {
     this.now.textContent = clockOf(seconds);
     this.frame.textContent = `frame ${frame}`;
     for (const made of this.ranges.children) press(made as HTMLElement, made.textContent === player.range);
+    if (document.activeElement !== this.rangeList) this.rangeList.value = player.range ?? "";
     press(this.loop, player.loop);
     const label = isPlaying ? "Pause" : "Play";
     if (label !== this.drawn) {

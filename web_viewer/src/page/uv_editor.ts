@@ -5,16 +5,19 @@ import { ALBEDO } from "../painting.ts";
 import type { Player } from "../player.ts";
 import { rgbOf } from "./backgrounds.ts";
 import { line, type Touch } from "./brush.ts";
-import { button, choice, slider } from "./controls.ts";
+import { button, press, slider } from "./controls.ts";
 import { EditedMap, type MapName, mapNamed, mapsOf } from "./edited_map.ts";
 import { download, fileName } from "./files.ts";
 import { type UvLook, UvView } from "./uv_view.ts";
 
-export type Tool = "brush" | "pick";
-
 /** Share of the map that arrow keys move the brush by. */
 const STEP = 0.02;
 const PICTURES = "image/png,image/jpeg,image/webp";
+const UPLOAD = "M12 15V4M8 8l4-4 4 4M5 14v5h14v-5";
+const DOWNLOAD = "M12 4v11M8 11l4 4 4-4M5 14v5h14v-5";
+const UNDO = "M9 5L5 9l4 4M5 9h9a5 5 0 0 1 0 10H9";
+const RESET = "M19 12a7 7 0 1 1-2-5M19 4v4h-4";
+const PIPETTE = "M14 6l4 4M12.500 7.500l4 4-8 8H4.500v-4zM15 7l2-2a1.400 1.400 0 0 1 2 2l-2 2z";
 
 export interface UvActions {
   fail: (error: unknown) => void;
@@ -28,7 +31,12 @@ export class UvEditor {
   private readonly view: UvView;
   private readonly names = element("select", { "aria-label": "Map", title: "Map" });
   private readonly picker = element("input", { type: "file", accept: PICTURES, hidden: true });
-  private readonly undo = button("Undo", () => this.run(async () => this.map?.undo()), { title: "Undo (Ctrl+Z)" });
+  private readonly undo = icon("Undo (Ctrl+Z)", UNDO, () => this.run(async () => this.map?.undo()));
+  private readonly pipette = button("Take a colour from the map", () => this.choose(!this.picking), {
+    path: PIPETTE,
+    kind: "icon",
+    pressed: false,
+  });
   private readonly ring = element("div", { className: "ring", hidden: true });
   private readonly color = element("input", {
     type: "color",
@@ -36,8 +44,8 @@ export class UvEditor {
     title: "Colour",
     "aria-label": "Colour",
   });
-  private readonly kinds;
-  private tool: Tool = "brush";
+  /** The next touch takes the colour that is there. */
+  private picking = false;
   private radius = 0.03;
   private strength = 0.6;
   private maps: MapName[] = [];
@@ -56,15 +64,6 @@ export class UvEditor {
     private readonly actions: UvActions,
   ) {
     this.view = new UvView(canvas);
-    this.kinds = choice<Tool>(
-      "Tool",
-      [
-        { value: "brush", label: "Brush", title: "Paint with the colour" },
-        { value: "pick", label: "Pick", title: "Take the colour from the map" },
-      ],
-      "brush",
-      (tool) => this.choose(tool),
-    );
     const size = slider({
       label: "Size",
       low: 0.5,
@@ -95,16 +94,16 @@ export class UvEditor {
         this.strength = 0.6;
       },
     });
-    const file = element(
+    const files = element(
       "div",
-      { className: "row" },
-      button("Replace…", () => this.picker.click(), { title: "Put a PNG, JPEG or WebP in its place" }),
-      button("Save map", () => this.run(() => this.save()), { title: "Save it as a PNG, to change it elsewhere" }),
+      { className: "files" },
+      icon("Put a picture in its place: PNG, JPEG or WebP", UPLOAD, () => this.picker.click()),
+      icon("Save the map as a PNG, to change it elsewhere", DOWNLOAD, () => this.run(() => this.save())),
       this.undo,
-      button("Reset", () => this.run(async () => this.map?.reset()), { title: "As it is in the file" }),
+      icon("Make it again what the file says", RESET, () => this.run(async () => this.map?.reset())),
     );
-    const draw = element("div", { className: "brush" }, this.kinds.row, this.color, size.row, strength.row);
-    this.tools.append(element("div", { className: "split" }, this.names, file), draw, this.picker);
+    const brush = element("div", { className: "brush" }, this.pipette, this.color, size.row, strength.row);
+    this.tools.append(this.names, files, brush, this.picker);
     canvas.parentElement!.append(this.ring);
     root.append(this.tools);
     this.names.addEventListener("change", () => this.run(() => this.open(this.maps[this.names.selectedIndex])));
@@ -171,10 +170,10 @@ export class UvEditor {
       .finally(() => this.redraw());
   }
 
-  private choose(tool: Tool): void {
-    this.tool = tool;
-    this.kinds.set(tool);
-    this.canvas.dataset.tool = tool;
+  private choose(picking: boolean): void {
+    this.picking = picking;
+    press(this.pipette, picking);
+    this.canvas.classList.toggle("picking", picking);
     this.drawRing();
   }
 
@@ -191,7 +190,7 @@ export class UvEditor {
       if (event.button !== 0) return;
       place(event);
       canvas.setPointerCapture(event.pointerId);
-      if (this.tool === "pick" || event.altKey) this.pick();
+      if (this.picking || event.altKey) this.pick();
       else this.down();
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -224,7 +223,7 @@ export class UvEditor {
       this.at = { u: clip(this.at.u + move[0]), v: clip(this.at.v + move[1]) };
       this.drawRing();
     } else if (event.key !== " " && event.key !== "Enter") return;
-    else if (this.tool === "pick") this.pick();
+    else if (this.picking) this.pick();
     else {
       this.down();
       this.up();
@@ -236,7 +235,7 @@ export class UvEditor {
     if (!this.map) return;
     const hex = this.map.at(this.at.u, this.at.v).map((byte) => byte.toString(16).padStart(2, "0"));
     this.color.value = `#${hex.join("")}`;
-    this.choose("brush");
+    this.choose(false);
   }
 
   private touch(): Touch {
@@ -275,7 +274,7 @@ export class UvEditor {
 
   private drawRing(): void {
     const { canvas, ring, at, radius } = this;
-    ring.hidden = this.tool === "pick";
+    ring.hidden = this.picking;
     const size = 2 * radius * canvas.clientWidth;
     ring.style.width = ring.style.height = `${size}px`;
     ring.style.translate = `${canvas.offsetLeft + at.u * canvas.clientWidth - size / 2}px ${
@@ -295,5 +294,10 @@ export class UvEditor {
     const style = getComputedStyle(this.root);
     const colors = { ground: style.getPropertyValue("--raised"), line: style.getPropertyValue("--edge") };
     this.view.draw(sheet.clientWidth, sheet.clientHeight, this.look, colors, this.map?.canvas ?? null);
+    if (!this.ring.hidden) this.drawRing();
   }
+}
+
+function icon(label: string, path: string, act: () => void): HTMLButtonElement {
+  return button(label, act, { path, kind: "icon" });
 }
