@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from formats.errors import UnsupportedFeature
 from trainers.cuda_graph import capture, copy_all
 
 
@@ -120,3 +121,26 @@ class ScreenGradients:
     def clear(self, count: int) -> None:
         """Start again for `count` Gaussians."""
         self.total, self.seen = self.total.new_zeros(count), self.seen.new_zeros(count)
+
+
+def screen_radii(drawing: Any) -> Tensor:
+    """Return radii [N] of a drawing's ellipses, pixels: three standard deviations of the longest axis, in whole pixels.
+
+    Raises:
+        UnsupportedFeature: What drew it tells no ellipses.
+    """
+    extra = drawing.extra
+    if "conics" in extra:
+        a, b, c = extra["conics"].unbind(dim=1)
+        area = 1 / (a * c - b * b)
+        xx, yy = c * area, a * area
+    elif "shapes" in extra:
+        a, b, c = extra["shapes"].unbind(dim=1)
+        yy = 1 / c
+        xx, area = 1 / a + b * b * yy, yy / a
+    else:
+        raise UnsupportedFeature("the rasteriser tells no radii, by which Gaussians are to be removed; install gsplat, or "
+                                 "train with --set prune_radius=0")
+    middle = (xx + yy) / 2
+    longest = middle + (middle * middle - area).clamp_min(0).sqrt()
+    return (3 * longest.sqrt()).ceil()

@@ -109,6 +109,8 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
     frames = datasets.read(dataset, data, "train", edition)
     model_head = _read_head(head, data)
     importlib.import_module("formats.datasets.check").check(frames, model_head)
+    if hasattr(module, "head_of"):
+        model_head = module.head_of(config, model_head)
     model_head = model_head.personalise(frames.sequence.shape)
     counts = {"train": len(frames)} | _count_test(dataset, data, edition, progress)
     with running(config, out / CHECKPOINTS, place):

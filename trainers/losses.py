@@ -164,3 +164,20 @@ def psnr(image: Tensor, target: Tensor) -> float:
     """Return the peak signal-to-noise ratio in dB of unclipped pictures; for progress lines."""
     error = float(l2(image.detach(), target))
     return -10 * math.log10(max(error, 1e-12))
+
+
+def visible_mean(values: Tensor, visible: Tensor | None) -> Tensor:
+    """Return the mean of values [N] where `visible` [N], bool; 0 where none is, and of all without it."""
+    if visible is None:
+        return values.mean()
+    return torch.where(visible, values, torch.zeros_like(values)).sum() / visible.sum().clamp_min(1)
+
+
+def distance_hinge(means: Tensor, limit: float, visible: Tensor | None = None) -> Tensor:
+    """Return the mean of relu(|mean| - limit) over Gaussians [N, 3]. Source: GaussianAvatars, eq. 4."""
+    return visible_mean(functional.relu(means.norm(dim=1) - limit), visible)
+
+
+def size_hinge(scales: Tensor, limit: float, visible: Tensor | None = None) -> Tensor:
+    """Return the mean of |relu(scales - limit)| over Gaussians [N, 3]. Source: GaussianAvatars, eq. 5."""
+    return visible_mean(functional.relu(scales - limit).norm(dim=1), visible)

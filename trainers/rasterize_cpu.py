@@ -167,4 +167,4 @@ def draw(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, rgb: T
                                     view.width, view.height)
     if broken:
         picture, alpha = picture * torch.nan, alpha * torch.nan
-    return Drawing(picture, alpha, means2d, visible, {})
+    return Drawing(picture, alpha, means2d, visible, {"shapes": shapes.detach()})

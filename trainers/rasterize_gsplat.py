@@ -86,7 +86,13 @@ def paint(ellipses: Ellipses, opacities: Tensor, rgb: Tensor, view: View, backgr
     picture, alpha = gsplat.rasterize_to_pixels(
         means2d[None], ellipses.conics[None], rgb.float()[None], opacities.float()[None], width, height, TILE, offsets, ids,
         backgrounds=background[None].float(), packed=False)
-    return Drawing(picture.squeeze(0), alpha.squeeze(0).squeeze(-1), means2d, ellipses.visible, {})
+    return Drawing(picture.squeeze(0), alpha.squeeze(0).squeeze(-1), means2d, ellipses.visible,
+                   {"conics": ellipses.conics.detach()})
+
+
+def harmonics(sh: Tensor, directions: Tensor, degree: int) -> Tensor:
+    """Return sum_k sh_k Y_k, [N, 3], of coefficients [N, K, 3] at directions [N, 3] of any length, in one kernel."""
+    return _gsplat().spherical_harmonics(degree, directions, sh)
 
 
 def _gsplat() -> Any:

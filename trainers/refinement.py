@@ -68,7 +68,8 @@ class Refinement(nn.Module):
         """Return the optimiser of all rows, with a learning rate for each kind."""
         groups = [{"params": [part.weight], "lr": rate, "name": f"frame_{name}"} for name, part, rate in (
             ("expr", self.expr, expr), ("pose", self.pose, pose), (self.moves, self.place, place))]
-        return GraphAdam(groups, eps=1e-15) if self.dense else RowAdam(groups)
+        # Gradients lie elsewhere at each step, so that a graph of it would be made over and over.
+        return GraphAdam(groups, replay=False, eps=1e-15) if self.dense else RowAdam(groups)
 
     def correct(self, index: int, motion: Motion) -> tuple[Motion, Tensor]:
         """Return one frame's motion with its corrections, and what is added to its camera's translation, [3] metres."""

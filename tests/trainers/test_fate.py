@@ -1,6 +1,7 @@
 """FateAvatar: where it starts, what it draws, how it learns, what it leaves behind."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +23,9 @@ from formats.render import RenderOptions, psnr, render  # noqa: E402
 from formats.sequence import Sequence  # noqa: E402
 from formats.standin.head import standin_head  # noqa: E402
 from tests.builders import tiny_head, tiny_sequence  # noqa: E402
+from trainers import TRAINERS, trainer  # noqa: E402
 from trainers.densify import ScreenGradients, draw_rows, forget, reindex  # noqa: E402
-from trainers.fate_avatar import PRESETS, Config, Model  # noqa: E402
+from trainers.fate_avatar import Config, Model  # noqa: E402
 from trainers.frame_store import FrameStore  # noqa: E402
 from trainers.model import Motion, View  # noqa: E402
 from trainers.refinement import Refinement, shift  # noqa: E402
@@ -443,24 +445,24 @@ def test_gradients_are_counted_per_half_picture() -> None:
 # --- Settings ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_setting_is_explained() -> None:
+@pytest.mark.parametrize("system", TRAINERS)
+def test_every_setting_is_explained(system: str) -> None:
     import ast
     import inspect
 
-    from trainers.fate_avatar import config as module
-
-    (body,) = (n for n in ast.parse(inspect.getsource(module)).body if isinstance(n, ast.ClassDef))
+    module = trainer(system)
+    config = module.Config
+    source = inspect.getsource(sys.modules[config.__module__])
+    (body,) = (n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "Config")
     fields = [n.target.id for n in body.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
     said = {a.target.id for a, b in zip(body.body, body.body[1:], strict=False)
             if isinstance(a, ast.AnnAssign) and isinstance(a.target, ast.Name) and isinstance(b, ast.Expr)
             and isinstance(b.value, ast.Constant) and isinstance(b.value.value, str)}
-    assert [f.name for f in dataclasses.fields(Config)] == fields and set(fields) == said
-    assert {"paper", "demo"} <= set(PRESETS) and PRESETS["paper"] == Config()
+    assert [f.name for f in dataclasses.fields(config)] == fields and set(fields) == said
+    assert {"paper", "demo"} <= set(module.PRESETS) and module.PRESETS["paper"] == config()
 
 
 def test_vgg_is_asked_for_by_its_file(store: FrameStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     class Perceptual(torch.nn.Module):
         def __init__(self, path: str) -> None:
             super().__init__()
