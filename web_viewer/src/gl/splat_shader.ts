@@ -98,12 +98,14 @@ void main(){
     +(1.-b.x-b.y)*texelFetch(turns,at(int(f.z)),0);
   R=toMatrix(turn/max(length(turn),1e-20))*R;
 #elif FRAME==3
-  vec2 b=texelFetch(aux,p,0).xy;
-  float u=1.-b.x-b.y;
-  vec3 first=vertex(f.x),e=vertex(f.y)-first,side=vertex(f.z)-first;
-  vec3 d=-b.y*e-u*side,n=u*cross(e,side);
-  n/=max(length(n),1e-20);
-  R=rootRotation*toMatrix(normalize(fromAxes(transpose(rootRotation)*mat3(d,cross(n,d),n))+q));
+  {
+    vec2 b=texelFetch(aux,p,0).xy;
+    float u=1.-b.x-b.y;
+    vec3 first=vertex(f.x),e=vertex(f.y)-first,side=vertex(f.z)-first;
+    vec3 d=-b.y*e-u*side,n=u*cross(e,side);
+    n/=max(length(n),1e-20);
+    R=rootRotation*toMatrix(normalize(fromAxes(transpose(rootRotation)*mat3(d,cross(n,d),n))+q));
+  }
 #elif FRAME==4
   R=rootRotation*R;
 #endif
