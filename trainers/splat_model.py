@@ -9,6 +9,7 @@ A system's `Model` derives from `SplatModel`, names its parameters, buffers and 
 - `ride`, where something depends on which Gaussians there are; `after_step`; `to_avatar`.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from formats.conventions import logit
+from formats.sequence import Sequence
 from trainers.cuda_graph import TensorFunction, graphed
 from trainers.deform import TorchHead
 from trainers.densify import ScreenGradients, forget, reindex, swap
@@ -24,7 +26,7 @@ from trainers.graph_adam import GraphAdam
 from trainers.model import Batch, Drawing, Motion, View
 from trainers.rasterize import paint, rasterize
 from trainers.refinement import Refinement, corrected, shift
-from trainers.scene import Scene, SceneGraphs, Values
+from trainers.scene import MOTION, Scene, SceneGraphs, Values
 
 
 class SplatModel(nn.Module):
@@ -253,6 +255,19 @@ class SplatModel(nn.Module):
             opacity.clamp_(max=float(logit(np.array(self.config.reset_opacity))))
         forget(self._optimizers.values(), opacity)
 
+    def refined_sequence(self) -> Sequence:
+        """Return the training motion and cameras with the corrections that were learned."""
+        sequence, rows = self.store.frames.sequence, self.train_rows
+        if rows is None:
+            return sequence
+        motion = rows.correct_all(self.store.motion)
+        changed: dict[str, Any] = {name: array(getattr(motion, name)) for name in MOTION}
+        if self.MOVES == "camera":
+            matrix = sequence.cameras["world_to_camera"].copy()
+            matrix[:, :3, 3] += array(rows.place.weight)
+            changed["cameras"] = {**sequence.cameras, "world_to_camera": matrix}
+        return dataclasses.replace(sequence, **changed)
+
     # --- Held-out frames ----------------------------------------------------------------------------------------------
 
     def refit(self, store: Any, steps: int | None = None, progress: Callable[[str], None] = lambda text: None) -> None:
@@ -334,6 +349,11 @@ class SplatModel(nn.Module):
         """Return what is called so in `state_dict`."""
         owner, _, leaf = name.rpartition(".")
         return getattr(self.gradients if owner == "gradients" else self.get_submodule(owner), leaf)
+
+
+def array(value: Tensor) -> np.ndarray:
+    """Return a tensor's numbers, on the host."""
+    return value.detach().cpu().numpy()
 
 
 def weights_of(values: Values, name: str) -> dict[str, Tensor]:

@@ -81,7 +81,7 @@ def read(path: Path, head: HeadModel | None = None, sides: Mapping[str, Path] | 
     expressions = tracked.expr.shape[1]
     plain = dressed(flame_head(state, "FLAMEServer.", 1 / FACTOR, where=where, n_exp=expressions), head, where)
     jaw = canonical_jaw if canonical_jaw >= 0 else mono_training.JAW if config.canonical_jaw is None else config.canonical_jaw
-    layer, network = _layer(state, plain, mono_training.canonical_expression(tracked, config), jaw, radius, where)
+    layer, network = layer_of(state, plain, mono_training.canonical_expression(tracked, config), jaw, radius, where)
     sequence = mono_training.refined(path, tracked)
     meta = Meta(name=_name(path, config.subject), system="mono-gaussian-avatar", source=path.name, paper=PAPER,
                 license_notices=(NOTICE,))
@@ -103,7 +103,7 @@ def from_fate(model: Mapping[str, np.ndarray], context: FateContext) -> Avatar:
     if context.identity is None:
         raise MissingAsset(f"{context.where}: needs the mean expression of training, which is in the run's identity_dict.pkl; "
                            "give it with --side identity=PATH")
-    layer, network = _layer(model, context.head, context.identity.canonical_expression, FATE_JAW, FATE_RADIUS, context.where)
+    layer, network = layer_of(model, context.head, context.identity.canonical_expression, FATE_JAW, FATE_RADIUS, context.where)
     with naming(context.where):
         return Avatar(head=with_ghost(context.head), layers=(layer,), networks={NETWORK: network}, sequence=context.sequence,
                       meta=context.meta(PAPER, (NOTICE,)))
@@ -123,8 +123,18 @@ def _model(path: Path) -> tuple[dict[str, np.ndarray], float]:
         return torch_file.arrays(state, f"{path}: model_state_dict"), float(radius)
 
 
-def _layer(state: Mapping[str, np.ndarray], head: HeadModel, expression: np.ndarray, jaw: float, radius: float,
-           where: str) -> tuple[SplatLayer, Network]:
+def layer_of(state: Mapping[str, np.ndarray], head: HeadModel, expression: np.ndarray, jaw: float, radius: float,
+             where: str) -> tuple[SplatLayer, Network]:
+    """Return a model's Gaussians, and the network that changes their looks.
+
+    Args:
+        state: Its arrays by key, see `PARTS`.
+        head: The person's, without the ghost.
+        expression: Of the canonical state, [E].
+        jaw: Radians it is open there.
+        radius: Added to every scale, quarters of a metre.
+        where: Names the model in messages.
+    """
     points = mono_networks.array(state, "pc.points", (None, 3), where)
     if not 0 < len(points) <= mono_networks.POINT_LIMIT:
         raise FormatError(f"{where}: 'pc.points': {len(points)} points, expected 1..{mono_networks.POINT_LIMIT}")
