@@ -111,7 +111,7 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
     importlib.import_module("formats.datasets.check").check(frames, model_head)
     if hasattr(module, "head_of"):
         model_head = module.head_of(config, model_head)
-    model_head = model_head.personalise(frames.sequence.shape)
+    model_head = frames.personal(model_head)
     counts = {"train": len(frames)} | _count_test(dataset, data, edition, progress)
     with running(config, out / CHECKPOINTS, place):
         store = store_of(frames, config, place, progress)

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
 from formats import checks
 from formats.camera import Camera
-from formats.errors import FormatError, MissingAsset
+from formats.errors import CheckpointMismatch, FormatError, MissingAsset
+from formats.head_model import HeadModel
 from formats.sequence import Sequence
+from formats.teeth import BARE, WITH_TEETH
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,9 @@ class Frames:
     points2d: Mapping[str, np.ndarray] = field(default_factory=dict)
     """What a tracker saw, in pixels [T, L, 2], NaN where it saw nothing: `landmarks` (FLAME's 51 static or 68),
     `eyes` (middles of the left and the right eye's opening, [T, 2, 2]) or `irises` (their centres, which follow the gaze)."""
+    offset: Float32[np.ndarray, "V 3"] | None = None
+    """Metres that the tracker found the person's head at rest to differ by from what shape coefficients tell (VHAP's static
+    offset), by vertex, teeth included or not; None where the data says nothing."""
 
     def __post_init__(self) -> None:
         count = len(self.sequence)
@@ -54,9 +59,27 @@ class Frames:
                 raise FormatError(f"Frames '{self.name}': points2d[{name}] is {array.shape}, expected ({count}, L, 2)")
             points[name] = array
         checks.freeze(self, {"labels": labels, "points2d": points})
+        if self.offset is not None:
+            checks.freeze(self, {"offset": checks.array(f"Frames '{self.name}'", "offset", self.offset, (None, 3), {})})
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def personal(self, head: HeadModel) -> HeadModel:
+        """Return a head with the person in it: by shape and, where there is one, by offset. Teeth that it leaves out stay.
+
+        Raises:
+            CheckpointMismatch: The offset is of a head of other sizes.
+        """
+        if self.offset is None:
+            return head.personalise(self.sequence.shape)
+        count = len(head.v_template)
+        if len(self.offset) != count and {len(self.offset), count} != {BARE[0], WITH_TEETH[0]}:
+            raise CheckpointMismatch(f"{self.images[0].parent}: '{self.name}': the static offset has {len(self.offset)} rows, "
+                                     f"the head {count} vertices; use the head that the video was tracked with")
+        moved = np.zeros((count, 3))
+        moved[:len(self.offset)] = self.offset[:count]
+        return head.personalise(self.sequence.shape, moved)
 
     def camera(self, index: int, size: int | None = None) -> Camera:
         """Return the camera of one frame, for the picture at its own size or scaled to `size` pixels of width."""

@@ -69,7 +69,8 @@ def read(root: Path, split: str, edition: str | None = None) -> Frames:
                       for path, row in zip(images, rows, strict=True))
     sequence = _sequence(rows, folder.edition_of(subject, edition, EDITION), folder.FPS)
     sequence = folder.with_cameras(sequence, _cameras(fields, rows), path)
-    return Frames(subject.name, split, sequence, images, masks, tuple(f"{row.moment:05d}_{row.camera:02d}" for row in rows))
+    return Frames(subject.name, split, sequence, images, masks, tuple(f"{row.moment:05d}_{row.camera:02d}" for row in rows),
+                  offset=_offset(rows[0].parameters))
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -100,6 +101,8 @@ def motion(root: Path, edition: str | None = None, fps: float | None = None) -> 
         seen |= set(groups)
         if picked:
             part = _sequence(picked, basis, folder.FPS if fps is None else fps)
+            if not parts:
+                vhap_tracks.warn_of_offset(picked[0].parameters)
             parts.append(folder.with_cameras(part, _cameras(fields, picked), path))
             trained += len(picked) if split == "train" else 0
     sequence = join_sequences(parts, str(subject))
@@ -160,8 +163,13 @@ def _sequence(rows: list[Row], basis: str, fps: float) -> Sequence:
             if len(frame) != 1:
                 raise FormatError(f"{row.parameters}: holds {len(frame)} moments, expected 1; export again with VHAP")
             known[row.parameters] = frame
-    vhap_tracks.warn_of_offset(rows[0].parameters)
     return join_sequences([known[row.parameters] for row in rows], str(rows[0].parameters.parent))
+
+
+def _offset(path: Path) -> np.ndarray | None:
+    """Return the person's static offset [V, 3], metres, as the first moment's file has it; None for none."""
+    offset = flame_npz.read_identity(path)[1]
+    return offset if offset is not None and offset.any() else None
 
 
 def _cameras(file: Fields, rows: list[Row]) -> dict[str, np.ndarray]:

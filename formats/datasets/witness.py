@@ -55,7 +55,7 @@ def gather(frames: Frames, head: HeadModel) -> tuple[list[Evidence], str]:
     if not len(usable):
         return [], "no point was seen whole"
     picks = np.unique(usable[np.linspace(0, len(usable) - 1, min(SAMPLE, len(usable))).round().astype(int)])
-    person = _landmark_head(head.personalise(frames.sequence.shape))
+    person = _landmark_head(frames.personal(head))
     posed = [deform_head(person, frames.sequence.take([int(i)])) for i in picks]
     cameras = [frames.camera(int(i)) for i in picks]
     views = (np.stack([camera.K for camera in cameras]), np.stack([camera.world_to_camera for camera in cameras]),

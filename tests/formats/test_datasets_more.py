@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from formats.datasets import check, read
+from formats.datasets import check, read, vhap
 from formats.datasets.frames import Frames
 from formats.datasets.reprojection import check_reprojection, reprojection
 from formats.datasets.silhouette import check_silhouette
-from formats.errors import AvatarError, FormatError, MissingAsset, UnsupportedFeature
+from formats.errors import AvatarError, CheckpointMismatch, FormatError, MissingAsset, UnsupportedFeature
 from formats.rotations import axis_angle_to_matrix
+from formats.teeth import add_teeth
 from tests.formats import tracked_folders as folders
 from tests.formats import tracked_folders_more as more
 from tests.formats.tracked_folders import FRAMES, SIZE
@@ -232,14 +233,26 @@ def test_without_points_the_head_must_land_on_the_person(change, cause, own):
         check.check(read("vhap", root), folders.head())
 
 
-def test_a_static_offset_is_told(own, caplog):
+def test_a_static_offset_is_the_persons(own, caplog):
     root = own("vhap")
-    read("vhap", root)
+    head = folders.head()
+    assert read("vhap", root).offset is None
+    path, moved = root / "flame_param/00000.npz", np.zeros((1, 5143, 3), np.float32)
+    moved[0, :, 2] = 0.001 * np.arange(5143) / 5143
+    np.savez(path, **dict(np.load(path)) | {"static_offset": moved})
+    frames = read("vhap", root)
+    assert frames.offset is not None
+    plain = head.personalise(frames.sequence.shape)
+    np.testing.assert_allclose(frames.personal(head).v_template - plain.v_template, moved[0, :5023], atol=1e-7)
     assert "static offset" not in caplog.text
-    path = root / "flame_param/00000.npz"
-    np.savez(path, **dict(np.load(path)) | {"static_offset": np.full((1, 5143, 3), 0.001)})
-    read("vhap", root)
-    assert "00000.npz: the person's static offset, up to 1.7 mm, is no part of what is read" in caplog.text
+    vhap.motion(root)
+    assert "00000.npz: the person's static offset, up to 1.0 mm, is no part of what is read" in caplog.text
+    toothed = add_teeth(head)
+    bare = dataclasses.replace(frames, offset=moved[0, :5023])
+    np.testing.assert_array_equal(bare.personal(toothed).v_template[5023:],
+                                  toothed.personalise(frames.sequence.shape).v_template[5023:])
+    with pytest.raises(CheckpointMismatch, match="has 9 rows, the head 5023"):
+        dataclasses.replace(frames, offset=moved[0, :9]).personal(head)
 
 
 def test_vhaps_union_sets_lead_into_their_siblings_and_no_further(tmp_path):

@@ -55,7 +55,7 @@ class GaussianAvatars(SplatModel):
             store: The training frames.
         """
         super().__init__(config, store)
-        self.head_model = head.personalise(store.frames.sequence.shape) if head.shapedirs is not None else head
+        self.head_model = store.frames.personal(head) if head.shapedirs is not None else head
         device, count = store.device, len(head.faces)
         self.head = TorchHead(self.head_model).to(device)
         self.extent = config.extent or extent_of(store.viewmats)
