@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import web_viewer
-from exporter import references, stills
+from exporter import poster, references, stills
 from exporter.capabilities import Loss
 from exporter.targets import glb
 from exporter.targets.glb import CAPABILITIES
@@ -32,6 +32,10 @@ class Options:
     """Store networks' weights as float16, as `export glb` does."""
     compare: Path | None = None
     """Folder of reference pictures that the page compares itself with: PNGs as `flameport render` writes them."""
+    poster: bool = True
+    """Draw a still of the first moment, which is seen at once, and in previews of links to the page."""
+    url: str = ""
+    """Where the page will be, https://...: previews of links need whole addresses."""
 
     def for_glb(self) -> glb.Options:
         """Return how the GLB in the page is written."""
@@ -50,6 +54,14 @@ def _never_asked_for(avatar: Avatar, options: Options) -> list[str]:
     return ["ort-wasm-*"] * (not avatar.networks) + ["basis_transcoder-*.wasm"] * (not compressed)
 
 
+def _head(avatar: Avatar, url: str, has_poster: bool) -> poster.Head:
+    """Return what the page says of the avatar before any script runs."""
+    clip = avatar.sequence
+    expects = "" if clip is None or len(clip) < 2 else "clip ranges" if clip.ranges else "clip"
+    return poster.Head(avatar.meta.name, f"{avatar.meta.name}: a head avatar that moves, to be turned and driven.", url,
+                       has_poster, expects)
+
+
 def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
     """Write the folder `out` and return what is in it.
 
@@ -58,9 +70,11 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
 
     Raises:
         MissingAsset: The viewer was not built.
-        FormatError: `out` holds something that is not an exported page.
+        FormatError: `out` holds something that is not an exported page, or `url` is no address.
     """
     viewer = web_viewer.dist_folder()
+    if options.url and not options.url.startswith(("https://", "http://")):
+        raise FormatError(f"web: --url {options.url!r}; expected the page's whole address, https://...")
     if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
         raise FormatError(f"{out}: a folder with other things in it; choose a new --out, or empty it first")
     with replacing_folder(out) as folder:
@@ -75,6 +89,13 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
             clips.append({"name": "clip", "file": "clip.json"})
         manifest = {"format": "flameport.web/1", "name": avatar.meta.name, "avatar": "avatar.glb",
                     "sequences": clips, "camera": "camera.json"}
+        still = poster.draw(avatar) if options.poster else None
+        if still is not None:
+            poster.write(still, folder)
+            manifest["poster"] = poster.PICTURE
+        index = folder / "index.html"
+        head = _head(avatar, options.url, still is not None)
+        index.write_text(poster.with_head(index.read_text(encoding="utf-8"), head), encoding="utf-8")
         if options.compare is not None:
             references.copy(options.compare, folder / "reference")
             manifest["reference"] = f"reference/{references.NAME}"
