@@ -92,7 +92,8 @@ def test_it_learns_grows_and_leaves_what_it_draws(store: FrameStore) -> None:
         with torch.no_grad():
             ours = model.render(batch)
         posed = deform(avatar, avatar.sequence, index)
-        np.testing.assert_allclose(posed.layers[0].cloud.means, ours.extra["scene"].means.numpy(), atol=2e-6)
+        np.testing.assert_allclose(posed.layers[0].cloud.means,  # type: ignore[union-attr]
+                                   ours.extra["scene"].means.numpy(), atol=2e-6)
         theirs = render(posed, store.frames.camera(index), RenderOptions((1, 1, 1))).rgb
         assert psnr(theirs, np.clip(ours.rgb.numpy(), 0, 1)) > 55
 
