@@ -3,21 +3,28 @@
 import json
 import re
 import shutil
-import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from formats.avatar import SplatLayer
+from formats.codecs import sequence_json, unity_avatar
+from formats.standin.head import standin_head
+from unity_sample.ci import meta, sample
+from unity_sample.ci.unity_ids import SCRIPT, imported, xxh64
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "unity_sample" / "Packages" / "com.flameport.avatar"
-CI = ROOT / "unity_sample" / "ci"
-if str(CI) not in sys.path:
-    sys.path.insert(0, str(CI))
 
-import meta  # noqa: E402  # pyright: ignore[reportMissingImports]
-
+PROJECT = ROOT / "unity_sample" / "Project"
+SAMPLE = PACKAGE / "Samples~" / "BasicAvatar"
 SOURCES = sorted(PACKAGE.rglob("*.cs"))
+FACING = [path for path in SOURCES if path.relative_to(PACKAGE).parts[0] in ("Runtime", "Editor")]
+"""What touches the engine in users' projects."""
+MOST_FACING = 600
+"""Lines of code of it, counted as statements and declarations: breaking lines otherwise makes it no larger or smaller."""
 CORE = [path for path in SOURCES if path.is_relative_to(PACKAGE / "Core")]
 FORBIDDEN = {
     r"\bUnity(Engine|Editor)\b": "the core knows no engine", r"\bConsole\.|\bDebug\.": "libraries do not print",
@@ -27,7 +34,7 @@ FORBIDDEN = {
     r"\bThread\b|\basync\b|\bTask\b": "players decide where it runs"}
 TOO_NEW = {
     r"=\s*new\s*\(": "target-typed new", r"\bis not\b": "pattern 'is not'", r"\bis \w+ or \b": "pattern 'or'",
-    r"\brecord\s+\w+": "record", r"\binit;": "init accessor", r"^namespace [\w.]+;": "file-scoped namespace",
+    r"\b(?:public|internal|sealed|partial) record\s+\w+": "record", r"\binit;": "init accessor", r"^namespace [\w.]+;": "file-scoped namespace",
     r"^global using": "global using", r"\brequired\b \w+ \w+": "required member"}
 
 
@@ -41,9 +48,12 @@ def test_the_package_says_what_it_is() -> None:
     said = json.loads((PACKAGE / "package.json").read_text())
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert said["name"] == PACKAGE.name and said["version"] == version and said["unity"] == "2022.3"
-    assert said["dependencies"] == {} and said["license"] == "Apache-2.0" and len(said["description"]) > 40
+    needed = [name for name in said["dependencies"] if not name.startswith("com.unity.modules.")]
+    assert needed == [] and said["license"] == "Apache-2.0" and len(said["description"]) > 40
     assert (PACKAGE / "LICENSE.md").read_text() == (ROOT / "LICENSE").read_text()
     assert f"## {version}" in (PACKAGE / "CHANGELOG.md").read_text()
+    for sample in said["samples"]:
+        assert list((PACKAGE / sample["path"]).glob("*.unity")) and sample["displayName"] and sample["description"]
 
 
 def test_assemblies_name_themselves_and_what_they_use() -> None:
@@ -62,7 +72,8 @@ def test_assemblies_name_themselves_and_what_they_use() -> None:
 
 
 def test_every_asset_has_its_meta_file() -> None:
-    assert meta.problems(PACKAGE) == []
+    assert [line for root in meta.roots() for line in meta.problems(root)] == []
+    assert len(meta.roots()) == 2
 
 
 def test_meta_files_are_made_and_missed(tmp_path: Path) -> None:
@@ -76,6 +87,12 @@ def test_meta_files_are_made_and_missed(tmp_path: Path) -> None:
     assert [path.name for path in made] == ["Core.meta", "A.cs.meta"] and meta.problems(package) == []
     assert "MonoImporter" in made[1].read_text() and "folderAsset: yes" in made[0].read_text()
     assert meta.write(package) == []
+    basic = package / "Samples~" / "Basic"
+    basic.mkdir()
+    (basic / "a.flameavatar").write_bytes(b"")
+    (made_one,) = meta.write(package)
+    assert made_one == basic / "a.flameavatar.meta" and meta.problems(package) == []
+    assert f"guid: {meta.guid_of(PACKAGE, PACKAGE / 'Editor' / 'AvatarImporter.cs')}" in made_one.read_text()
     shutil.copy(made[1], package / "Core" / "C.cs.meta")
     assert "belongs to nothing" in meta.problems(package)[0]
     (package / "Core" / "C.cs").write_text("class C { }")
@@ -93,6 +110,132 @@ def test_sources_are_of_the_house(path: Path) -> None:
     text, code = path.read_text(encoding="utf-8"), _code(path)
     assert {why for name, why in TOO_NEW.items() if re.search(name, code, re.MULTILINE)} == set()
     long = [line for line in text.splitlines() if len(line) > 130 and "[TestCase(" not in line]
-    assert long == [] and "\t" not in text and "\r" not in text and text.endswith("}\n")
+    assert long == [] and "\t" not in text and "\r" not in text and text.endswith(("}\n", "]\n"))
     assert len(text.splitlines()) <= 420, "split it"
     assert "/// <summary>" in text
+
+
+def _statements(path: Path) -> int:
+    """Return how many statements and declarations a source has, however they are broken into lines."""
+    code = re.sub(r"^\s*using [\w.= ]+;", "", _code(path), flags=re.MULTILINE)
+    return code.count(";")
+
+
+def test_what_faces_the_engine_is_small() -> None:
+    counts = {path.relative_to(PACKAGE).as_posix(): _statements(path) for path in FACING}
+    assert len(counts) > 8
+    assert sum(counts.values()) <= MOST_FACING, counts
+
+
+@pytest.mark.parametrize("path", FACING, ids=lambda path: path.stem)
+def test_what_faces_the_engine_keeps_to_what_every_pipeline_has(path: Path) -> None:
+    code = _code(path)
+    forbidden = {
+        r"System\.Linq": "it allocates each frame", r"\bunsafe\b|DllImport|\bMarshal\b": "spans do",
+        r"\bWave\w+": "no wave operations", r"BinaryFormatter|JsonUtility": "the core reads files, with bounds",
+        r"\bResources\.Load|\bGameObject\.Find\b": "assets are referred to, not looked for by name"}
+    parts = path.relative_to(PACKAGE).parts
+    if parts[0] == "Runtime":
+        forbidden[r"\bFile\.|\bProcess\b|System\.Net|\bThread\b"] = "it is given bytes"
+    if parts[:2] != ("Runtime", "URP"):
+        forbidden[r"Rendering\.Universal"] = "URP is its own assembly's"
+    if parts[:2] != ("Runtime", "HDRP"):
+        forbidden[r"Rendering\.HighDefinition"] = "HDRP is its own assembly's"
+    assert {why for name, why in forbidden.items() if re.search(name, code)} == set()
+
+
+def test_public_members_are_documented() -> None:
+    """Also what an interface of the engine's prescribes: `inheritdoc` says so."""
+    missing = []
+    for path in FACING:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for i, line in enumerate(lines):
+            if not re.match(r"\s+public (?!override string ToString)", line):
+                continue
+            above = i - 1
+            while lines[above].strip().startswith(("[", "#")):
+                above -= 1
+            inner = any(re.match(r"\s*(internal|private) (sealed |static |abstract )*(class|struct)", each) for each in lines[:i])
+            if not lines[above].strip().startswith("///") and not inner:
+                missing.append(f"{path.name}:{i + 1}")
+    assert missing == []
+
+
+def test_ids_of_imported_objects_are_unitys() -> None:
+    """The numbers of Shader Graph's shaders and the Input System's assets, as thousands of projects have them."""
+    assert imported("Shader", "MainAsset") == -6465566751694194690
+    assert imported("MonoBehaviour", "<root>") == -944628639613478452
+    assert xxh64(b"Nobody inspects the spammish repetition") == 0xFBCEA83C8A378BF1
+    assert f"{imported('MonoBehaviour', 'avatar')}L" in (PACKAGE / "Tests/Editor/ImportTests.cs").read_text()
+    importers = "".join((PACKAGE / "Editor" / f"{name}Importer.cs").read_text() for name in ("Avatar", "Sequence"))
+    assert 'AddObjectToAsset("avatar", asset' in importers and 'AddObjectToAsset("clip", clip' in importers
+
+
+CLASSES = {1: "GameObject", 4: "Transform", 20: "Camera", 29: "OcclusionCullingSettings", 104: "RenderSettings", 114: "MonoBehaviour",
+           157: "LightmapSettings", 196: "NavMeshSettings", 1660057539: "SceneRoots"}
+"""Of Unity's class numbers, those in our scenes."""
+SCENES = [SAMPLE / "BasicAvatar.unity", PROJECT / "Assets" / "Scenes" / "Avatar.unity"]
+
+
+@pytest.mark.parametrize("path", SCENES, ids=lambda path: path.stem)
+def test_scenes_refer_to_what_is_there(path: Path) -> None:
+    parts = re.split(r"^--- !u!(\d+) &(\d+)\n", path.read_text(), flags=re.MULTILINE)
+    assert parts[0].startswith("%YAML 1.1")
+    objects = dict(zip(map(int, parts[2::3]), zip(map(int, parts[1::3]), parts[3::3], strict=True), strict=True))
+    assert len(objects) == len(parts) // 3, "a number is there twice"
+    by_guid = {meta.guid_of(root, each): each for root in meta.roots() for each in meta.assets(root)}
+    seen, scripts = set(), set()
+    for number, (kind, text) in objects.items():
+        assert text.startswith(f"{CLASSES[kind]}:\n"), f"{number} is of class {kind}"
+        for name, other in re.findall(r"(\w+): \{fileID: (-?\d+)\}", text):
+            assert other == "0" or int(other) in objects, f"{number}: {name} refers to {other}"
+        for name, other, guid, type_ in re.findall(r"(\w+): \{fileID: (-?\d+), guid: (\w+), type: (\d)\}", text):
+            assert guid in by_guid and type_ == "3", f"{number}: {name} refers to a file that is not there"
+            target = by_guid[guid]
+            scripts |= {target} if name == "m_Script" else set()
+            wanted = {".cs": SCRIPT, ".flameavatar": imported("MonoBehaviour", "avatar"),
+                      ".flameseq": imported("MonoBehaviour", "clip")}[target.suffix]
+            assert int(other) == wanted, f"{number}: {name}"
+            seen.add(target.suffix)
+        if kind == 114:
+            script = by_guid[re.findall(r"m_Script: \{fileID: \d+, guid: (\w+)", text)[0]].read_text()
+            for field in re.findall(r"^  (?!m_)([a-z]\w*): ", text, re.MULTILINE):
+                assert re.search(rf"\b{field}\b", script), f"{number}: its script has no field '{field}'"
+    players = [text for kind, text in objects.values() if kind == 114 and "  avatar: {fileID: " in text]
+    assert players and ".flameavatar" in seen and PACKAGE / "Runtime" / "AvatarPlayer.cs" in scripts
+    # Every component is listed by its object, and every root by the scene.
+    roots = {int(each) for each in re.findall(r"fileID: (\d+)", objects[9223372036854775807][1])}
+    assert roots == {number for number, (kind, _) in objects.items() if kind == 4}
+    for number, (kind, text) in objects.items():
+        if kind in (4, 20, 114):
+            owner = int(re.findall(r"m_GameObject: \{fileID: (\d+)\}", text)[0])
+            assert f"component: {{fileID: {number}}}" in objects[owner][1]
+
+
+def test_the_sample_is_what_its_command_makes() -> None:
+    for path, text in sample.scenes().items():
+        assert path.read_text() == text, "run python unity_sample/ci/sample.py"
+    stored = SAMPLE / "BasicAvatar.flameavatar"
+    assert stored.stat().st_size < 2_000_000
+    held, head = unity_avatar.read(stored), standin_head(teeth=True).personalise()
+    assert held.sequence is not None and held.head.arkit_map is not None and held.head.content_hash == head.content_hash
+    assert np.abs(held.head.v_template - head.v_template).max() < 5e-5
+    layer = held.layers[0]
+    assert isinstance(layer, SplatLayer) and len(layer.cloud) == sample.GAUSSIANS
+    assert held.meta.license_notices and held.meta.system == "standin"
+    clip = sequence_json.read(SAMPLE / "Smile.flameseq")
+    assert len(clip) > 20 and clip.edition == head.content_hash
+
+
+def test_the_project_opens_with_the_package() -> None:
+    manifest = json.loads((PROJECT / "Packages" / "manifest.json").read_text())
+    place = manifest["dependencies"][PACKAGE.name]
+    assert (PROJECT / "Packages" / place.removeprefix("file:")).resolve() == PACKAGE
+    assert manifest["testables"] == [PACKAGE.name]
+    said = json.loads((PACKAGE / "package.json").read_text())["dependencies"]
+    assert set(said) <= set(manifest["dependencies"])
+    assert "m_EditorVersion: 2022.3." in (PROJECT / "ProjectSettings" / "ProjectVersion.txt").read_text()
+    assert "m_ActiveColorSpace: 1" in (PROJECT / "ProjectSettings" / "ProjectSettings.asset").read_text()
+    build = (PROJECT / "ProjectSettings" / "EditorBuildSettings.asset").read_text()
+    scene = PROJECT / "Assets" / "Scenes" / "Avatar.unity"
+    assert f"guid: {meta.guid_of(PROJECT / 'Assets', scene)}" in build

@@ -42,7 +42,7 @@ namespace Flameport.Editing
         private void TimeLine()
         {
             if (Player.Duration <= 0) return;
-            bool runs = GUILayout.Toggle(Player.IsPlaying, "Play", "Button");
+            bool runs = GUILayout.Toggle(Player.IsPlaying, "Play");
             if (runs && !Player.IsPlaying) Player.Play();
             if (!runs && Player.IsPlaying) Player.Pause();
             float at = (float)Player.Time;
