@@ -27,6 +27,9 @@ NUNIT_SHA256 = "61c88126bbb0c33611f58878e4cf057c2f04ac38bd17eabe91418640467ae986
 PARTS = ("package/dotnet", "package/host/", "package/shared/Microsoft.NETCore.App/", "package/packs/NETStandard.Library.Ref/",
          "package/sdk/3.1.102/Roslyn/bincore/", "package/LICENSE.txt", "package/ThirdPartyNotices.txt")
 """What of the SDK is kept: the compiler, the runtime, the reference assemblies."""
+PROFILE = Path("package/packs/NETStandard.Library.Ref/2.1.0/ref/netstandard2.1")
+"""Reference assemblies of Unity's API profile."""
+ROSLYN = Path("package/sdk/3.1.102/Roslyn/bincore")
 FOLDER = Path(sys.prefix) / "share" / "flameport-ci" / "dotnet-3.1.102"
 
 
@@ -73,7 +76,7 @@ def installed(folder: Path = FOLDER) -> bool:
 
 
 def compile_cs(sources: Iterable[Path], out: Path, references: Iterable[Path] = (), program: bool = False,
-               defines: Iterable[str] = (), folder: Path = FOLDER) -> str:
+               defines: Iterable[str] = (), framework: bool = False, folder: Path = FOLDER) -> str:
     """Compile C# 8 against netstandard2.1, nullable on, warnings as errors; return what the compiler says, "" when it is content.
 
     Args:
@@ -82,6 +85,7 @@ def compile_cs(sources: Iterable[Path], out: Path, references: Iterable[Path] = 
         references: Assemblies beside the profile's.
         program: Make a program instead of a library, with a runtime configuration beside it.
         defines: Preprocessor symbols.
+        framework: Compile against the runtime's own assemblies and the compiler's in place of Unity's profile: a tool.
         folder: Where the tools are.
 
     Raises:
@@ -89,17 +93,27 @@ def compile_cs(sources: Iterable[Path], out: Path, references: Iterable[Path] = 
     """
     if not installed(folder):
         raise ToolMissing(f"no C# compiler in {folder}; run python unity_sample/ci/dotnet_tools.py")
-    profile = folder / "package/packs/NETStandard.Library.Ref/2.1.0/ref/netstandard2.1"
-    command = [str(folder / "package/dotnet"), "exec", str(folder / "package/sdk/3.1.102/Roslyn/bincore/csc.dll"), "-nologo",
+    base = [folder / PROFILE / "netstandard.dll", folder / PROFILE / "mscorlib.dll"]
+    if framework:
+        # The compiler was built against an older edition of one of them (1702), which is how it runs too.
+        base = [*managed(folder), *(folder / ROSLYN / f"Microsoft.CodeAnalysis{part}.dll" for part in ("", ".CSharp"))]
+    command = [str(folder / "package/dotnet"), "exec", str(folder / ROSLYN / "csc.dll"), "-nologo",
                "-noconfig", "-nostdlib+", "-deterministic+", "-optimize+", "-langversion:8.0", "-nullable:enable", "-warn:4",
-               "-warnaserror+", f"-target:{'exe' if program else 'library'}", f"-out:{out}", f"-r:{profile / 'netstandard.dll'}",
-               f"-r:{profile / 'mscorlib.dll'}", *(f"-r:{path}" for path in references), *(f"-d:{name}" for name in defines),
-               *map(str, sorted(sources))]
+               "-warnaserror+", *(["-nowarn:1702"] if framework else []), f"-target:{'exe' if program else 'library'}",
+               f"-out:{out}",
+               *(f"-r:{path}" for path in [*base, *references]), *(f"-d:{name}" for name in defines), *map(str, sorted(sources))]
     done = subprocess.run(command, env=_environment(folder, openssl=True), capture_output=True, text=True)
     if done.returncode == 0 and program:
         out.with_suffix(".runtimeconfig.json").write_text(
             '{"runtimeOptions": {"framework": {"name": "Microsoft.NETCore.App", "version": "3.1.2"}}}')
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def managed(folder: Path = FOLDER) -> list[Path]:
+    """Return the runtime's own assemblies that are of .NET, not of the machine."""
+    (runtime,) = (folder / "package/shared/Microsoft.NETCore.App").iterdir()
+    return [path for path in sorted(runtime.glob("*.dll"))
+            if path.name.startswith(("System.", "Microsoft.", "netstandard", "mscorlib")) and ".Native" not in path.name]
 
 
 def run_program(program: Path, *arguments: str, folder: Path = FOLDER, **variables: str) -> str:
