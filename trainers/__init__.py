@@ -4,6 +4,7 @@ A trainer is one module, or folder, that exports
 
 - `Config`: a frozen dataclass of numbers, the paper's by default, each field explained by the string under it;
 - `PRESETS`: name to `Config`; `paper` and `demo` at least;
+- `IN_STEPS`: names of the fields that count steps, beside `steps`: what a shorter training makes shorter with it;
 - `Model`: what `trainers.model.Model` describes, made by `Model(config, head, store)`;
 - `head_of`, where the system rides a head of its own: `head_of(config, head)`, before a person is put in;
 - `bake`, where the system bakes: as `trainers.bake` below, without the look-up.
@@ -32,6 +33,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 TRAINERS = {
     "fate": "trainers.fate_avatar",
     "gaussian-avatars": "trainers.gaussian_avatars",
+    "mono-gaussian-avatar": "trainers.mono_gaussian_avatar",
 }
 """The command line's SYSTEM to module."""
 
@@ -40,7 +42,7 @@ STAGES = {
 }
 """What follows a training in a run of its own, to module; the same exports, but no command starts it by this name."""
 
-PLANNED = ("flash-avatar", "splatting-avatar", "mono-gaussian-avatar", "gaussian-head-avatar", "osgap",
+PLANNED = ("flash-avatar", "splatting-avatar", "gaussian-head-avatar", "osgap",
            "baked-avatar")
 """Systems that are reserved; they say so instead of pretending."""
 

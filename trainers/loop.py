@@ -61,7 +61,7 @@ class Summary:
 
 def train(system: str, data: Path | None, dataset: str | None, out: Path, *, preset: str | None = None,
           head: str | Path | None = None, steps: int | None = None, device: str | None = None, resume: bool = False,
-          edition: str | None = None, overrides: Mapping[str, str] = {},  # noqa: B006
+          edition: str | None = None, fit_schedule: bool = False, overrides: Mapping[str, str] = {},  # noqa: B006
           progress: Progress = lambda text: None) -> Summary:
     """Train `system` on a tracked video and leave the run folder `out`, described in `trainers.run`.
 
@@ -79,6 +79,7 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
         device: `cuda` or `cpu`; CUDA where there is one when None.
         resume: Go on from the newest checkpoint in `out`.
         edition: FLAME edition of the tracked coefficients, where it is not the layout's usual one.
+        fit_schedule: Let the preset's whole schedule take `steps`, before `overrides`; else it is cut off there.
         overrides: Settings by name, as text.
         progress: Is told what happens, a line at a time.
 
@@ -103,7 +104,10 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
     if data is None or dataset is None:
         raise FormatError("training needs --data DIR and --dataset NAME; only --resume knows them already")
     data = Path(data)
-    config = settings.override(settings.preset_of(module.PRESETS, preset or "paper", system), overrides)
+    config = settings.preset_of(module.PRESETS, preset or "paper", system)
+    if fit_schedule and steps is not None and steps > 0:
+        config = settings.fitted(config, steps, module.IN_STEPS)
+    config = settings.override(config, overrides)
     settings.check(config)
     _check_vacant(out)
     frames = datasets.read(dataset, data, "train", edition)

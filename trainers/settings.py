@@ -51,6 +51,19 @@ def override(config: Any, overrides: Mapping[str, str]) -> Any:
     return dataclasses.replace(config, **values)
 
 
+def fitted(config: Any, steps: int, names: tuple[str, ...]) -> Any:
+    """Return settings whose whole schedule takes `steps`.
+
+    Args:
+        config: A frozen dataclass with `steps`.
+        steps: From 1.
+        names: Fields that count steps, a trainer's `IN_STEPS`; 0 stays 0, which says never.
+    """
+    ratio = steps / config.steps
+    return dataclasses.replace(config, steps=steps, **{
+        name: max(1, round(getattr(config, name) * ratio)) if getattr(config, name) else 0 for name in names})
+
+
 def to_json(config: Any) -> dict[str, Any]:
     """Return every field of the dataclass `config` as JSON holds it; tuples become lists."""
     return {field.name: _to_json(getattr(config, field.name)) for field in dataclasses.fields(config)}

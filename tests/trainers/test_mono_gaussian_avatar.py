@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("numba")
 pytest.importorskip("onnxruntime")
 
+import trainers  # noqa: E402
 from formats.deform import deform  # noqa: E402
 from formats.errors import FormatError  # noqa: E402
 from formats.render import RenderOptions, psnr, render  # noqa: E402
@@ -140,3 +141,14 @@ def test_graph_gives_the_same_numbers_as_kernels(tmp_path: Path) -> None:
     found = [steps(made(there, cuda_graph=graph), there, 1, 25) for graph in (False, True)]
     np.testing.assert_allclose(found[0], found[1], rtol=0.02)
     assert np.mean(found[1][-4:]) < np.mean(found[1][:4])
+
+
+def test_a_schedule_fits_into_fewer_steps() -> None:
+    for name in trainers.TRAINERS:
+        module = trainers.trainer(name)
+        paper = module.PRESETS["paper"]
+        short = settings.fitted(paper, paper.steps // 10, module.IN_STEPS)
+        assert short.steps == paper.steps // 10
+        for field in module.IN_STEPS:
+            was, now = getattr(paper, field), getattr(short, field)
+            assert now == pytest.approx(was / 10, abs=0.51) if was else now == 0, (name, field)

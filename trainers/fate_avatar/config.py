@@ -129,6 +129,8 @@ class Config:
     """Steps each held-out frame's tracking is fitted with before it is judged, when asked for."""
 
 
+IN_STEPS = ("densify_every", "densify_until", "prune_every", "reset_every", "lr_steps")
+"""Fields that count steps."""
 PRESETS = {
     "paper": Config(),
     # Tuned on the stand-in's capture for its held-out frames, 750 steps each, PSNR in dB: rates of the expressions' and

@@ -122,6 +122,8 @@ class Config:
     """Steps each held-out frame's tracking is fitted with before it is judged, when asked for."""
 
 
+IN_STEPS = ("sh_every", "lr_steps", "densify_from", "densify_every", "densify_until", "prune_from", "reset_every")
+"""Fields that count steps."""
 PRESETS = {
     "paper": Config(),
     "demo": dataclasses.replace(

@@ -97,6 +97,8 @@ class Config:
     """Steps each held-out frame's tracking is fitted with before it is judged, when asked for."""
 
 
+IN_STEPS = ("epoch_steps",)
+"""Fields that count steps."""
 PRESETS = {
     "paper": Config(),
     "demo": dataclasses.replace(
