@@ -15,6 +15,7 @@ namespace Flameport
         [SerializeField] private double duration;
         [NonSerialized] private Avatar? loaded;
         [NonSerialized] private byte[]? loadedFrom;
+        [NonSerialized] private AvatarException? failure;
 
         /// <summary>The avatar's name.</summary>
         public string Title => title;
@@ -56,13 +57,30 @@ namespace Flameport
         /// runs.</summary>
         public AvatarAsset CreateAlike(byte[] bytes) => Create(bytes, kernels, splats, mesh, composite, fallback);
 
+        /// <summary>Fail where shaders are missing, as in an asset that was imported before the package was whole.</summary>
+        internal void Check()
+        {
+            if (kernels == null || splats == null || mesh == null || composite == null || fallback == null) throw new
+                AvatarFormatException($"'{title}' lacks shaders of the package. Import it again.");
+        }
+
         /// <summary>Return the avatar, read once; another one after the asset was imported again.</summary>
         public Avatar Load()
         {
-            if (loaded != null && loadedFrom == data) return loaded;
-            loaded = Avatar.Read(data);
-            loadedFrom = data;
-            return loaded;
+            if (loadedFrom != data)
+            {
+                (loadedFrom, loaded, failure) = (data, null, null);
+                try
+                {
+                    loaded = Avatar.Read(data);
+                }
+                catch (AvatarException error)
+                {
+                    // Damaged files are not read again in every frame.
+                    failure = error;
+                }
+            }
+            return loaded ?? throw failure!;
         }
     }
 }

@@ -65,35 +65,196 @@ namespace Flameport
         /// <summary>Why nothing is shown; empty when all is well.</summary>
         public string Error { get; private set; } = "";
         /// <summary>What else should be known, such as how many Gaussians were left out; empty for nothing.</summary>
-        public string Warning { get; private set; } = "";
+        public string Warning => Frame?.Warning ?? "";
         /// <summary>Whether the clip runs.</summary>
-        public bool IsPlaying => throw new NotImplementedException();
+        public bool IsPlaying => Ready?.IsPlaying ?? false;
         /// <summary>Seconds into the clip.</summary>
-        public double Time => throw new NotImplementedException();
+        public double Time => Ready?.Time ?? 0;
         /// <summary>Seconds of the clip; 0 without one.</summary>
-        public double Duration => throw new NotImplementedException();
-        /// <summary>A box around the head, in the world.</summary>
-        public Bounds Bounds => throw new NotImplementedException();
+        public double Duration => Ready?.Duration ?? 0;
         /// <summary>The avatar that is shown; null where there is none.</summary>
-        public Avatar? Loaded => throw new NotImplementedException();
+        public Avatar? Loaded => Ready == null ? null : loaded;
+
+        /// <summary>A box around the head, in the world.</summary>
+        public Bounds Bounds
+        {
+            get
+            {
+                if (Frame == null) return new Bounds(transform.position, Vector3.zero);
+                Frame.Sphere.Move(Frame.Root, middle);
+                Handedness.MirrorPoints(middle);
+                Vector3 place = transform.TransformPoint((float)middle[0], (float)middle[1], (float)middle[2]);
+                Vector3 scale = transform.lossyScale;
+                float most = Mathf.Max(Mathf.Abs(scale.x), Mathf.Max(Mathf.Abs(scale.y), Mathf.Abs(scale.z)));
+                return new Bounds(place, Vector3.one * (2 * most * (float)Frame.Sphere.Radius));
+            }
+        }
+
+        /// <summary>What is on the graphics card; null where nothing is.</summary>
+        internal AvatarFrame? Frame { get; private set; }
+        /// <summary>Whether it is blended apart from the camera's picture.</summary>
+        internal bool IsExact => quality == AvatarQuality.Exact || (Frame != null && Frame.HasMeshes);
+
+        private readonly double[] middle = new double[3];
+        private Playback? playback;
+        private Avatar? loaded;
+        private Sequence? tried, text;
+        private TextAsset? textOf;
+        private Idle? motion;
+        private (AvatarAsset asset, Avatar avatar, bool shortKeys, int most) built;
+        private int motionSeed;
+        private bool starts;
+
+        /// <summary>The clip and its settings, of the avatar that is set now; null where there is none.</summary>
+        private Playback? Ready
+        {
+            get
+            {
+                Refresh();
+                return playback;
+            }
+        }
 
         /// <summary>Let the clip run.</summary>
-        public void Play() => throw new NotImplementedException();
+        public void Play() => Run(true);
+
         /// <summary>Hold it.</summary>
-        public void Pause() => throw new NotImplementedException();
+        public void Pause() => Run(false);
+
+        private void Run(bool runs)
+        {
+            starts = runs;
+            if (Ready != null) playback!.IsPlaying = runs;
+        }
+
         /// <summary>Go to a moment of the clip, in seconds, and show it; also while the game does not run.</summary>
-        public void Seek(double seconds) => throw new NotImplementedException();
+        public void Seek(double seconds)
+        {
+            Ready?.Seek(seconds);
+            if (!Application.isPlaying && isActiveAndEnabled) Show();
+        }
+
         /// <summary>Set an expression of the head in place of the clip's; false where it has none of that name.</summary>
-        public bool SetExpression(string name, double value) => throw new NotImplementedException();
+        public bool SetExpression(string name, double value) => Ready?.SetExpression(name, value) ?? false;
+
         /// <summary>Leave all expressions to the clip.</summary>
-        public void ClearExpressions() => throw new NotImplementedException();
+        public void ClearExpressions() => Ready?.ClearExpressions();
+
         /// <summary>Add one of ARKit's weights, 0..1, to what the clip says; false where the head does not follow
         /// it.</summary>
-        public bool SetArkit(string name, double weight) => throw new NotImplementedException();
+        public bool SetArkit(string name, double weight) => Ready?.SetArkit(name, weight) ?? false;
+
         /// <summary>Put all of ARKit's weights to 0.</summary>
-        public void ClearArkit() => throw new NotImplementedException();
+        public void ClearArkit() => Ready?.ClearArkit();
+
         /// <summary>Set a field of the pose in place of the clip's: radians (axis-angle, the avatar's right-handed axes),
         /// metres, weights; no numbers leave it to the clip.</summary>
-        public void SetPose(PoseField field, params double[] values) => throw new NotImplementedException();
+        public void SetPose(PoseField field, params double[] values)
+        {
+            if (values.Length == 0) Ready?.ClearField(field);
+            else Ready?.SetField(field, values);
+        }
+
+        private void Awake() => starts = playOnAwake && Application.isPlaying;
+
+        private void OnEnable() => CameraHooks.Add(this);
+
+        /// <summary>Also when scripts are compiled again and when the object is destroyed.</summary>
+        private void OnDisable()
+        {
+            CameraHooks.Remove(this);
+            Drop();
+        }
+
+        private void LateUpdate()
+        {
+            Ready?.Advance(Application.isPlaying ? UnityEngine.Time.deltaTime : 0);
+            Show();
+        }
+
+        /// <summary>Bring the clip up to what is set.</summary>
+        private void Refresh()
+        {
+            try
+            {
+                Avatar? wanted = avatar != null ? avatar.Load() : null;
+                if (wanted != loaded)
+                {
+                    (loaded, tried, Error) = (wanted, null, "");
+                    playback = wanted == null ? null : new Playback(wanted.Head) { IsPlaying = starts };
+                }
+                if (wanted == null) return;
+                (playback!.Speed, playback.Loop) = (speed, loop);
+                if (idle && (motion == null || motionSeed != idleSeed)) motion = new Idle(motionSeed = idleSeed);
+                playback.Idle = idle ? motion : null;
+                Sequence? next = clip != null ? clip.Load() : clipText != null ? Text(clipText) : wanted.Clip;
+                if (next == tried) return;
+                (tried, playback.Clip, Error, built) = (next, null, "", default);
+                playback.Clip = next;
+            }
+            catch (AvatarException error)
+            {
+                Fail(error.Message);
+            }
+        }
+
+        private Sequence? Text(TextAsset asset)
+        {
+            if (textOf == asset) return text;
+            (textOf, text) = (asset, null);
+            return text = SequenceFile.Read(asset.bytes);
+        }
+
+        /// <summary>Bring what is on the graphics card up to the pose.</summary>
+        private void Show()
+        {
+            if (loaded == null) Drop();
+            if (loaded == null || avatar == null) return;
+            try
+            {
+                bool fresh = Build(avatar, loaded);
+                if (Frame == null) return;
+                Frame.ShowHead = showHead;
+                if (!playback!.TakeChange() && !fresh && Posing == null) return;
+                Pose pose = playback.Sample();
+                Posing?.Invoke(pose, playback.Time);
+                Frame.Pose(pose);
+            }
+            catch (AvatarException error)
+            {
+                // Not tried again before something else is set.
+                Frame?.Dispose();
+                Frame = null;
+                Fail(error.Message);
+            }
+        }
+
+        /// <summary>Make the frame where there is none for these settings yet; true where it was made.</summary>
+        private bool Build(AvatarAsset asset, Avatar now)
+        {
+            var wanted = (asset, now, shortKeys, mostOnProcessor);
+            if (built.Equals(wanted) && (Frame == null || Frame.IsValid)) return false;
+            Drop();
+            built = wanted;
+            asset.Check();
+            Frame = GpuFrame.IsSupported ? (AvatarFrame)new GpuFrame(asset, shortKeys) : new CpuFrame(asset, mostOnProcessor);
+            if (Warning.Length > 0) Debug.LogWarning($"{name}: {Warning}", this);
+            return true;
+        }
+
+        private void Drop()
+        {
+            Frame?.Dispose();
+            Frame = null;
+            built = default;
+        }
+
+        private void Fail(string message)
+        {
+            if (message == Error) return;
+            Error = message;
+            Debug.LogError($"{name}: {message}", this);
+            Failed?.Invoke(message);
+        }
     }
 }

@@ -48,9 +48,9 @@ namespace Flameport
     public sealed class FramePlan
     {
         public const int Threads = 64;
+        /// <summary>Gaussians at most: every device takes 65535 groups in one direction.</summary>
+        public const int MostGaussians = 65535 * Threads;
         private const int Tile = 1024, Digits = 256, DigitGroups = 32;
-        /// <summary>Groups that every device takes in one direction.</summary>
-        private const int MostGroups = 65535;
 
         /// <summary>Every name of a buffer in the kernels.</summary>
         public static readonly string[] Names = ("_Texels _Records _Rings _Frame _Posed _World _WorldIn _Ellipses _Keys "
@@ -66,16 +66,13 @@ namespace Flameport
 
         private readonly int[] counts = new int[13];
 
-        /// <summary>Make the plan of an avatar; throws <see cref="AvatarFormatException"/> where no device could hold
-        /// it.</summary>
+        /// <summary>Make the plan of an avatar.</summary>
         /// <param name="tables">What lies on the card.</param>
         /// <param name="shortKeys">Order by 16 bits of depth in two passes, not by 32 in four.</param>
         public FramePlan(FrameTables tables, bool shortKeys)
         {
             RecordRows records = tables.Records;
             Total = records.Total;
-            if (GroupsOf(Total) > MostGroups) throw new AvatarFormatException($"The avatar has {Total} Gaussians; at most "
-                + $"{MostGroups * Threads} can be shown.");
             int vertices = tables.Avatar.Head.VertexCount, tiles = (Total + Tile - 1) / Tile;
             Pose(tables, vertices);
             for (int i = 0; i < tables.Layers.Length; i++)

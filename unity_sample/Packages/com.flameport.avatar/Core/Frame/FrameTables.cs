@@ -6,7 +6,8 @@ namespace Flameport
     /// players.</summary>
     public sealed class FrameTables
     {
-        /// <summary>Make the tables of an avatar: as small files have them, else in full precision.</summary>
+        /// <summary>Make the tables of an avatar: as small files have them, else in full precision. Throws <see
+        /// cref="AvatarFormatException"/> where no device could hold them.</summary>
         /// <param name="avatar">The avatar.</param>
         /// <param name="bottomUp">The engine's textures begin with their lowest row.</param>
         /// <param name="variant">Pack anew, so; `small` files are not packed anew.</param>
@@ -23,6 +24,8 @@ namespace Flameport
             Data = new TexelData(avatar.Texels ?? Packed(variant));
             bool headMesh = avatar.Head.Albedo != null && avatar.Head.CornerUvs != null;
             Records = new RecordRows(avatar.Head, Layers, Data, headMesh);
+            if (Records.Total > FramePlan.MostGaussians) throw new AvatarFormatException($"The avatar has {Records.Total} "
+                + $"Gaussians; at most {FramePlan.MostGaussians} can be shown.");
             Rings = RingTable.Of(avatar.Head.Faces, avatar.Head.VertexCount);
             for (int i = 0; i < Layers.Length; i++)
             {
