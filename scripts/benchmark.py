@@ -7,6 +7,8 @@
              script time, bytes and time to the first picture, memory; and our frames at 20k to 500k Gaussians
              (about eight minutes; needs Chromium, the LAM sample avatar, and npm for the peers)
     webgpu   our WebGPU path beside our WebGL2 path at 20k to 500k Gaussians: time a frame, script time, bytes on the card
+    layers   BakedAvatar's eight shells at their full size in the player: bytes, seconds to a picture, memory, frames, decibels
+             (about ten minutes; needs Chromium and Node)
     unity    the Unity package's kernels on a CPU driver at 20k to 150k Gaussians: growth of times, bytes a Gaussian
              (needs unity_sample/ci/graphics_tools.sh)
     engines  how far engines pose our GLB from the definition, at key times: grades and avatars
@@ -199,6 +201,14 @@ def webgpu() -> None:
     record("webgpu", measure(ROOT, DATA))
 
 
+def layers() -> None:
+    """Play mesh layers with textures of real sizes in browsers."""
+    sys.path.insert(0, str(ROOT))
+    from scripts.benchmark_layers import measure
+
+    record("layers", measure())
+
+
 def unity() -> None:
     """Time the Unity package's kernels on a CPU driver."""
     sys.path.insert(0, str(ROOT))
@@ -210,4 +220,4 @@ def unity() -> None:
 if __name__ == "__main__":
     for task in sys.argv[1:] or ["export", "demo"]:
         {"export": export, "demo": demo, "engines": engines, "pictures": pictures, "web": web,
-         "webgpu": webgpu, "unity": unity}[task]()
+         "webgpu": webgpu, "layers": layers, "unity": unity}[task]()

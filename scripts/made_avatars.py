@@ -50,10 +50,12 @@ def own_tables(count: int, expressions: int = 50, wrinkle: float = 1e-4) -> Avat
     return Avatar(head, (SplatLayer(cloud, binding),))
 
 
-def shells(count: int, side: int = 1024, bases: int = 16, features: int = 8, hidden: int = 16) -> Avatar:
+def shells(count: int, side: int = 1024, bases: int = 16, features: int = 8, hidden: int = 16,
+           distinct: int | None = None) -> Avatar:
     """Return the stand-in's head as shells 2 mm apart, shaded as BakedAvatar's, with bytes of its sizes (8 shells: 456 MiB).
 
-    Maps are smooth noise of four octaves with a little grain, as skin is.
+    Maps are smooth noise of four octaves with a little grain, as skin is. With `distinct` all shells share features and alpha,
+    and their bases are so many pictures again and again: much faster to make and to encode, and the same work to play.
     """
     rng, head = np.random.default_rng(0), standin_head()
     head = keep_expressions(Avatar(head), head.expr_names[:50]).head
@@ -74,8 +76,14 @@ def shells(count: int, side: int = 1024, bases: int = 16, features: int = 8, hid
     rest = deform_head(head, rest_sequence(head)).vertices
     normals = vertex_normals(rest, head.faces)
     binding = SkinBinding(vertex_index=np.arange(len(rest), dtype=np.int32))
+    few = [noise(3) for _ in range(distinct or 0)]
+    shared = (noise(1)[..., 0], noise(features)) if distinct else None
+
+    def mix(i: int) -> BasisMix:
+        radiance = [few[(i + k) % len(few)] for k in range(bases)] if few else [noise(3) for _ in range(bases)]
+        alpha, placed = shared or (noise(1)[..., 0], noise(features))
+        return BasisMix(np.stack(radiance), alpha, placed, "shading", hidden)
+
     layers = tuple(MeshLayer((rest + 2e-3 * i * normals).astype(np.float32), normals.astype(np.float32), head.faces, head.uvs,
-                             head.uv_faces, binding,
-                             BasisMix(np.stack([noise(3) for _ in range(bases)]), noise(1)[..., 0], noise(features), "shading",
-                                      hidden), None, i == 0, f"shell{i}") for i in range(count))
+                             head.uv_faces, binding, mix(i), None, i == 0, f"shell{i}") for i in range(count))
     return Avatar(head, layers, {"shading": network})
