@@ -41,8 +41,8 @@ def rows(rounds: int = 3, seconds: int = 6) -> list[dict[str, object]]:
     for name in ("public_lam", "playcanvas", "ours"):
         # What the players load only when an avatar needs it stays outside.
         subprocess.run(["npx", "esbuild", f"{name}.mjs", "--bundle", "--format=esm", "--splitting", "--minify",
-                        "--loader:.glsl=text", "--external:*?url", "--external:three/*", "--log-level=error",
-                        "--outdir=dist"], cwd=PEERS, check=True)
+                        "--loader:.glsl=text", "--external:*?url", "--external:*?worker&url", "--external:three/*",
+                        "--log-level=error", "--outdir=dist"], cwd=PEERS, check=True)
     with tempfile.TemporaryDirectory() as folder:
         assets = Path(folder)
         _web_assets(assets, archive)

@@ -26,7 +26,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         unavailable("web_viewer/node_modules is missing; run scripts/build --tests")
     out = tmp_path_factory.mktemp("core_page")
     subprocess.run([str(ESBUILD), str(HERE / "core.mjs"), "--bundle", "--format=esm", "--splitting",
-                    "--external:*?url", "--external:three/*", "--log-level=error", f"--outdir={out}"], check=True)
+                    "--external:*?url", "--external:*?worker&url", "--external:three/*", "--log-level=error",
+                    f"--outdir={out}"], check=True)
     (out / "index.html").write_text('<!doctype html><meta charset="utf-8"><title>core</title>'
                                     '<script type="module" src="./core.js"></script>')
     return out

@@ -1,7 +1,11 @@
-/** Sums of directions, dense and sparse, however many. */
+/** Sums of directions, dense and sparse, however many; joints that move as one. */
 import { describe, expect, it } from "vitest";
+import { readAvatar } from "../src/avatar/avatar.ts";
 import type { SparseRows } from "../src/avatar/glb.ts";
-import { addAll } from "../src/posing/head.ts";
+import { addAll, HeadPoser } from "../src/posing/head.ts";
+import { Pose } from "../src/posing/pose.ts";
+import { skin } from "../src/posing/skinning.ts";
+import { goldenBytes } from "./files.ts";
 
 const VERTICES = 7;
 
@@ -36,4 +40,23 @@ describe.each([0, 1, 7, 8, 9, 30])("%i directions", (count) => {
       expect(Math.abs(value - wanted[i])).toBeLessThan(1e-12);
     });
   });
+});
+
+it("poses a head whose joints move as one as it poses every other", () => {
+  const { head } = readAvatar(goldenBytes("vertex-index-surface.glb"));
+  const pose = new Pose(head);
+  pose.expr.forEach((_, i) => {
+    pose.expr[i] = Math.sin(i + 1);
+  });
+  pose.rotation.set([0.1, -0.4, 0.2]);
+  pose.translation.set([0.3, 1.8, -0.1]);
+  const quick = new HeadPoser(head);
+  quick.pose(pose);
+  const slow = new HeadPoser(head);
+  skin(quick.rest, head.weights, quick.matrices, null, slow.vertices);
+  expect(quick.asOne).toBe(true);
+  for (let i = 0; i < slow.vertices.length; i++) expect(quick.vertices[i]).toBeCloseTo(slow.vertices[i], 10);
+  pose.jaw.set([1e-6, 0, 0]);
+  quick.pose(pose);
+  expect(quick.asOne).toBe(false);
 });

@@ -74,7 +74,8 @@ mat3 polar(mat3 S,mat3 R){
     float l=length(w);
     if(l>1.)w/=l;
     R=R*toMatrix(normalize(vec4(1.,w*.5)));
-    if(l<1e-6)break;
+    // The next step would be about the square of this one.
+    if(l<1e-4)break;
   }
   return R;
 }

@@ -11,6 +11,8 @@ const LEVELS = 2 ** 24 - 1;
 const DEEP_LEVELS = 2 ** 31 - 1;
 /** Metres. */
 const DEEP = 1;
+/** Ids up to this one share a number with what is left of a key. */
+const PLACES = (1 << 20) - 1;
 
 export class DepthSorter {
   private readonly low = new Uint32Array(BUCKETS);
@@ -67,10 +69,22 @@ export class DepthSorter {
       keys[k] = key;
       low[key & REST]++;
       middle[(key >>> 12) & REST]++;
-      if (deep) high[key >>> 24]++;
     }
+    if (deep) for (let k = 0; k < shown; k++) high[keys[k] >>> 24]++;
     toStarts(low);
     toStarts(middle);
+    if (!deep && centers.length <= 3 * PLACES) {
+      // What is left of a key and its place fit into one number.
+      for (let k = 0; k < shown; k++) {
+        const key = keys[k];
+        otherKeys[low[key & REST]++] = ((key & ~REST) << 8) | places[k];
+      }
+      for (let k = 0; k < shown; k++) {
+        const both = otherKeys[k];
+        order[middle[both >>> 20]++] = both & PLACES;
+      }
+      return shown;
+    }
     for (let k = 0; k < shown; k++) {
       const key = keys[k];
       const to = low[key & REST]++;

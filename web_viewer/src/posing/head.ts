@@ -3,7 +3,7 @@ import type { Head, Role } from "../avatar/avatar.ts";
 import type { SparseRows } from "../avatar/glb.ts";
 import type { Pose } from "./pose.ts";
 import { axisAngleToMatrix } from "./rotations.ts";
-import { skin } from "./skinning.ts";
+import { moveAll, moveAsOne, skin } from "./skinning.ts";
 
 const CORRECTED: Role[] = ["neck", "jaw", "left_eye", "right_eye"];
 
@@ -96,8 +96,11 @@ export class HeadPoser {
   readonly feature: Float64Array;
   /** Row-major. */
   readonly rootRotation = Float64Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1);
-  /** V * 9: each vertex's blended joint rotation, when asked for. */
+  /** V * 9: each vertex's blended joint rotation, when asked for, but for poses whose joints move `asOne`. */
   linear: Float64Array | null = null;
+  /** In the last pose every joint moved as the first one did. */
+  asOne = false;
+  private readonly canBeOne: boolean;
   private readonly local: Float64Array;
   private readonly joints: Float64Array;
   private readonly world: Float64Array;
@@ -115,6 +118,7 @@ export class HeadPoser {
     this.joints = new Float64Array(3 * joints);
     this.angles = new Float64Array(3 * joints);
     this.feature = new Float64Array(head.correctives.length);
+    this.canBeOne = joints > 0 && head.weights.reachesAll;
   }
 
   /** Work out joints and the correctives' weights only, for those who move vertices elsewhere. */
@@ -130,7 +134,9 @@ export class HeadPoser {
     addAll(rest, head.expressions, pose.expr);
     if (head.eyelidSpace === "rest") addAll(rest, head.eyelids, pose.eyelids);
     if (this.feature.length) addAll(rest, head.correctives, this.feature);
-    skin(rest, head.weights, this.matrices, null, this.vertices, this.linear);
+    this.asOne = this.canBeOne && moveAsOne(this.matrices);
+    if (this.asOne) moveAll(rest, this.matrices, this.vertices);
+    else skin(rest, head.weights, this.matrices, null, this.vertices, this.linear);
     if (head.eyelidSpace === "posed") addTurned(this.vertices, head.eyelids, pose.eyelids, this.rootRotation);
   }
 

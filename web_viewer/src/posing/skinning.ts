@@ -23,6 +23,16 @@ export class Influences {
     return new Influences(this.starts, this.joints, weights);
   }
 
+  /** Tell whether every row has influences, which then sum to 1 when `normalized`. */
+  get reachesAll(): boolean {
+    for (let i = 0; i < this.rows; i++) {
+      let sum = 0;
+      for (let k = this.starts[i]; k < this.starts[i + 1]; k++) sum += this.weights[k];
+      if (!(sum > 0.5)) return false;
+    }
+    return true;
+  }
+
   /** Return what each row lacks to 1: a ghost bone that stays put. */
   missing(): Float64Array {
     const missing = new Float64Array(this.rows);
@@ -77,6 +87,28 @@ export function csrFromInfluences(sets: { joints: Uint32Array; weights: Float32A
     starts[i + 1] = ids.length;
   }
   return new Influences(starts, Uint16Array.from(ids), Float64Array.from(weights));
+}
+
+/** Of a matrix's twelve numbers; far below float32's steps a metre away. */
+const ALIKE = 1e-12;
+
+/** Tell whether all joints (twelve numbers each) move as one, as on a head that only changes its expression. */
+export function moveAsOne(matrices: Float64Array): boolean {
+  for (let i = 12; i < matrices.length; i++) if (!(Math.abs(matrices[i] - matrices[i % 12]) <= ALIKE)) return false;
+  return true;
+}
+
+/** Write points moved by one matrix, twelve numbers, to `out`. */
+export function moveAll(points: Float64Array, matrix: Float64Array, out: Float64Array): void {
+  const [a, b, c, l, d, f, e, m, g, h, k, n] = matrix;
+  for (let p = 0; p < points.length; p += 3) {
+    const x = points[p];
+    const y = points[p + 1];
+    const z = points[p + 2];
+    out[p] = a * x + b * y + c * z + l;
+    out[p + 1] = d * x + f * y + e * z + m;
+    out[p + 2] = g * x + h * y + k * z + n;
+  }
 }
 
 /**
