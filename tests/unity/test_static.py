@@ -34,7 +34,8 @@ FORBIDDEN = {
     r"\bThread\b|\basync\b|\bTask\b": "players decide where it runs"}
 TOO_NEW = {
     r"=\s*new\s*\(": "target-typed new", r"\bis not\b": "pattern 'is not'", r"\bis \w+ or \b": "pattern 'or'",
-    r"\b(?:public|internal|sealed|partial) record\s+\w+": "record", r"\binit;": "init accessor", r"^namespace [\w.]+;": "file-scoped namespace",
+    r"\b(?:public|internal|sealed|partial) record\s+\w+": "record", r"\binit;": "init accessor",
+    r"^namespace [\w.]+;": "file-scoped namespace",
     r"^global using": "global using", r"\brequired\b \w+ \w+": "required member"}
 
 
@@ -52,8 +53,8 @@ def test_the_package_says_what_it_is() -> None:
     assert needed == [] and said["license"] == "Apache-2.0" and len(said["description"]) > 40
     assert (PACKAGE / "LICENSE.md").read_text() == (ROOT / "LICENSE").read_text()
     assert f"## {version}" in (PACKAGE / "CHANGELOG.md").read_text()
-    for sample in said["samples"]:
-        assert list((PACKAGE / sample["path"]).glob("*.unity")) and sample["displayName"] and sample["description"]
+    for each in said["samples"]:
+        assert list((PACKAGE / each["path"]).glob("*.unity")) and each["displayName"] and each["description"]
 
 
 def test_assemblies_name_themselves_and_what_they_use() -> None:
@@ -171,8 +172,8 @@ def test_ids_of_imported_objects_are_unitys() -> None:
     assert 'AddObjectToAsset("avatar", asset' in importers and 'AddObjectToAsset("clip", clip' in importers
 
 
-CLASSES = {1: "GameObject", 4: "Transform", 20: "Camera", 29: "OcclusionCullingSettings", 104: "RenderSettings", 114: "MonoBehaviour",
-           157: "LightmapSettings", 196: "NavMeshSettings", 1660057539: "SceneRoots"}
+CLASSES = {1: "GameObject", 4: "Transform", 20: "Camera", 29: "OcclusionCullingSettings", 104: "RenderSettings",
+           114: "MonoBehaviour", 157: "LightmapSettings", 196: "NavMeshSettings", 1660057539: "SceneRoots"}
 """Of Unity's class numbers, those in our scenes."""
 SCENES = [SAMPLE / "BasicAvatar.unity", PROJECT / "Assets" / "Scenes" / "Avatar.unity"]
 

@@ -17,8 +17,11 @@ namespace Flameport
         /// <summary>Every check was done and held.</summary>
         public bool Passed => results.Count > 0 && results.TrueForAll(each => each.Passed);
 
-        /// <summary>Say something about the machine.</summary>
-        public void Fact(string name, string value) => facts.Add(new KeyValuePair<string, string>(name, value));
+        /// <summary>Say something about the machine: a name, a value, and so on.</summary>
+        public void Facts(params string[] said)
+        {
+            for (int i = 0; i + 1 < said.Length; i += 2) facts.Add(new KeyValuePair<string, string>(said[i], said[i + 1]));
+        }
 
         /// <summary>Say how long a kernel takes.</summary>
         public void Time(string kernel, double milliseconds) => times.Add(new KeyValuePair<string, double>(kernel,
@@ -29,6 +32,19 @@ namespace Flameport
 
         /// <summary>Add a check that could not be done.</summary>
         public void Fail(string name, string why) => results.Add(new SelfTestResult(name, "", 0, 0, false, why));
+
+        /// <summary>Run a part of the test; one that throws is a check that failed.</summary>
+        public void Attempt(string name, Action part)
+        {
+            try
+            {
+                part();
+            }
+            catch (Exception error) when (!(error is OutOfMemoryException))
+            {
+                Fail(name, error.Message);
+            }
+        }
 
         /// <summary>Return one line for people.</summary>
         public string Summary()

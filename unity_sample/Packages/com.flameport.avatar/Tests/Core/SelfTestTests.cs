@@ -133,17 +133,20 @@ namespace Flameport.Tests
         public void ReportsAreJson()
         {
             var report = new SelfTestReport();
-            report.Fact("card", "a \"card\"\n\\");
+            report.Facts("card", "a \"card\"\n\\", "system", "none");
             report.Time("PoseSplats", 0.125);
             report.Add(new SelfTestResult("a", "PoseSplats", 1e-7, 1e-5, true));
             Assert.IsTrue(report.Passed);
             report.Add(new SelfTestResult("b", "", double.PositiveInfinity, 1, false));
-            report.Fail("c", "no compute shaders");
+            report.Attempt("c", () => throw new InvalidOperationException("no compute shaders"));
+            report.Attempt("d", () => { });
             Assert.IsFalse(report.Passed);
             Assert.AreEqual("2 of 3 checks failed. Please send the report.", report.Summary());
             byte[] data = Encoding.UTF8.GetBytes(report.ToJson());
             JsonValue json = JsonReader.Parse(data, 0, data.Length, "report");
             Assert.AreEqual("a \"card\"\n\\", json["card"].Text(""));
+            Assert.AreEqual("none", json["system"].Text(""));
+            Assert.AreEqual("no compute shaders", json["checks"].At(2)["note"].Text(""));
             Assert.AreEqual(0.125, json["milliseconds"]["PoseSplats"].Number("time"));
             Assert.AreEqual(1e-7, json["checks"].At(0)["error"].Number("error"));
             Assert.IsFalse(json["checks"].At(1)["error"].Exists);
