@@ -20,7 +20,8 @@ PICTURE, PREVIEW = "poster.webp", "preview.jpg"
 SIZE = 512
 """Pixels each way, the default camera's."""
 MOST_BYTES = 30_000
-QUALITIES = (80, 65, 50, 35, 20)
+QUALITIES = ((80, 256), (70, 128), (60, 128), (50, 64), (35, 64), (20, 32))
+"""Of colours, and levels of alpha: WebP's own rounding of alpha shows as contours around soft hair."""
 STUDIO = (244, 242, 238)
 """Display sRGB behind the preview: the page's studio light, between its middle and its rim."""
 _PLACES = {"title": "<title>flameport viewer</title>", "head": "</head>", "body": "<body>",
@@ -70,14 +71,21 @@ def write(picture: Image.Image, folder: Path) -> list[Path]:
 
 def _small(picture: Image.Image, kind: str, **options: int | bool) -> bytes:
     data = b""
-    for quality in QUALITIES:
+    for quality, levels in QUALITIES:
         stream = io.BytesIO()
-        more = {"alpha_quality": quality} if kind == "WEBP" else {}
-        picture.save(stream, kind, quality=quality, **options, **more)
+        rounded = _with_levels(picture, levels) if picture.mode == "RGBA" else picture
+        rounded.save(stream, kind, quality=quality, **options)
         data = stream.getvalue()
         if len(data) <= MOST_BYTES:
             break
     return data
+
+
+def _with_levels(picture: Image.Image, levels: int) -> Image.Image:
+    """Return the picture with alpha of no more than so many levels."""
+    out = picture.copy()
+    out.putalpha(picture.getchannel("A").point([round(round(a * (levels - 1) / 255) * 255 / (levels - 1)) for a in range(256)]))
+    return out
 
 
 def with_head(page: str, head: Head) -> str:

@@ -53,7 +53,7 @@ def test_it_is_the_first_moment_on_any_background(tmp_path):
 def test_noise_is_made_small_enough(tmp_path):
     noise = np.random.default_rng(3).integers(0, 256, (512, 512, 4), np.uint8)
     files = poster.write(Image.fromarray(noise), tmp_path)
-    assert all(path.stat().st_size < 300_000 for path in files), "the worst there is stays bounded"
+    assert all(path.stat().st_size < 400_000 for path in files), "the worst there is stays bounded"
     smooth = Image.fromarray(noise[:8, :8]).resize((512, 512), Image.Resampling.BICUBIC)
     assert all(path.stat().st_size <= poster.MOST_BYTES for path in poster.write(smooth, tmp_path))
 

@@ -231,6 +231,7 @@ export class FlameAvatarElement extends Base {
       if (kept ? kept.playing : this.autoplay && !calm()) this.play();
       player.render();
       this.box.classList.add("shown");
+      this.uncover();
       this.follow();
       this.tell("load");
     } catch (error) {
@@ -253,6 +254,7 @@ export class FlameAvatarElement extends Base {
       onRestored: () => this.box.classList.remove("broken"),
     });
     this.shown.onFrame = () => {
+      this.uncover();
       this.follow();
       this.tell("frame");
     };
@@ -337,6 +339,11 @@ export class FlameAvatarElement extends Base {
     this.canvas.setAttribute("aria-label", name + help);
     if (this.controls) this.canvas.tabIndex = 0;
     else this.canvas.removeAttribute("tabindex");
+  }
+
+  /** The poster goes when there is a picture, which may take networks a while. */
+  private uncover(): void {
+    this.box.classList.toggle("drawn", this.box.classList.contains("shown") && this.shown?.isShown);
   }
 
   private follow(): void {

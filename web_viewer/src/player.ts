@@ -136,6 +136,11 @@ export class Player extends Actor {
     this.refresh();
   }
 
+  /** Whether there is a picture of the avatar: not before networks have run for its first pose. */
+  get isShown(): boolean {
+    return this.posed;
+  }
+
   /** Names of the images that `setTexture` replaces: `albedo`, the head's own mesh's, and those of mesh layers. */
   async textures(): Promise<string[]> {
     const { texturesOf } = await import("./painting.ts");

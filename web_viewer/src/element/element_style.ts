@@ -9,7 +9,7 @@ canvas { display: block; width: 100%; height: 100%; outline-offset: -3px; }
 .cover ::slotted(*), .cover img { width: 100%; height: 100%; object-fit: contain; }
 .fallback { display: none; position: absolute; inset: 0; place-items: center; }
 .broken .fallback { display: grid; }
-.shown .cover, .broken .cover, .broken canvas { display: none; }
+.drawn .cover, .broken .cover, .broken canvas { display: none; }
 .bar { display: none; position: absolute; inset: auto 0 0; gap: .5em; align-items: center; padding: .5em .75em;
   font: 500 .8125rem/1 system-ui, sans-serif; color: #fff; background: linear-gradient(transparent, #0009); }
 :host([controls]) .shown.clip .bar { display: flex; }

@@ -81,7 +81,7 @@ export class Page {
   private listen(): void {
     const shown = this.player;
     shown.onFrame = () => {
-      byId("poster").hidden = true;
+      if (shown.isShown) byId("poster").hidden = true;
       this.transport.update();
       this.desk?.drawn();
       const now = performance.now();
@@ -137,7 +137,6 @@ export class Page {
       document.body.classList.toggle("bare", content.bare);
       // Its place is kept from the beginning, so that nothing jumps when it is filled.
       byId("panel").hidden = content.bare || !content.avatar || innerWidth <= WIDE;
-      delete document.body.dataset.expects;
       if (!content.avatar) {
         byId("drop").hidden = false;
         return;
@@ -186,6 +185,7 @@ export class Page {
       })
       .catch((error) => {
         byId("poster").hidden = true;
+        delete document.body.dataset.expects;
         // Something else was asked for meanwhile, which speaks for itself.
         if (mine !== this.attempts) return;
         if (!stopped?.aborted) this.fail(error);
@@ -215,6 +215,7 @@ export class Page {
     this.clips = avatar.clip ? [{ name: "in the file", load: async () => this.playOwn(avatar) }] : [];
     this.transport.offer(this.clips, this.fail);
     this.begin();
+    delete document.body.dataset.expects;
     if (!this.content.bare) await this.atDesk((desk) => desk.take(avatar));
   }
 
