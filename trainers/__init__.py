@@ -33,6 +33,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 TRAINERS = {
     "fate": "trainers.fate_avatar",
     "gaussian-avatars": "trainers.gaussian_avatars",
+    "splatting-avatar": "trainers.splatting_avatar",
     "mono-gaussian-avatar": "trainers.mono_gaussian_avatar",
 }
 """The command line's SYSTEM to module."""
@@ -42,7 +43,7 @@ STAGES = {
 }
 """What follows a training in a run of its own, to module; the same exports, but no command starts it by this name."""
 
-PLANNED = ("flash-avatar", "splatting-avatar", "gaussian-head-avatar", "osgap",
+PLANNED = ("flash-avatar", "gaussian-head-avatar", "osgap",
            "baked-avatar")
 """Systems that are reserved; they say so instead of pretending."""
 

@@ -293,7 +293,8 @@ class TorchFaceBinding(nn.Module):
     def __len__(self) -> int:
         return self.weights.shape[1]
 
-    def bind(self, posed: PosedTorchHead, means: Tensor, quats: Tensor, scales: Tensor) -> LocalSplats:
+    def bind(self, posed: PosedTorchHead, means: Tensor, quats: Tensor, scales: Tensor,
+             shift: Tensor | None = None) -> LocalSplats:
         """Return splats on the posed head, as `formats.deform.bind_to_faces` defines them.
 
         Args:
@@ -301,10 +302,12 @@ class TorchFaceBinding(nn.Module):
             means: Offsets, [N, 3].
             quats: [N, 4]; need not be unit but in frame `corner`, and what comes out is as long.
             scales: Linear, [N, 3].
+            shift: Added to the barycentric weights, [3, N], where those are learned.
         """
+        weights = self.weights if shift is None else self.weights + shift
         corners = corners_of(posed.vertices, self.corner_index)
         axes, turn, edge, height = turned_frames(corners) if self.frame == "face" else (None, None, *frames(corners)[1:])
-        point = (corners * self.weights).sum(1)
+        point = (corners * weights).sum(1)
         size, double_area = (edge + height) / 2, edge * height
         local = swap(means)
         if self.offset_scale != "none":
@@ -321,8 +324,8 @@ class TorchFaceBinding(nn.Module):
             turn = matrix_to_quat(root)[:, None].expand(4, len(self))
         else:
             floor = 1e-6 * self.unit**2
-            point = point + local[1] * normalize(self._blend(vertex_normals(posed.vertices, self.faces, floor)), 0)
-            turn = self._blend(vertex_rotations(self.canonical_vertices, posed.vertices, self.faces, floor))
+            point = point + local[1] * normalize(self._blend(vertex_normals(posed.vertices, self.faces, floor), weights), 0)
+            turn = self._blend(vertex_rotations(self.canonical_vertices, posed.vertices, self.faces, floor), weights)
             turn = normalize(turn, 0)
         if turn is not None:
             quats = swap(quat_multiply(turn, swap(quats), 0))
@@ -334,10 +337,10 @@ class TorchFaceBinding(nn.Module):
             scales = self.unit * torch.exp(torch.log((scales / self.unit).clamp(min=1e-30)) * ratio[:, None])
         return swap(point), quats, scales
 
-    def _blend(self, values: Tensor) -> Tensor:
+    def _blend(self, values: Tensor, weights: Tensor) -> Tensor:
         """Return [C, N] blends of values [V, C] over the corners."""
         gathered = swap(values).index_select(1, self.corner_index)
-        return (gathered.view(len(gathered), 3, -1) * self.weights).sum(1)
+        return (gathered.view(len(gathered), 3, -1) * weights).sum(1)
 
 
 class TorchSkinBinding(nn.Module):

@@ -19,9 +19,9 @@ from formats.standin.head import standin_head  # noqa: E402
 from tests.builders import tiny_camera, tiny_cloud, tiny_head  # noqa: E402
 from tests.trainers.test_fate import SIZE, step, video  # noqa: E402
 from trainers.densify import screen_radii  # noqa: E402
+from trainers.density import change_of, spared, spread  # noqa: E402
 from trainers.frame_store import FrameStore  # noqa: E402
 from trainers.gaussian_avatars import Config, Model, head_of  # noqa: E402
-from trainers.gaussian_avatars.density import change_of, spared, spread  # noqa: E402
 from trainers.gaussian_avatars.model import extent_of  # noqa: E402
 from trainers.model import Drawing, Motion, View  # noqa: E402
 from trainers.rasterize import rasterize  # noqa: E402
@@ -182,12 +182,14 @@ def test_what_comes_and_goes() -> None:
     sizes = torch.tensor([0.005, 0.005, 0.02, 0.005, 0.2, 0.005])
     opacities = torch.tensor([0.5, 0.5, 0.5, 0.001, 0.5, 0.001])
     radii, faces = torch.tensor([30.0, 0, 99, 0, 0, 0]), torch.tensor([0, 0, 1, 1, 2, 3])
-    young = change_of(pull, sizes, opacities, radii, faces, config, 1.0, False)
+    young = change_of(pull, sizes, opacities, radii, config, 1.0, False, faces)
     assert young.rows.tolist() == [0, 1, 4, 5, 1, 2, 2]  # 3 is faint; 5 as well, but all that its triangle has
     assert (young.clones, young.parts, young.fresh) == (1, 2, 3)
-    old = change_of(pull, sizes, opacities, radii, faces, config, 1.0, True)
+    old = change_of(pull, sizes, opacities, radii, config, 1.0, True, faces)
     assert old.rows.tolist() == [1, 4, 5, 1, 2, 2]  # 0 was large on a picture; 4 is in the world, and alone
-    few = change_of(pull, sizes, opacities, radii, faces, dataclasses.replace(config, densify_limit=7), 1.0, False)
+    bare = change_of(pull, sizes, opacities, radii, config, 1.0, True)
+    assert bare.rows.tolist() == [1, 1, 2, 2] and bare.fresh == 3
+    few = change_of(pull, sizes, opacities, radii, dataclasses.replace(config, densify_limit=7), 1.0, False, faces)
     assert few.rows.tolist() == [0, 1, 4, 5, 2, 2] and few.fresh == 2
     assert spared(torch.tensor([True, True, False]), torch.tensor([4, 0, 4])).tolist() == [True, False, False]
 
@@ -212,8 +214,8 @@ def test_children_ride_their_parents_triangle_and_adam_follows(store: FrameStore
     drawing = model.render(store.batch(0))
     pull = model.gradients.total / model.gradients.seen.clamp_min(1)
     scales = drawing.extra["scene"].scales.detach()
-    change = change_of(pull, scales.amax(dim=1), torch.sigmoid(model.opacity.detach()), model.radii, model.face_index, config,
-                       1.0, False)
+    change = change_of(pull, scales.amax(dim=1), torch.sigmoid(model.opacity.detach()), model.radii, config, 1.0, False,
+                       model.face_index)
     assert change.clones > 3 and change.parts > 3
     model.densify(4, scales)
     fresh, parts = change.fresh, change.parts

@@ -16,9 +16,9 @@ from formats.head_model import HeadModel
 from trainers import losses
 from trainers.deform import TorchFaceBinding, TorchHead
 from trainers.densify import screen_radii
+from trainers.density import change_of, shrink, spread
 from trainers.gaussian_avatars.avatar import avatar_of
 from trainers.gaussian_avatars.config import Config
-from trainers.gaussian_avatars.density import change_of, shrink, spread
 from trainers.model import Drawing, Motion, View
 from trainers.refinement import moments_of
 from trainers.sampling import Samples
@@ -160,8 +160,8 @@ class GaussianAvatars(SplatModel):
         """
         c, held = self.config, self.gradients
         pull = held.total / held.seen.clamp_min(1)
-        change = change_of(pull, scales.amax(dim=1), torch.sigmoid(self.opacity.detach()), self.radii, self.face_index, c,
-                           self.extent, step > c.prune_from)
+        change = change_of(pull, scales.amax(dim=1), torch.sigmoid(self.opacity.detach()), self.radii, c, self.extent,
+                           step > c.prune_from, self.face_index)
         world = scales[change.rows]
         self.take(change.rows, change.fresh)
         if change.parts:

@@ -1,16 +1,55 @@
-"""Adaptive density control with binding inheritance: which Gaussians come, which go, and where the new ones lie.
+"""Adaptive density control: which Gaussians come, which go, and where the new ones lie.
 
-Kerbl et al., "3D Gaussian Splatting", 2023, section 5.2, on triangles: children ride their parent's, and no triangle is left
-without any. Qian et al. 2024, section 3.2. Everything here is asked for once in thousands of steps and may wait for the device.
+Kerbl et al., "3D Gaussian Splatting", ACM TOG 2023, section 5.2. On triangles children ride their parent's; GaussianAvatars
+(Qian et al., CVPR 2024, section 3.2) leaves no triangle without any. Everything here is asked for once in a hundred steps or
+more, and may wait for the device.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.gaussian_avatars.config import Config
+
+class Thresholds(Protocol):
+    """What a system's `Config` says about it."""
+
+    @property
+    def densify_gradient(self) -> float:
+        """Pull across the screen from which a Gaussian is cloned or split."""
+        ...
+
+    @property
+    def densify_limit(self) -> int:
+        """No more Gaussians than this; 0 for no limit."""
+        ...
+
+    @property
+    def split_size(self) -> float:
+        """Size, times the extent, up to which Gaussians are cloned."""
+        ...
+
+    @property
+    def split_parts(self) -> int:
+        """Gaussians that a split leaves."""
+        ...
+
+    @property
+    def prune_opacity(self) -> float:
+        """Gaussians less opaque than this go."""
+        ...
+
+    @property
+    def prune_size(self) -> float:
+        """Size, times the extent, from which Gaussians go."""
+        ...
+
+    @property
+    def prune_radius(self) -> float:
+        """Pixels of radius from which Gaussians go; 0 for any."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +68,7 @@ class Change:
         return self.clones + self.parts
 
 
-def pulled(pull: Tensor, sizes: Tensor, config: Config, extent: float) -> tuple[Tensor, Tensor]:
+def pulled(pull: Tensor, sizes: Tensor, config: Thresholds, extent: float) -> tuple[Tensor, Tensor]:
     """Return the rows to clone and to split, int64.
 
     Args:
@@ -48,8 +87,8 @@ def pulled(pull: Tensor, sizes: Tensor, config: Config, extent: float) -> tuple[
     return torch.nonzero(chosen & small)[:, 0], torch.nonzero(chosen & ~small)[:, 0]
 
 
-def change_of(pull: Tensor, sizes: Tensor, opacities: Tensor, radii: Tensor, face_index: Tensor, config: Config, extent: float,
-              old: bool) -> Change:
+def change_of(pull: Tensor, sizes: Tensor, opacities: Tensor, radii: Tensor, config: Thresholds, extent: float, old: bool,
+              face_index: Tensor | None = None) -> Change:
     """Return what comes and goes.
 
     Args:
@@ -57,10 +96,10 @@ def change_of(pull: Tensor, sizes: Tensor, opacities: Tensor, radii: Tensor, fac
         sizes: Longest axis in the world, metres, [N].
         opacities: 0..1, [N].
         radii: Largest on any picture, pixels, [N].
-        face_index: The triangle of each, [N].
         config: Thresholds.
         extent: E, metres.
         old: Whether too large ones go too.
+        face_index: The triangle of each, [N], where none may lose all of its own.
     """
     clone, split = pulled(pull, sizes, config, extent)
     keep = torch.ones(len(pull), dtype=torch.bool, device=pull.device)
@@ -76,7 +115,7 @@ def change_of(pull: Tensor, sizes: Tensor, opacities: Tensor, radii: Tensor, fac
         if config.prune_radius:
             # New ones were on no picture yet.
             gone[:len(stay)] |= radii[stay] > config.prune_radius
-    left = ~spared(gone, face_index[rows])
+    left = ~(gone if face_index is None else spared(gone, face_index[rows]))
     count = left.cumsum(0)
     ends = [len(stay), len(stay) + len(clone), len(rows)]
     first, second, third = (int(count[end - 1]) if end else 0 for end in ends)
@@ -91,7 +130,7 @@ def spared(gone: Tensor, face_index: Tensor) -> Tensor:
     return gone & (left[face_index] > 0)
 
 
-def shrink(config: Config) -> float:
+def shrink(config: Thresholds) -> float:
     """Return by how much a part is smaller than what was split."""
     return 0.8 * config.split_parts
 
