@@ -25,8 +25,8 @@ namespace Flameport.Tests
                 if (rgba[4 * p + 3] > 200) covered++;
                 bool middle = p % size > 24 && p % size < 40;
                 int row = p / size;
-                if (middle && row > 24 && row < 32) below += rgba[4 * p] + rgba[4 * p + 1] + rgba[4 * p + 2];
-                if (middle && row > 48 && row < 56) above += rgba[4 * p] + rgba[4 * p + 1] + rgba[4 * p + 2];
+                if (middle && row > 24 && row < 30) below += rgba[4 * p] + rgba[4 * p + 1] + rgba[4 * p + 2];
+                if (middle && row > 52 && row < 58) above += rgba[4 * p] + rgba[4 * p + 1] + rgba[4 * p + 2];
             }
             Assert.IsTrue(covered > size * size / 4 && covered < size * size * 0.9, covered.ToString());
             // Dark hair is above, skin below.
