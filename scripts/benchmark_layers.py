@@ -15,6 +15,7 @@ from typing import Any, Literal
 from unittest import mock
 
 import numpy as np
+
 from exporter import glb_textures, ktx2
 from exporter.targets import glb
 from formats.avatar import Avatar

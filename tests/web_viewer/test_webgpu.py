@@ -59,7 +59,7 @@ def webgpu(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with every golden avatar, its clip and its camera."""
     files = tmp_path_factory.mktemp("golden")
-    for name in (*CASES, *HAIR):
+    for name in (*CASES, *HAIR, "shells.plain"):
         (files / f"{name}.glb").write_bytes(_source(name).with_name(f"{name}.glb").read_bytes())
         clip = f"{name.split('.')[0]}.clip.json"
         (files / f"{name}.clip.json").write_bytes(_source(name).with_name(clip).read_bytes())
@@ -73,7 +73,8 @@ def told(webgpu: Run, golden: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """Return what the page's smaller functions told, from one browser."""
     cases = [{"count": count, "distinct": distinct} for count, distinct in SORTED]
     calls = {"sort": {"cases": cases}, "lose": _show("vertex", []) | {"moment": 1.5}, "again": {"avatar": "vertex.glb"},
-             "repaint": {"avatar": "edge-height.glb"}, "choose": {"avatar": "corner.glb"}}
+             "repaint": {"avatar": "edge-height.glb"}, "choose": {"avatar": "corner.glb"},
+             "relay": {"avatar": "corner.glb", "other": "shells.plain.glb"}}
     return webgpu(calls, golden, tmp_path_factory.mktemp("told"))
 
 
@@ -194,3 +195,10 @@ def test_the_device_is_chosen_by_card_and_avatar(told):
     assert told["choose"]["kinds"] == {"auto": "webgl2", "webgl2": "webgl2", "webgpu": "webgpu"}
     assert told["choose"]["refused"] == "The avatar has mesh layers, which only WebGL2 draws here."
     assert told["choose"]["real"] == ["webgpu", "webgl2", "webgl2"]
+
+
+def test_an_avatar_that_only_webgl2_draws_is_shown_where_webgpu_has_the_canvas(told):
+    """To the bit, by a canvas beside it; and the next one that WebGPU draws is WebGPU's again."""
+    relayed = told["relay"]
+    assert relayed["kinds"] == ["webgpu", "webgl2", "webgpu"] and relayed["colors"] > 50
+    assert relayed["beside"] == relayed["copied"] == 0, relayed

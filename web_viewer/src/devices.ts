@@ -9,62 +9,76 @@ export type Wanted = "auto" | "webgl2" | "webgpu";
 
 /**
  * Return a device for a canvas. `auto` is WebGPU where a real card offers it and it draws all of the first avatar, else
- * WebGL2. `webgpu` takes any adapter; throws `DeviceError` where there is none.
+ * WebGL2; later avatars that only WebGL2 draws are shown all the same. `webgpu` takes any adapter, and avatars that it draws;
+ * throws `DeviceError` where there is none.
  */
 export async function chooseDevice(canvas: HTMLCanvasElement, wanted: Wanted): Promise<Device> {
   if (wanted === "webgl2" || (wanted === "auto" && !("gpu" in navigator))) return new WebGLDevice(canvas);
-  const { createWebGPUDevice, supports } = await import("./gpu/index.ts");
+  const { createWebGPUDevice, ...gpu } = await import("./gpu/index.ts");
   if (wanted === "webgpu") return createWebGPUDevice(canvas);
   const found = await createWebGPUDevice(canvas).catch(() => null);
-  if (found && !found.isFallback) return new ChosenAtLoad(canvas, found, supports);
+  if (found && !found.isFallback) return new ChosenAtLoad(canvas, found, gpu);
   found?.dispose();
   return new WebGLDevice(canvas);
 }
+
+/** What the chunk of WebGPU brings besides. */
+type Gpu = Pick<typeof import("./gpu/index.ts"), "supports" | "RelayDevice">;
 
 /** A canvas gives one kind of context for good, so this takes it only when the first avatar is known. */
 class ChosenAtLoad implements Device {
   onLost: (() => void) | null = null;
   onRestored: (() => void) | null = null;
+  /** What the canvas is drawn on with. */
   private device: Device | null = null;
+  /** Draws what WebGPU does not once the canvas is WebGPU's. */
+  private relay: Device | null = null;
+  /** What drew last. */
+  private used: Device | null = null;
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
     private readonly card: WebGPUDevice,
-    private readonly supports: (avatar: Avatar) => string | null,
+    private readonly gpu: Gpu,
   ) {}
 
   get kind(): Device["kind"] {
-    return this.device?.kind ?? "webgpu";
+    return this.used?.kind ?? "webgpu";
   }
 
   load(avatar: Avatar, exact: boolean): AvatarRenderer {
-    const reason = this.supports(avatar);
-    if (this.device) {
-      if (reason && this.kind === "webgpu") throw new DeviceError(`${reason} Load it first, or choose WebGL2.`);
-      return this.device.load(avatar, exact);
-    }
-    if (!reason) {
+    const { card, gpu } = this;
+    if (this.device && this.device !== card) return this.device.load(avatar, exact);
+    if (!gpu.supports(avatar)) {
       try {
-        const renderer = this.card.load(avatar, exact);
-        this.take(this.card);
+        const renderer = card.load(avatar, exact);
+        this.device = this.use(card);
         return renderer;
       } catch (error) {
         // Too large for the card's buffers.
         if (!(error instanceof DeviceError)) throw error;
       }
     }
-    this.card.dispose();
-    return this.take(new WebGLDevice(this.canvas)).load(avatar, exact);
+    if (this.device) {
+      this.relay ??= new gpu.RelayDevice((picture) => card.show(picture));
+      return this.use(this.relay).load(avatar, exact);
+    }
+    card.dispose();
+    this.device = this.use(new WebGLDevice(this.canvas));
+    return this.device.load(avatar, exact);
   }
 
-  private take(device: Device): Device {
-    device.onLost = () => this.onLost?.();
-    device.onRestored = () => this.onRestored?.();
-    this.device = device;
+  private use(device: Device): Device {
+    // The card's loss is everybody's: it holds the canvas.
+    const matters = () => device === this.used || device === this.card;
+    device.onLost = () => matters() && this.onLost?.();
+    device.onRestored = () => matters() && this.onRestored?.();
+    this.used = device;
     return device;
   }
 
   dispose(): void {
+    this.relay?.dispose();
     (this.device ?? this.card).dispose();
   }
 }

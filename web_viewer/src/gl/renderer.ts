@@ -208,7 +208,8 @@ export class Renderer implements AvatarRenderer {
     this.paint(view, background, null, false);
   }
 
-  private paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null, now: boolean): void {
+  /** Draw the picture; `now`: to be read back, in its own order whatever that takes. */
+  protected paint(view: View, background: Background, framebuffer: WebGLFramebuffer | null, now: boolean): void {
     const { gl } = this;
     const decoded = this.extras?.decoded;
     if (decoded) {

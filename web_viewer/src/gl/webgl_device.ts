@@ -9,10 +9,11 @@ export class WebGLDevice implements Device {
   readonly kind = "webgl2";
   onLost: (() => void) | null = null;
   onRestored: (() => void) | null = null;
-  private readonly gl: GL;
+  protected readonly gl: GL;
 
-  constructor(private readonly canvas: HTMLCanvasElement) {
-    const gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, depth: false });
+  constructor(private readonly canvas: HTMLCanvasElement | OffscreenCanvas) {
+    const wanted = { antialias: false, alpha: true, premultipliedAlpha: true, depth: false };
+    const gl = canvas.getContext("webgl2", wanted) as GL | null;
     if (!gl)
       throw new DeviceError("This browser cannot draw with WebGL2. Update it, or switch on hardware acceleration.");
     this.gl = gl;

@@ -74,21 +74,34 @@ export class WebGPUDevice implements Device, Host {
     this.context ??= canvas.getContext("webgpu") as GPUCanvasContext | null;
     if (!this.context) throw new DeviceError("The canvas is drawn on with something else than WebGPU already.");
     const format = navigator.gpu.getPreferredCanvasFormat();
-    this.context.configure({ device: this.card, format, alphaMode: "premultiplied" });
+    const usage = GPUTextureUsage.RENDER_ATTACHMENT | GPUTextureUsage.COPY_DST;
+    this.context.configure({ device: this.card, format, alphaMode: "premultiplied", usage });
   }
 
   surface(width: number, height: number): Surface {
     if (this.context) {
       const format = navigator.gpu.getPreferredCanvasFormat();
-      return { view: this.context.getCurrentTexture().createView(), format };
+      const texture = this.context.getCurrentTexture();
+      return { texture, view: texture.createView(), format };
     }
     const format = "rgba8unorm";
     if (this.offscreen?.width !== width || this.offscreen.height !== height) {
       this.offscreen?.destroy();
-      const usage = GPUTextureUsage.RENDER_ATTACHMENT;
+      const usage = GPUTextureUsage.RENDER_ATTACHMENT | GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC;
       this.offscreen = this.card.createTexture({ size: [width, height], format, usage });
     }
-    return { view: this.offscreen.createView(), format };
+    return { texture: this.offscreen, view: this.offscreen.createView(), format };
+  }
+
+  /** Show a picture that something else has drawn, premultiplied. */
+  show(picture: OffscreenCanvas): void {
+    this.check();
+    const { width, height } = picture;
+    const { texture } = this.surface(width, height);
+    this.card.queue.copyExternalImageToTexture({ source: picture }, { texture, premultipliedAlpha: true }, [
+      width,
+      height,
+    ]);
   }
 
   check(): void {

@@ -2,6 +2,7 @@
 import { WebGPUDevice } from "./device.ts";
 
 export type { WebGPUDevice } from "./device.ts";
+export { RelayDevice } from "./relay.ts";
 export { supports } from "./supports.ts";
 
 /** Return a WebGPU device for a canvas, or without one for pictures that are read back. Throws `DeviceError`. */

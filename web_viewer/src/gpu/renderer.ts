@@ -11,6 +11,7 @@ import { ringOf, type Shared, SplatLayer } from "./splat_layer.ts";
 
 /** Where pictures go. */
 export interface Surface {
+  texture: GPUTexture;
   view: GPUTextureView;
   format: GPUTextureFormat;
 }

@@ -7,8 +7,8 @@ import { chooseDevice } from "../../src/devices.ts";
 import { readSequence } from "../../src/driving/sequence_json.ts";
 import { ViewerError } from "../../src/errors.ts";
 import { WebGLDevice } from "../../src/gl/webgl_device.ts";
-import { createWebGPUDevice, type WebGPUDevice } from "../../src/gpu/index.ts";
-import { Memory, readBack } from "../../src/gpu/memory.ts";
+import { createWebGPUDevice, RelayDevice, type WebGPUDevice } from "../../src/gpu/index.ts";
+import { Memory, mapped, readBack } from "../../src/gpu/memory.ts";
 import { Sorter } from "../../src/gpu/order.ts";
 import { Player } from "../../src/player.ts";
 import { Pose } from "../../src/posing/pose.ts";
@@ -207,7 +207,7 @@ async function choose(job: Job) {
   }
   device.dispose();
   // As if a real card were here: WebGPU for what it draws, WebGL2 for the rest, on canvases that are still free.
-  Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false });
+  Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false, configurable: true });
   const real: string[] = [];
   for (const shown of [avatar, foreign, avatar]) {
     // The last time, a card whose buffers are too small for any avatar.
@@ -222,6 +222,56 @@ async function choose(job: Job) {
     chosen.dispose();
   }
   return { kinds, refused, real };
+}
+
+/**
+ * Show an avatar that only WebGL2 draws where WebGPU has the canvas already, and count bytes that are other than those of WebGL2
+ * alone: as the device draws it, and as they arrive on the card.
+ */
+async function relay(job: Job) {
+  const [first, second] = [await load(job.avatar), await load(job.other)];
+  const [width, height] = [64, 48];
+  const white = { rgb: [1, 1, 1] as [number, number, number], alpha: 1 };
+  const view = { ...viewOf(second, width, null), height };
+  const pose = new Pose(second.head);
+  const drawn = async (device: Device) => {
+    const renderer = device.load(second, false);
+    await renderer.prepare!(pose);
+    renderer.pose(pose);
+    return renderer;
+  };
+  const alone = new WebGLDevice(canvasOf(width, height));
+  const wanted = Array.from(await (await drawn(alone)).readPixels(view, white, false));
+  const differ = (bytes: ArrayLike<number>) => wanted.reduce((sum, byte, i) => sum + Number(byte !== bytes[i]), 0);
+
+  Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false, configurable: true });
+  const chosen = await chooseDevice(canvasOf(width, height), "auto");
+  const kinds: string[] = [];
+  chosen.load(first, false).dispose();
+  kinds.push(chosen.kind);
+  const renderer = await drawn(chosen);
+  kinds.push(chosen.kind);
+  const beside = differ(await renderer.readPixels(view, white, false));
+  renderer.dispose();
+  chosen.load(first, false).dispose();
+  kinds.push(chosen.kind);
+  chosen.dispose();
+
+  // A software adapter presents to no canvas: the same way, onto a texture that can be read.
+  const device = await createWebGPUDevice(null);
+  const beyond = new RelayDevice((picture) => device.show(picture));
+  (await drawn(beyond)).render(view, white);
+  const memory = new Memory(device.card);
+  const copy = memory.buffer("picture", 256 * height, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+  const encoder = device.card.createCommandEncoder();
+  const { texture } = device.surface(width, height);
+  encoder.copyTextureToBuffer({ texture }, { buffer: copy, bytesPerRow: 256 }, [width, height]);
+  device.card.queue.submit([encoder.finish()]);
+  const copied = differ(new Uint8Array(await mapped(memory, copy, 256 * height)));
+  device.check();
+  memory.dispose();
+  for (const one of [beyond, device, alone]) one.dispose();
+  return { kinds, beside, copied, colors: new Set(wanted).size };
 }
 
 /** Time frames of a moving head, offscreen with WebGPU and on a canvas's back buffer with WebGL2. */
@@ -280,4 +330,4 @@ function viewOf(avatar: Avatar, size: number, json: Job): View {
 }
 
 // What tests wait for, and call.
-Object.assign(window, { flameport: { adapter, play, sort, lose, again, repaint, choose, measure } });
+Object.assign(window, { flameport: { adapter, play, sort, lose, again, repaint, choose, relay, measure } });
