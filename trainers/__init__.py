@@ -32,6 +32,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TRAINERS = {
     "fate": "trainers.fate_avatar",
+    "flash-avatar": "trainers.flash_avatar",
     "gaussian-avatars": "trainers.gaussian_avatars",
     "splatting-avatar": "trainers.splatting_avatar",
     "mono-gaussian-avatar": "trainers.mono_gaussian_avatar",
@@ -43,7 +44,7 @@ STAGES = {
 }
 """What follows a training in a run of its own, to module; the same exports, but no command starts it by this name."""
 
-PLANNED = ("flash-avatar", "gaussian-head-avatar", "osgap",
+PLANNED = ("gaussian-head-avatar", "osgap",
            "baked-avatar")
 """Systems that are reserved; they say so instead of pretending."""
 

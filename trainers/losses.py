@@ -24,6 +24,11 @@ def l2(image: Tensor, target: Tensor) -> Tensor:
     return (image - target).square().mean()
 
 
+def huber(image: Tensor, target: Tensor, delta: float) -> Tensor:
+    """Return the mean of d^2 / 2 where |d| < delta, and delta (|d| - delta / 2) beyond. Source: Huber, 1964."""
+    return functional.huber_loss(image, target, delta=delta)
+
+
 @functools.lru_cache(maxsize=8)
 def _window(device: torch.device, dtype: torch.dtype) -> Tensor:
     x = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2

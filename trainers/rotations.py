@@ -70,6 +70,15 @@ def quat_conjugate(q: Tensor, dim: int = -1) -> Tensor:
     return torch.stack([w, -x, -y, -z], dim)
 
 
+def quat_to_matrix(q: Tensor) -> Tensor:
+    """Return rotation matrices [N, 3, 3] of unit quaternions [N, 4]."""
+    w, x, y, z = q.unbind(dim=1)
+    rows = (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y))
+    return torch.stack(rows, dim=1).view(-1, 3, 3)
+
+
 def matrix_to_quat(m: Tensor) -> Tensor:
     """Return unit quaternions [..., 4] with w >= 0 of rotation matrices [..., 3, 3].
 
