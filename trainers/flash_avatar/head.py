@@ -23,12 +23,12 @@ def head_of(config: Any, head: HeadModel) -> HeadModel:
 
 def mouth_faces(head: HeadModel) -> np.ndarray:
     """Return which triangles close the mouth, bool [F]: all three corners are on the ring."""
-    return _touching(head, RING).all(axis=1)
+    return np.asarray(_touching(head, RING).all(axis=1))
 
 
 def border_faces(head: HeadModel) -> np.ndarray:
     """Return which triangles touch the neck's border, bool [F]."""
-    return _touching(head, BORDER).any(axis=1)
+    return np.asarray(_touching(head, BORDER).any(axis=1))
 
 
 def _touching(head: HeadModel, region: str) -> np.ndarray:
