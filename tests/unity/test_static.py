@@ -240,3 +240,38 @@ def test_the_project_opens_with_the_package() -> None:
     build = (PROJECT / "ProjectSettings" / "EditorBuildSettings.asset").read_text()
     scene = PROJECT / "Assets" / "Scenes" / "Avatar.unity"
     assert f"guid: {meta.guid_of(PROJECT / 'Assets', scene)}" in build
+
+
+FEATURES = ("posing", "ordering", "spherical harmonics", "gamma-correct", "linear dynamics", "mesh layers", "strands", "fallback",
+            "JSON and binary", "ARKit", "idle", "several avatars", "built-in", "URP", "HDRP", "importers", "inspector",
+            "self-test", "sample", "networks")
+"""What the package is asked to do: each is in a row of its README's table."""
+
+
+def test_the_readme_tells_of_each_feature_what_was_run() -> None:
+    text = (PACKAGE / "README.md").read_text()
+    assert re.match(r"# .+\n\n!\[.+\]\((.+)\)", text) and text.index("## Install") < 1500
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+        assert 10_000 < (PACKAGE / picture).stat().st_size < 200_000
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    assert rows[0][0] == "feature" and rows[0][-1] == "confirmed in an editor by" and {len(row) for row in rows} == {len(rows[0])}
+    for name in FEATURES:
+        assert any(name in row[0] for row in rows), f"the table says nothing of {name}"
+    # Whoever confirms something says with what.
+    assert all(not row[-1] or re.search(r"20\d\d|6000", row[-1]) for row in rows[2:])
+    steps = re.findall(r"^(\d)\. ", text[text.index("## Install"):text.index("## Your own")], re.MULTILINE)
+    assert steps == ["1", "2", "3"]
+
+
+def test_documents_name_files_that_are_there() -> None:
+    for document in (PACKAGE / "README.md", ROOT / "unity_sample" / "README.md"):
+        text = document.read_text()
+        for path in re.findall(r"\]\(([\w./~-]+)\)", text):
+            assert (document.parent / path).exists(), path
+        for path in re.findall(r"`((?:unity_sample|exporter)/[\w./~-]+)`", text):
+            assert (ROOT / path).exists(), path
+        for path in re.findall(r"`(ci/[\w./-]+)`", text):
+            assert (ROOT / "unity_sample" / path).exists(), path
+        for name in re.findall(r"`(test_\w+\.py)`", text):
+            assert (ROOT / "tests" / "unity" / name).exists(), name
