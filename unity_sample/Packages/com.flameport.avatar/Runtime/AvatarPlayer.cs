@@ -91,11 +91,10 @@ namespace Flameport
         }
 
         /// <summary>What is on the graphics card; null where nothing is.</summary>
-        internal AvatarFrame? Frame { get; private set; }
-        /// <summary>Whether it is blended apart from the camera's picture.</summary>
-        internal bool IsExact => quality == AvatarQuality.Exact || (Frame != null && Frame.HasMeshes);
+        internal PlayerFrame? Frame { get; private set; }
 
         private readonly double[] middle = new double[3];
+        private UnityCanvas? canvas;
         private Playback? playback;
         private Avatar? loaded;
         private Sequence? tried, text;
@@ -214,17 +213,18 @@ namespace Flameport
             {
                 bool fresh = Build(avatar, loaded);
                 if (Frame == null) return;
-                Frame.ShowHead = showHead;
+                (Frame.ShowHead, Frame.Exact) = (showHead, quality == AvatarQuality.Exact);
                 if (!playback!.TakeChange() && !fresh && Posing == null) return;
                 Pose pose = playback.Sample();
                 Posing?.Invoke(pose, playback.Time);
-                Frame.Pose(pose);
+                canvas!.Pose(Frame, pose);
             }
             catch (AvatarException error)
             {
                 // Not tried again before something else is set.
-                Frame?.Dispose();
-                Frame = null;
+                (AvatarAsset, Avatar, bool, int) with = built;
+                Drop();
+                built = with;
                 Fail(error.Message);
             }
         }
@@ -233,11 +233,12 @@ namespace Flameport
         private bool Build(AvatarAsset asset, Avatar now)
         {
             var wanted = (asset, now, shortKeys, mostOnProcessor);
-            if (built.Equals(wanted) && (Frame == null || Frame.IsValid)) return false;
+            if (built.Equals(wanted) && (Frame == null || Frame.IsAlive)) return false;
             Drop();
             built = wanted;
-            asset.Check();
-            Frame = GpuFrame.IsSupported ? (AvatarFrame)new GpuFrame(asset, shortKeys) : new CpuFrame(asset, mostOnProcessor);
+            canvas = new UnityCanvas(asset);
+            Frame = UnityCanvas.HasKernels ? (PlayerFrame)new KernelFrame(now, canvas, shortKeys)
+                : new TextureFrame(now, canvas, mostOnProcessor);
             if (Warning.Length > 0) Debug.LogWarning($"{name}: {Warning}", this);
             return true;
         }
@@ -245,8 +246,8 @@ namespace Flameport
         private void Drop()
         {
             Frame?.Dispose();
-            Frame = null;
-            built = default;
+            canvas?.Dispose();
+            (Frame, canvas, built) = (null, null, default);
         }
 
         private void Fail(string message)

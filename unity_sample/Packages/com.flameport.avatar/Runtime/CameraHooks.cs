@@ -4,36 +4,54 @@ using UnityEngine.Rendering;
 
 namespace Flameport
 {
-    /// <summary>Which cameras show avatars, in which order, and when: by itself in the built-in pipeline; the files in URP and
-    /// HDRP call <see cref="Record"/>.</summary>
+    /// <summary>What a camera of a render pipeline draws into.</summary>
+    internal struct CameraTarget
+    {
+        /// <summary>A depth that meshes have for themselves.</summary>
+        public static readonly int MeshDepth = Shader.PropertyToID("_FlameportDepth");
+
+        /// <summary>The camera's colours and the depth of what is solid; a half-float picture as large.</summary>
+        public RenderTargetIdentifier Color, Depth, Picture;
+        /// <summary>Pixels that are drawn, and samples in each.</summary>
+        public int Width, Height, Samples;
+        /// <summary>Whether the picture is the pipeline's; else one is made.</summary>
+        public bool HasPicture;
+        /// <summary>For `GL.GetGPUProjectionMatrix`: the camera does not draw straight onto the window.</summary>
+        public bool IntoTexture;
+    }
+
+    /// <summary>Which cameras show avatars, and when: by itself in the built-in pipeline; the files in URP and HDRP call <see
+    /// cref="Record"/>.</summary>
     internal static class CameraHooks
     {
         /// <summary>After what is solid and the sky, before what is transparent.</summary>
         private const CameraEvent When = CameraEvent.BeforeForwardAlpha;
-        private static readonly int PictureName = Shader.PropertyToID("_AvatarPicture");
-
-        private static readonly List<AvatarPlayer> Players = new List<AvatarPlayer>(), Shown = new List<AvatarPlayer>();
-        private static readonly Dictionary<Camera, CommandBuffer> Commands = new Dictionary<Camera, CommandBuffer>();
-        private static readonly List<Camera> Gone = new List<Camera>(), Forced = new List<Camera>();
-        private static readonly CameraRows Rows = new CameraRows();
+        private static readonly int PictureName = Shader.PropertyToID("_FlameportPicture");
+        private static readonly List<AvatarPlayer> Players = new List<AvatarPlayer>();
+        private static readonly Stack<CommandBuffer> Spare = new Stack<CommandBuffer>();
+        private static readonly Stack<(Camera to, CommandBuffer commands)> Given = new Stack<(Camera, CommandBuffer)>();
+        private static readonly CameraFrame Frame = new CameraFrame();
         private static readonly double[] Place = new double[16];
 
         /// <summary>Show a player from now on.</summary>
         public static void Add(AvatarPlayer player)
         {
-            if (Players.Count == 0) Camera.onPreCull += BeforeCulling;
+            if (Players.Count == 0)
+            {
+                Camera.onPreCull += BeforeCulling;
+                Camera.onPostRender += AfterRendering;
+            }
             Players.Add(player);
         }
 
-        /// <summary>Show it no more; with the last one, leave all cameras as they were.</summary>
+        /// <summary>Show it no more.</summary>
         public static void Remove(AvatarPlayer player)
         {
             if (!Players.Remove(player) || Players.Count > 0) return;
             Camera.onPreCull -= BeforeCulling;
-            Gone.AddRange(Commands.Keys);
-            Forget();
-            foreach (Camera camera in Forced) if (camera) camera.forceIntoRenderTexture = false;
-            Forced.Clear();
+            Camera.onPostRender -= AfterRendering;
+            while (Given.Count > 0) TakeBack();
+            while (Spare.Count > 0) Spare.Pop().Release();
         }
 
         /// <summary>Whether a camera shows avatars: no previews, no reflections, no orthographic ones.</summary>
@@ -44,89 +62,62 @@ namespace Flameport
         private static void BeforeCulling(Camera camera)
         {
             if (!Shows(camera)) return;
-            if (!Commands.TryGetValue(camera, out CommandBuffer commands))
-            {
-                foreach (Camera known in Commands.Keys) if (!known) Gone.Add(known);
-                Forget();
-                Commands[camera] = commands = new CommandBuffer { name = "Flameport" };
-                camera.AddCommandBuffer(When, commands);
-            }
             // Only so can an own target share the camera's depth, and is it known which way up it is.
-            if (Application.isPlaying && !camera.targetTexture && !camera.forceIntoRenderTexture)
-            {
-                camera.forceIntoRenderTexture = true;
-                Forced.Add(camera);
-            }
+            if (Application.isPlaying && !camera.targetTexture) camera.forceIntoRenderTexture = true;
             int samples = camera.targetTexture ? camera.targetTexture.antiAliasing : camera.allowMSAA
                 && camera.actualRenderingPath == RenderingPath.Forward ? Mathf.Max(1, QualitySettings.antiAliasing) : 1;
-            commands.Clear();
+            // A camera may draw while another one does.
+            CommandBuffer commands = Spare.Count > 0 ? Spare.Pop() : new CommandBuffer { name = "Flameport" };
             Record(commands, camera, new CameraTarget
             {
                 Color = BuiltinRenderTextureType.CameraTarget, Depth = BuiltinRenderTextureType.CameraTarget,
                 Width = camera.pixelWidth, Height = camera.pixelHeight, Samples = samples, IntoTexture = true,
             });
+            camera.AddCommandBuffer(When, commands);
+            Given.Push((camera, commands));
         }
 
-        private static void Forget()
+        private static void AfterRendering(Camera camera)
         {
-            foreach (Camera camera in Gone)
-            {
-                if (camera) camera.RemoveCommandBuffer(When, Commands[camera]);
-                Commands[camera].Release();
-                Commands.Remove(camera);
-            }
-            Gone.Clear();
+            while (Given.Count > 0 && Given.Peek().to == camera) TakeBack();
+        }
+
+        private static void TakeBack()
+        {
+            (Camera to, CommandBuffer commands) = Given.Pop();
+            if (to) to.RemoveCommandBuffer(When, commands);
+            commands.Clear();
+            Spare.Push(commands);
         }
 
         /// <summary>Record everything that a camera shows of avatars.</summary>
-        public static void Record(CommandBuffer commands, Camera camera, in CameraTarget target)
+        public static void Record(CommandBuffer commands, Camera camera, CameraTarget target)
         {
-            Matrix4x4 projection = camera.projectionMatrix;
-            Fill(camera.worldToCameraMatrix, Rows.WorldToCamera);
-            Fill(projection, Rows.Projection);
-            Fill(GL.GetGPUProjectionMatrix(projection, target.IntoTexture), Rows.DeviceProjection);
-            (Rows.Width, Rows.Height, Rows.Near) = (target.Width, target.Height, camera.nearClipPlane);
-            Rows.Apply();
-            Shown.Clear();
-            bool exact = false;
+            CameraRows rows = Frame.Camera;
+            Fill(camera.worldToCameraMatrix, rows.WorldToCamera);
+            Fill(camera.projectionMatrix, rows.Projection);
+            Fill(GL.GetGPUProjectionMatrix(camera.projectionMatrix, target.IntoTexture), rows.DeviceProjection);
+            (rows.Width, rows.Height, rows.Near) = (target.Width, target.Height, camera.nearClipPlane);
+            if (!target.HasPicture) target.Picture = PictureName;
+            (UnityCanvas.Commands, UnityCanvas.Now) = (commands, target);
+            Frame.Begin();
             foreach (AvatarPlayer player in Players)
             {
-                AvatarFrame? frame = player.Frame;
-                if (frame == null || (camera.cullingMask & (1 << player.gameObject.layer)) == 0) continue;
+                if (player.Frame == null || (camera.cullingMask & (1 << player.gameObject.layer)) == 0) continue;
                 Fill(player.transform.localToWorldMatrix, Place);
-                frame.Prepare(commands, Rows, Place);
-                exact |= player.IsExact;
-                // From the deepest to the nearest.
-                int at = Shown.Count;
-                while (at > 0 && Shown[at - 1].Frame!.Depth < frame.Depth) at--;
-                Shown.Insert(at, player);
+                Frame.Add(player.Frame, Place);
             }
-            if (Shown.Count == 0) return;
-            float linear = QualitySettings.activeColorSpace == ColorSpace.Linear ? 1 : 0;
-            if (exact)
-            {
-                RenderTargetIdentifier picture = target.BeginPicture(commands);
-                Draw(commands, target, picture, true, 0);
-                target.Begin(commands, target.Color, target.Depth);
-                commands.SetGlobalTexture(PictureName, picture);
-                Shown[0].Frame!.Composite(commands, Rows, linear);
-                target.EndPicture(commands);
-            }
-            else
-            {
-                target.Begin(commands, target.Color, target.Depth);
-            }
-            Draw(commands, target, target.Color, false, linear);
+            bool picture = Frame.NeedsPicture && !target.HasPicture;
+            if (picture) Get(commands, PictureName, target, RenderTextureFormat.ARGBHalf, 0);
+            if (Frame.NeedsMeshDepth) Get(commands, CameraTarget.MeshDepth, target, RenderTextureFormat.Depth, 32);
+            Frame.Draw(QualitySettings.activeColorSpace == ColorSpace.Linear ? 1 : 0);
+            if (picture) commands.ReleaseTemporaryRT(PictureName);
+            if (Frame.NeedsMeshDepth) commands.ReleaseTemporaryRT(CameraTarget.MeshDepth);
         }
 
-        private static void Draw(CommandBuffer commands, in CameraTarget target, RenderTargetIdentifier color, bool exact,
-            float linear)
-        {
-            foreach (AvatarPlayer player in Shown)
-            {
-                if (player.IsExact == exact) player.Frame!.Draw(commands, Rows, target, color, linear);
-            }
-        }
+        private static void Get(CommandBuffer commands, int name, in CameraTarget like, RenderTextureFormat format, int depth) =>
+            commands.GetTemporaryRT(name, new RenderTextureDescriptor(like.Width, like.Height, format, depth)
+                { msaaSamples = like.Samples }, FilterMode.Point);
 
         private static void Fill(Matrix4x4 m, double[] rows)
         {

@@ -1,4 +1,3 @@
-using System;
 using UnityEngine;
 
 namespace Flameport
@@ -7,31 +6,23 @@ namespace Flameport
     public sealed class SequenceAsset : ScriptableObject
     {
         [SerializeField, HideInInspector] private byte[] data = new byte[0];
-        [SerializeField] private double duration;
-        [NonSerialized] private Sequence? loaded;
-        [NonSerialized] private byte[]? loadedFrom;
+        private readonly Parsed<Sequence> parsed = new Parsed<Sequence>(SequenceFile.Read);
 
         /// <summary>Seconds from its first frame to its last.</summary>
-        public double Duration => duration;
+        public double Duration => Load().Duration;
 
         /// <summary>Return an asset of a file's bytes; throws <see cref="AvatarException"/> where they are no
         /// clip.</summary>
         public static SequenceAsset Create(byte[] data)
         {
-            Sequence clip = SequenceFile.Read(data);
             SequenceAsset asset = CreateInstance<SequenceAsset>();
-            (asset.data, asset.loadedFrom, asset.loaded) = (data, data, clip);
-            asset.duration = clip.Duration;
+            asset.data = data;
+            asset.Load();
             return asset;
         }
 
-        /// <summary>Return the clip, read once; another one after the asset was imported again.</summary>
-        public Sequence Load()
-        {
-            if (loaded != null && loadedFrom == data) return loaded;
-            loaded = SequenceFile.Read(data);
-            loadedFrom = data;
-            return loaded;
-        }
+        /// <summary>Return the clip, read once; another one after the asset was imported again. Throws <see
+        /// cref="AvatarException"/>.</summary>
+        public Sequence Load() => parsed.Of(data);
     }
 }

@@ -1,24 +1,22 @@
+using System;
 using System.Collections.Generic;
 
 namespace Flameport
 {
-    /// <summary>Kernels of `AvatarKernels.compute`, by name.</summary>
-    public enum Kernel { PoseVertices, TurnVertices, PoseSplats, ProjectSplats, CountDigits, ScanDigits, Scatter }
-
     /// <summary>Buffers of a frame; kernels see one under several names.</summary>
     public enum Slot { Texels, Records, Rings, Moment, View, Posed, World, Ellipses, Keys, OtherKeys, Values, OtherValues,
         Places }
 
-    /// <summary>A buffer under the name by which shaders know it: a number of <see cref="FramePlan.Names"/>.</summary>
+    /// <summary>A buffer under the name by which a kernel knows it.</summary>
     public readonly struct BufferUse
     {
-        public BufferUse(string name, Slot slot)
+        public BufferUse(Property name, Slot slot)
         {
-            Name = System.Array.IndexOf(FramePlan.Names, name);
+            Name = name;
             Slot = slot;
         }
 
-        public readonly int Name;
+        public readonly Property Name;
         public readonly Slot Slot;
     }
 
@@ -52,19 +50,16 @@ namespace Flameport
         public const int MostGaussians = 65535 * Threads;
         private const int Tile = 1024, Digits = 256, DigitGroups = 32;
 
-        /// <summary>Every name of a buffer in the kernels.</summary>
-        public static readonly string[] Names = ("_Texels _Records _Rings _Frame _Posed _World _WorldIn _Ellipses _Keys "
-            + "_KeysIn _KeysOut _ValuesIn _ValuesOut _Places _PlacesIn").Split(' ');
+        private static readonly BufferUse Texels = new BufferUse(Property.Texels, Slot.Texels),
+            Records = new BufferUse(Property.Records, Slot.Records), Rings = new BufferUse(Property.Rings, Slot.Rings),
+            Moment = new BufferUse(Property.Frame, Slot.Moment), View = new BufferUse(Property.Frame, Slot.View),
+            Posed = new BufferUse(Property.Posed, Slot.Posed), World = new BufferUse(Property.World, Slot.World),
+            WorldIn = new BufferUse(Property.WorldIn, Slot.World), Keys = new BufferUse(Property.Keys, Slot.Keys),
+            Ellipses = new BufferUse(Property.Ellipses, Slot.Ellipses), Places = new BufferUse(Property.Places, Slot.Places),
+            PlacesIn = new BufferUse(Property.PlacesIn, Slot.Places);
 
-        private static readonly BufferUse Texels = new BufferUse("_Texels", Slot.Texels),
-            Records = new BufferUse("_Records", Slot.Records), Rings = new BufferUse("_Rings", Slot.Rings),
-            Moment = new BufferUse("_Frame", Slot.Moment), View = new BufferUse("_Frame", Slot.View),
-            Posed = new BufferUse("_Posed", Slot.Posed), World = new BufferUse("_World", Slot.World),
-            WorldIn = new BufferUse("_WorldIn", Slot.World), Ellipses = new BufferUse("_Ellipses", Slot.Ellipses),
-            Keys = new BufferUse("_Keys", Slot.Keys), Places = new BufferUse("_Places", Slot.Places),
-            PlacesIn = new BufferUse("_PlacesIn", Slot.Places);
-
-        private readonly int[] counts = new int[13];
+        private readonly int[] counts = new int[(int)Slot.Places + 1];
+        private readonly List<Dispatch> moment = new List<Dispatch>(), camera = new List<Dispatch>();
 
         /// <summary>Make the plan of an avatar.</summary>
         /// <param name="tables">What lies on the card.</param>
@@ -92,8 +87,6 @@ namespace Flameport
             foreach (Slot slot in new[] { Slot.Keys, Slot.OtherKeys, Slot.Values, Slot.OtherValues }) Set(slot, Total);
             Set(Slot.Places, Digits * (tiles + 1));
         }
-
-        private readonly List<Dispatch> moment = new List<Dispatch>(), camera = new List<Dispatch>();
 
         /// <summary>Once for each pose.</summary>
         public IReadOnlyList<Dispatch> Moments => moment;
@@ -124,7 +117,7 @@ namespace Flameport
             return sum;
         }
 
-        private void Set(Slot slot, int count) => counts[(int)slot] = System.Math.Max(count, 1);
+        private void Set(Slot slot, int count) => counts[(int)slot] = Math.Max(count, 1);
 
         private static int GroupsOf(int count) => (count + Threads - 1) / Threads;
 
@@ -154,11 +147,11 @@ namespace Flameport
             bool back = shift % 16 != 0;
             Slot from = back ? Slot.OtherKeys : Slot.Keys, to = back ? Slot.Keys : Slot.OtherKeys;
             Slot before = back ? Slot.OtherValues : Slot.Values, after = back ? Slot.Values : Slot.OtherValues;
-            var keys = new BufferUse("_KeysIn", from);
+            var keys = new BufferUse(Property.KeysIn, from);
             camera.Add(new Dispatch(Kernel.CountDigits, new[] { keys, Places }, tiles, 0, shift));
             camera.Add(new Dispatch(Kernel.ScanDigits, new[] { Places }, DigitGroups, 0, shift));
-            camera.Add(new Dispatch(Kernel.Scatter, new[] { keys, new BufferUse("_ValuesIn", before), PlacesIn,
-                new BufferUse("_KeysOut", to), new BufferUse("_ValuesOut", after) }, tiles, 0, shift));
+            camera.Add(new Dispatch(Kernel.Scatter, new[] { keys, new BufferUse(Property.ValuesIn, before), PlacesIn,
+                new BufferUse(Property.KeysOut, to), new BufferUse(Property.ValuesOut, after) }, tiles, 0, shift));
         }
     }
 }

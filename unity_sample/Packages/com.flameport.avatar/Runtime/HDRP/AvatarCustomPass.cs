@@ -21,7 +21,8 @@ namespace Flameport
             if (!CameraHooks.Shows(ctx.hdCamera.camera)) return;
             CameraHooks.Record(ctx.cmd, ctx.hdCamera.camera, new CameraTarget
             {
-                Color = ctx.cameraColorBuffer, Depth = ctx.cameraDepthBuffer, Picture = picture!.nameID, Samples = 1,
+                Color = ctx.cameraColorBuffer, Depth = ctx.cameraDepthBuffer, Picture = picture!.nameID, HasPicture = true,
+                Samples = 1,
                 Width = ctx.hdCamera.actualWidth, Height = ctx.hdCamera.actualHeight, IntoTexture = true,
             });
         }

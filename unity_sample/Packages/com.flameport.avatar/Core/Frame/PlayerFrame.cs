@@ -1,0 +1,55 @@
+using System;
+
+namespace Flameport
+{
+    /// <summary>What one player has on the graphics card, and how it gets onto a camera's picture.</summary>
+    public abstract class PlayerFrame : IDisposable
+    {
+        protected PlayerFrame(ICanvas canvas) { Canvas = canvas; }
+
+        public ICanvas Canvas { get; }
+        /// <summary>Whether everything is still there: devices can be lost.</summary>
+        public abstract bool IsAlive { get; }
+        /// <summary>What is not shown; empty for nothing.</summary>
+        public abstract string Warning { get; }
+        /// <summary>Around the head at rest; <see cref="Root"/> moves it.</summary>
+        public abstract HeadSphere Sphere { get; }
+        /// <summary>Row-major 3 x 4 of the root joint.</summary>
+        public abstract ReadOnlySpan<double> Root { get; }
+        /// <summary>Whether meshes are drawn too, for which only the exact way is.</summary>
+        public virtual bool HasMeshes => false;
+        /// <summary>Draw the textured head too, under the Gaussians, where the file has a picture of it.</summary>
+        public bool ShowHead { get; set; }
+        /// <summary>Blend apart from the camera's picture, in the colours of training, and put the result onto it.</summary>
+        public bool Exact { get; set; } = true;
+        /// <summary>View depth of the head, for the camera that was prepared last.</summary>
+        public double Depth { get; protected set; }
+
+        /// <summary>Take a pose; throws <see cref="SequenceException"/> where it lacks what dynamics read.</summary>
+        public abstract void Pose(Pose pose);
+
+        /// <summary>Project and order for a camera; <paramref name="place"/> is the object's row-major 4 x 4.</summary>
+        public abstract void Prepare(CameraRows camera, ReadOnlySpan<double> place);
+
+        /// <summary>Draw what was prepared into a target that is set, in linear colours where <paramref name="linear"/> is
+        /// 1.</summary>
+        public abstract void Draw(CameraRows camera, Sheet color, float linear);
+
+        public abstract void Dispose();
+
+        /// <summary>Put the picture that avatars were blended in onto the camera's.</summary>
+        public void Composite(CameraRows camera, float linear)
+        {
+            Look(camera, linear);
+            Canvas.Draw(Program.Composite, 0, 3);
+        }
+
+        /// <summary>Say where the camera looks.</summary>
+        protected void Look(CameraRows camera, float linear)
+        {
+            Canvas.Set(Property.Picture, camera.Width, camera.Height, camera.Flip, 0);
+            Canvas.Set(Property.Depth, camera.DepthScale, camera.DepthOffset, 0, 0);
+            Canvas.Set(Property.Linear, linear);
+        }
+    }
+}
