@@ -15,6 +15,7 @@ from exporter.glb_head import GlbHead, write_head
 from exporter.glb_losses import fallback_losses, farthest, limit_losses, map_losses, picture_losses, rounding_losses
 from exporter.glb_mesh_layers import LayerMeshes, layers_skeleton, write_mesh_layer
 from exporter.glb_networks import network_losses, stored_networks, write_networks
+from exporter.glb_order import first_accessors
 from exporter.glb_packing import Packing, pack_head
 from exporter.glb_splats import write_layer
 from exporter.glb_strands import write_strands
@@ -209,6 +210,7 @@ def _assemble(glb: GlbWriter, avatar: Avatar, options: Options, packing: Packing
     if required:
         used += [name for name in required if name not in used]
         glb.json["extensionsRequired"] = required
+    glb.put_first(first_accessors(glb.json))
     return glb.to_bytes()
 
 

@@ -10,11 +10,12 @@ The reading half is `formats.codecs.glb`.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import numpy as np
 
-from formats.codecs.glb import BIN_CHUNK, COMPONENTS, JSON_CHUNK, MAGIC
+from formats.codecs.glb import BIN_CHUNK, COMPONENTS, JSON_CHUNK, MAGIC, MESHOPT
 from formats.errors import FormatError
 
 TARGETS = {"vertex": 34962, "index": 34963}
@@ -120,6 +121,25 @@ class GlbWriter:
     def blob(self, data: bytes) -> int:
         """Store bytes of any other kind and return their buffer view, which has exactly their length."""
         return self._view(data)
+
+    def put_first(self, accessors: Iterable[int]) -> None:
+        """Lay the bytes of these accessors before all others; each group keeps its order, and no index changes."""
+        views = self.json.get("bufferViews", [])
+        # Every view brought one chunk.
+        assert len(views) == len(self._chunks)
+        first: set[int] = set()
+        for index in accessors:
+            accessor = self.json["accessors"][index]
+            sparse = accessor.get("sparse", {})
+            parts = (accessor, sparse.get("indices", {}), sparse.get("values", {}))
+            first |= {part["bufferView"] for part in parts if "bufferView" in part}
+        order = sorted(range(len(views)), key=lambda view: view not in first)
+        start = 0
+        for view in order:
+            place = views[view].get("extensions", {}).get(MESHOPT, views[view])
+            place["byteOffset"] = start
+            start += len(self._chunks[view])
+        self._chunks = [self._chunks[view] for view in order]
 
     def to_bytes(self) -> bytes:
         """Return the finished file.
