@@ -17,7 +17,8 @@ namespace Flameport.Editing
             if (player.Quality == AvatarQuality.Direct && QualitySettings.activeColorSpace == ColorSpace.Linear) Say(
                 "Direct drawing in linear colours: soft edges look otherwise than trained. Exact does not.", MessageType.Info);
             RenderPipelineAsset? pipeline = GraphicsSettings.currentRenderPipeline;
-            if (pipeline != null && pipeline.GetType().Name.StartsWith("HD")) Say("HDRP is experimental.", MessageType.Info);
+            if (pipeline != null && pipeline.GetType().Name.StartsWith("HD")) Say("HDRP is experimental, "
+                + "and needs a Custom Pass Volume at After Post Process with an Avatar Custom Pass.", MessageType.Info);
         }
 
         private static void Say(string text, MessageType kind)

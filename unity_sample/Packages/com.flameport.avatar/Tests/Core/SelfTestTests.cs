@@ -130,6 +130,31 @@ namespace Flameport.Tests
         }
 
         [Test]
+        public void ThePlayersCameraIsTheReferencesInTheEnginesAxes()
+        {
+            SelfTestPlayer player = File().Player;
+            double[] f = player.Forward, u = player.Up;
+            // Unity's right is up x forward; its camera looks along -z.
+            double[] right = { u[1] * f[2] - u[2] * f[1], u[2] * f[0] - u[0] * f[2], u[0] * f[1] - u[1] * f[0] };
+            var matrix = new double[16];
+            for (int r = 0; r < 3; r++)
+            {
+                double[] axis = r == 0 ? right : u;
+                for (int c = 0; c < 3; c++)
+                {
+                    matrix[4 * r + c] = r == 2 ? -f[c] : axis[c];
+                    matrix[4 * r + 3] -= matrix[4 * r + c] * player.Position[c];
+                }
+            }
+            var view = new double[12];
+            var still = new double[] { 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1 };
+            Handedness.ViewFromAvatar(matrix, still, view);
+            double[] said = SmallFile.Parse(Golden.Bytes(Golden.SelfTest())).Json["player"]["worldToCamera"].Numbers("", 16);
+            Array.Resize(ref said, 12);
+            Golden.Near(said, view, 1e-6, "worldToCamera");
+        }
+
+        [Test]
         public void ReportsAreJson()
         {
             var report = new SelfTestReport();
