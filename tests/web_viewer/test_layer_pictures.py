@@ -214,7 +214,7 @@ def test_textures_and_maps_are_painted_while_it_plays(tmp_path):
         red, before = told[name]["red"], told[name]["before"]
         assert red[0] > 240 and red[0] - red[1] > before[0] - before[1] + 60, told[name]
         assert "hat" in told[name]["error"]
-    assert told["textured"]["names"] == ["skin"]
+    assert told["textured"]["names"] == ["albedo", "skin"]
     assert told["splats"]["gone"] == [255, 255, 255] and told["splats"]["again"] == told["splats"]["before"]
 
 
@@ -271,6 +271,60 @@ def test_layers_come_back_with_a_lost_device_and_leave_nothing_behind(tmp_path):
         assert found["left"] == {}, name
 
 
+FAILS = """(async () => {
+  const { loadAvatar, Player } = flameport;
+  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const until = async (holds) => { for (let i = 0; i < 600 && !holds(); i++) await sleep(20); };
+  const said = [];
+  const player = new Player(Object.assign(document.createElement("canvas"), { width: 64, height: 48 }), {
+    onError: (error) => said.push(`${error.name}: ${error.message}`),
+  });
+  const told = {};
+  // Nothing but the first picture is asked for: what goes wrong with it is told all the same, and told once.
+  const decoded = await loadAvatar("files/decoded.plain.glb");
+  player.setAvatar({ ...decoded, decoder: { ...decoded.decoder, scale: 3 } });
+  await until(() => said.length);
+  for (let i = 0; i < 3; i++) {
+    player.setCamera({ ...player.getCamera() });
+    await sleep(100);
+  }
+  told.decoder = said.splice(0);
+  const moved = await loadAvatar("files/deformed.plain.glb");
+  for (const network of moved.networks.values()) network.onnx.fill(7, 0, 40);
+  player.setAvatar(moved);
+  await until(() => said.length);
+  await sleep(100);
+  told.network = said.splice(0);
+  // Another avatar is shown as if nothing had been.
+  player.setAvatar(decoded);
+  told.colors = new Set(new Uint32Array((await player.readPixels()).buffer)).size;
+  // What is being made when the avatar goes is for nobody.
+  player.setCamera({ ...player.getCamera() });
+  player.render();
+  const asked = player.readPixels().then(() => "a picture", (error) => `${error.name}: ${error.message}`);
+  player.dispose();
+  told.asked = await asked;
+  await sleep(300);
+  told.after = said;
+  window.told = told;
+})()"""
+
+
+def test_what_networks_and_decoders_cannot_do_is_told_at_once_and_once(tmp_path):
+    files = tmp_path / "files"
+    files.mkdir()
+    for name in ("decoded.plain", "deformed.plain"):
+        _golden(name, files)
+    task = {"kind": "page", "name": "fails", "width": 400, "height": 300, "steps": [FAILS], "wait": "window.told",
+            "tell": "window.told", "ready": "window.flameport"}
+    report = run("swiftshader", [task], files, tmp_path)
+    told = report["tasks"]["fails"]
+    assert len(told["decoder"]) == 1 and told["decoder"][0].startswith("AvatarFormatError: Network “upsampler”"), told
+    assert len(told["network"]) == 1 and told["network"][0].startswith("AvatarFormatError: Network “deformer”"), told
+    assert told["colors"] > 50
+    assert told["asked"].startswith("DeviceError: ") and told["after"] == [] and report["errors"] == [], (told, report["errors"])
+
+
 # --- Beyond our own canvas ----------------------------------------------------------------------------------------------
 
 PAGES = Path(__file__).with_name("layers")
@@ -305,12 +359,17 @@ def test_mesh_layers_stand_in_a_three_scene(mounts, tmp_path):
 
 
 def test_networks_and_ktx2_need_one_word_of_a_strict_policy(mounts, compressed, tmp_path):
-    """WebAssembly, and nothing else that a policy forbids: no code from strings, no workers, no other host."""
+    """WebAssembly, and nothing else that a policy forbids: no code from strings, no other host; workers where it allows them."""
     files, _, _ = compressed
-    task = {"kind": "open", "name": "policy", "query": "policy.html", "csp": CSP}
-    run("swiftshader", [task], files, tmp_path, PAGES, mounts=mounts)
-    told = json.loads((tmp_path / "policy.json").read_text())
-    assert told["violations"] == [] and "error" not in told and told["colors"] > 50, told
+    policies = {"policy": CSP, "alone": f"{CSP}; worker-src 'none'"}
+    tasks = [{"kind": "open", "name": name, "query": f"policy.html?{name}", "csp": csp} for name, csp in policies.items()]
+    run("swiftshader", tasks, files, tmp_path, PAGES, mounts=mounts)
+    policy, alone = (json.loads((tmp_path / f"{name}.json").read_text()) for name in policies)
+    assert policy["violations"] == [] and "error" not in policy and policy["colors"] > 50, policy
+    assert policy["workers"] == 1 and alone["workers"] == 0
+    # Without workers the page transcodes itself, after asking for one in vain.
+    assert alone["colors"] == policy["colors"] and "error" not in alone, alone
+    assert {violation.split()[0] for violation in alone["violations"]} == {"worker-src"}
 
 
 def test_an_exported_page_has_the_webassembly_that_its_avatar_needs(tmp_path):

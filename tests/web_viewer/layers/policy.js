@@ -1,7 +1,16 @@
 // An avatar with networks and KTX2 textures under a content security policy: tells how it went.
 import { loadAvatar, Player } from "./lib/index.js";
 
-const told = { violations: [] };
+const told = { violations: [], workers: 0 };
+const { Worker } = window;
+window.Worker = class extends Worker {
+  constructor(...args) {
+    super(...args);
+    this.addEventListener("message", () => {
+      told.workers = 1;
+    });
+  }
+};
 document.addEventListener("securitypolicyviolation", (event) => told.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
 try {
   const player = new Player(Object.assign(document.createElement("canvas"), { width: 64, height: 48 }), {
@@ -15,4 +24,4 @@ try {
 } catch (error) {
   told.error ??= error.message;
 }
-await fetch("out/policy.json", { method: "PUT", body: JSON.stringify(told) });
+await fetch(`out/${location.search.slice(1)}.json`, { method: "PUT", body: JSON.stringify(told) });
