@@ -60,6 +60,28 @@ def capture(work: Callable[[], Any], pool: Any = None, stream: Any = None) -> tu
     return graph, made
 
 
+class InPlace:
+    """A function that writes into tensors in place: on CUDA a replayed graph, as long as these stay where they are."""
+
+    def __init__(self, work: Callable[..., None]) -> None:
+        """Hold `work(*into, *given, *numbers)`, which does not wait for the device."""
+        self._work = work
+        self._graph: Any = None
+        self._key: tuple[Any, ...] = ()
+        self._given: list[Tensor] = []
+
+    def __call__(self, into: Sequence[Tensor], given: Sequence[Tensor], *numbers: float) -> None:
+        """Do it: `into` tensors that are written, of `given` tensors, with numbers that seldom change."""
+        if not given[0].is_cuda:
+            return self._work(*into, *given, *numbers)
+        key = (*(value.data_ptr() for value in into), *(value.shape for value in given), *numbers)
+        if key != self._key:
+            self._given, self._key = [value.clone() for value in given], key
+            self._graph, _ = capture(lambda: self._work(*into, *self._given, *numbers))
+        copy_all(self._given, list(given))
+        self._graph.replay()
+
+
 def side_by_side(works: Sequence[Callable[[], Any]]) -> None:
     """Launch all but the last of `works` on streams of their own, beside the last one: branches of a graph in a capture.
 

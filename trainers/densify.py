@@ -10,7 +10,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from formats.errors import UnsupportedFeature
-from trainers.cuda_graph import capture, copy_all
+from trainers.cuda_graph import InPlace
 
 
 def reindex(optimizers: Iterable[Optimizer], old: Parameter, rows: Tensor, fresh: int = 0) -> Parameter:
@@ -93,26 +93,11 @@ class ScreenGradients:
     def __init__(self, count: int, device: torch.device | str) -> None:
         self.total = torch.zeros(count, device=device)
         self.seen = torch.zeros(count, device=device)
-        self._graph: Any = None
-        self._key: tuple[int, ...] = ()
-        self._given: list[Tensor] = []
+        self._note = InPlace(_note_pull)
 
     def add(self, gradient: Tensor, visible: Tensor, width: int, height: int) -> None:
         """Take in one picture's gradient [N, 2] in pixels."""
-        if not gradient.is_cuda:
-            return self._add(gradient, visible, width, height)
-        key = (len(gradient), self.total.data_ptr(), self.seen.data_ptr(), width, height)
-        if key != self._key:
-            pull, on = gradient.clone(), visible.clone()
-            self._given, self._key = [pull, on], key
-            self._graph, _ = capture(lambda: self._add(pull, on, width, height))
-        copy_all(self._given, [gradient, visible])
-        self._graph.replay()
-
-    def _add(self, gradient: Tensor, visible: Tensor, width: int, height: int) -> None:
-        pull = torch.hypot(gradient[:, 0] * (width / 2), gradient[:, 1] * (height / 2))
-        self.total += torch.where(visible, pull, torch.zeros_like(pull))
-        self.seen += visible
+        self._note((self.total, self.seen), (gradient, visible), width, height)
 
     def keep(self, rows: Tensor) -> None:
         """Follow the Gaussians that stay."""
@@ -123,24 +108,58 @@ class ScreenGradients:
         self.total, self.seen = self.total.new_zeros(count), self.seen.new_zeros(count)
 
 
+def _note_pull(total: Tensor, seen: Tensor, gradient: Tensor, visible: Tensor, width: int, height: int) -> None:
+    pull = torch.hypot(gradient[:, 0] * (width / 2), gradient[:, 1] * (height / 2))
+    total += torch.where(visible, pull, torch.zeros_like(pull))
+    seen += visible
+
+
+class ScreenRadii:
+    """Keeps the largest radius of each Gaussian on any picture, in a buffer of the model's."""
+
+    def __init__(self) -> None:
+        self._note = InPlace(_note_radii)
+
+    def add(self, most: Tensor, drawing: Any) -> None:
+        """Raise `most` [N], pixels, to what a `trainers.model.Drawing` shows.
+
+        Raises:
+            UnsupportedFeature: What drew it tells no ellipses.
+        """
+        ellipses, conics = _ellipses_of(drawing)
+        self._note((most,), (ellipses, drawing.visible), conics)
+
+
+def _note_radii(most: Tensor, ellipses: Tensor, visible: Tensor, conics: bool) -> None:
+    torch.maximum(most, torch.where(visible, _radii(ellipses, conics), torch.zeros_like(most)), out=most)
+
+
 def screen_radii(drawing: Any) -> Tensor:
     """Return radii [N] of a drawing's ellipses, pixels: three standard deviations of the longest axis, in whole pixels.
 
     Raises:
         UnsupportedFeature: What drew it tells no ellipses.
     """
-    extra = drawing.extra
-    if "conics" in extra:
-        a, b, c = extra["conics"].unbind(dim=1)
+    return _radii(*_ellipses_of(drawing))
+
+
+def _ellipses_of(drawing: Any) -> tuple[Tensor, bool]:
+    """Return what a rasteriser tells of ellipses, [N, 3], and whether that is conics."""
+    for name in ("conics", "shapes"):
+        if name in drawing.extra:
+            return drawing.extra[name], name == "conics"
+    raise UnsupportedFeature("the rasteriser tells no radii, by which Gaussians are to be removed; install gsplat, or train "
+                             "with --set prune_radius=0")
+
+
+def _radii(ellipses: Tensor, conics: bool) -> Tensor:
+    a, b, c = ellipses.unbind(dim=1)
+    if conics:
         area = 1 / (a * c - b * b)
         xx, yy = c * area, a * area
-    elif "shapes" in extra:
-        a, b, c = extra["shapes"].unbind(dim=1)
+    else:
         yy = 1 / c
         xx, area = 1 / a + b * b * yy, yy / a
-    else:
-        raise UnsupportedFeature("the rasteriser tells no radii, by which Gaussians are to be removed; install gsplat, or "
-                                 "train with --set prune_radius=0")
     middle = (xx + yy) / 2
     longest = middle + (middle * middle - area).clamp_min(0).sqrt()
     return (3 * longest.sqrt()).ceil()

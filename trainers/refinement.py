@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainers.graph_adam import GraphAdam
 from trainers.model import Motion, View
 from trainers.row_adam import RowAdam
 
@@ -21,8 +20,8 @@ class Refinement(nn.Module):
 
     Tables with sparse gradients under `trainers.row_adam.RowAdam`: a step moves the row of the frame it saw and no other,
     neither its numbers nor its moments. Source: FATE's released trainer, where embeddings hold the tracked values
-    themselves; a sum with zeros is the same. With `dense`, gradients of all rows under Adam, as in GaussianAvatars' released
-    trainer: a row that a step did not see goes on where its momentum takes it, some 25 times as far as that step alone.
+    themselves; a sum with zeros is the same. With `dense`, all rows move at each step, as in GaussianAvatars' released trainer:
+    one that was not seen goes on where its momentum takes it, with thousands of frames some 25 times as far as in its own step.
     """
 
     rows: Tensor
@@ -38,7 +37,7 @@ class Refinement(nn.Module):
             eyelids: Correct them too.
             device: Where.
             moves: One of `MOVES`.
-            dense: Take gradients of all rows, for Adam.
+            dense: Let all rows move at each step.
             moments: int64 [frames], each picture's row, where pictures of several cameras share a moment.
         """
         super().__init__()
@@ -47,7 +46,7 @@ class Refinement(nn.Module):
         count = frames if self._moment_of is None else max(self._moment_of, default=-1) + 1
 
         def zeros(width: int) -> nn.Embedding:
-            return nn.Embedding.from_pretrained(torch.zeros(count, width, device=device), freeze=False, sparse=not dense)
+            return nn.Embedding.from_pretrained(torch.zeros(count, width, device=device), freeze=False, sparse=True)
 
         self.expr = zeros(expressions)
         self.pose = zeros(sum(width for _, width in ROTATIONS) + 2 * eyelids)
@@ -64,12 +63,11 @@ class Refinement(nn.Module):
         """The third table."""
         return getattr(self, self.moves)
 
-    def optimizer(self, expr: float, pose: float, place: float) -> RowAdam | GraphAdam:
+    def optimizer(self, expr: float, pose: float, place: float) -> RowAdam:
         """Return the optimiser of all rows, with a learning rate for each kind."""
         groups = [{"params": [part.weight], "lr": rate, "name": f"frame_{name}"} for name, part, rate in (
             ("expr", self.expr, expr), ("pose", self.pose, pose), (self.moves, self.place, place))]
-        # Gradients lie elsewhere at each step, so that a graph of it would be made over and over.
-        return GraphAdam(groups, replay=False, eps=1e-15) if self.dense else RowAdam(groups)
+        return RowAdam(groups, eps=1e-15, whole=True) if self.dense else RowAdam(groups)
 
     def correct(self, index: int, motion: Motion) -> tuple[Motion, Tensor]:
         """Return one frame's motion with its corrections, and what is added to its camera's translation, [3] metres."""
@@ -77,9 +75,9 @@ class Refinement(nn.Module):
         return corrected(motion, expr, pose), camera
 
     def row(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return one frame's corrections: expression, rotations with eyelids, place. Their gradients are as `dense` says."""
+        """Return one frame's corrections: expression, rotations with eyelids, place. Their gradients are sparse."""
         row = index if self._moment_of is None else self._moment_of[index]
-        return _Row.apply(row, None if self.dense else self.rows, self.expr.weight, self.pose.weight, self.place.weight)
+        return _Row.apply(row, self.rows, self.expr.weight, self.pose.weight, self.place.weight)
 
     def correct_all(self, motion: Motion) -> Motion:
         """Return every frame's motion, fields [T, ...], with its corrections, out of the graph."""
@@ -103,26 +101,16 @@ def corrected(motion: Motion, expr: Tensor, pose: Tensor, translation: Tensor | 
 class _Row(torch.autograd.Function):
     # What an embedding of one row does, without a kernel: views forwards, sparse tensors made of what is there backwards.
     @staticmethod
-    def forward(ctx: Any, index: int, rows: Tensor | None, *tables: Tensor) -> tuple[Tensor, ...]:
-        ctx.index, ctx.shapes = index, [table.shape for table in tables]
-        ctx.place = None if rows is None else rows[index:index + 1][None]
+    def forward(ctx: Any, index: int, rows: Tensor, *tables: Tensor) -> tuple[Tensor, ...]:
+        ctx.place, ctx.shapes = rows[index:index + 1][None], [table.shape for table in tables]
         ctx.set_materialize_grads(False)
         return tuple(table.detach()[index] for table in tables)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        return (None, None, *(None if grad is None else _of_row(ctx, grad, shape)
-                              for grad, shape in zip(grads, ctx.shapes, strict=True)))
-
-
-def _of_row(ctx: Any, grad: Tensor, shape: torch.Size) -> Tensor:
-    if ctx.place is None:
-        whole = grad.new_zeros(shape)
-        whole[ctx.index] = grad
-        return whole
-    return torch.ops.aten._sparse_coo_tensor_with_dims_and_tensors(
-        1, 1, shape, ctx.place, grad[None], dtype=grad.dtype, layout=torch.sparse_coo, device=grad.device,
-        is_coalesced=True)
+        return (None, None, *(None if grad is None else torch.ops.aten._sparse_coo_tensor_with_dims_and_tensors(
+            1, 1, shape, ctx.place, grad[None], dtype=grad.dtype, layout=torch.sparse_coo, device=grad.device,
+            is_coalesced=True) for grad, shape in zip(grads, ctx.shapes, strict=True)))
 
 
 def shift(view: View, translation: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Adam for tables of which a step sees a few rows: `torch.optim.SparseAdam`'s numbers in a handful of launches.
+"""Adam for tables of which a step sees a few rows: `torch.optim.SparseAdam`'s numbers, or Adam's, in a handful of launches.
 
 SparseAdam takes dozens of kernels per table; here a step on a CPU is fifteen operations on the rows that were seen, and
 one replayed graph for all tables on a GPU. Kingma and Ba, "Adam: A method for stochastic optimization", ICLR 2015.
@@ -32,17 +32,22 @@ class _Visit:
     """Of the step: lr sqrt(1 - b2^t) / (1 - b1^t)."""
     betas: tuple[float, float]
     eps: float
+    whole: bool
+    """Move all rows of the table."""
 
 
 class RowAdam(torch.optim.Optimizer):
     """Adam of rows with sparse gradients: others keep their numbers and their moments, and share the step count.
 
-    State and numbers are `torch.optim.SparseAdam`'s, whose checkpoints it takes.
+    State and numbers are `torch.optim.SparseAdam`'s, whose checkpoints it takes. With `whole` they are `torch.optim.Adam`'s,
+    as if the gradients of other rows were zeros: those go on where their momentum takes them. (It weighs `eps` as SparseAdam
+    does, against the square root of the second moment as it is stored.)
     """
 
     def __init__(self, params: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-                 eps: float = 1e-8) -> None:
+                 eps: float = 1e-8, whole: bool = False) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+        self.whole = whole
         self._graph: _Graph | None = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -87,17 +92,26 @@ class RowAdam(torch.optim.Optimizer):
         state["step"] += 1
         (b1, b2), step = group["betas"], state["step"]
         return _Visit(p, state["exp_avg"], state["exp_avg_sq"], gradient._indices()[0], gradient._values(),
-                      group["lr"] * math.sqrt(1 - b2**step) / (1 - b1**step), (b1, b2), group["eps"])
+                      group["lr"] * math.sqrt(1 - b2**step) / (1 - b1**step), (b1, b2), group["eps"], self.whole)
 
 
 def _move(visit: _Visit, rows: Tensor, gradient: Tensor, length: float | Tensor) -> None:
     """Update one table in place, in SparseAdam's order of operations."""
+    if visit.whole:
+        return _move_all(visit, rows, gradient, length)
     (b1, b2), old_mean, old_square = visit.betas, visit.mean.index_select(0, rows), visit.square.index_select(0, rows)
     mean = (gradient - old_mean).mul_(1 - b1).add_(old_mean)
     square = gradient.pow(2).sub_(old_square).mul_(1 - b2).add_(old_square)
     visit.mean.index_copy_(0, rows, mean)
     visit.square.index_copy_(0, rows, square)
     visit.table.index_add_(0, rows, mean.div_(square.sqrt_().add_(visit.eps)) * -length)
+
+
+def _move_all(visit: _Visit, rows: Tensor, gradient: Tensor, length: float | Tensor) -> None:
+    b1, b2 = visit.betas
+    visit.mean.mul_(b1).index_add_(0, rows, gradient * (1 - b1))
+    visit.square.mul_(b2).index_add_(0, rows, gradient.square() * (1 - b2))
+    visit.table.add_(visit.mean / visit.square.sqrt().add_(visit.eps) * -length)
 
 
 class _Graph:
@@ -127,4 +141,4 @@ class _Graph:
 
 
 def _key(visits: list[_Visit]) -> list[tuple[Any, ...]]:
-    return [(v.table.data_ptr(), v.mean.data_ptr(), v.square.data_ptr(), len(v.rows), v.betas, v.eps) for v in visits]
+    return [(v.table.data_ptr(), v.mean.data_ptr(), v.square.data_ptr(), len(v.rows), v.betas, v.eps, v.whole) for v in visits]

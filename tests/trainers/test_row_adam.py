@@ -13,7 +13,7 @@ DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, pytest.mark.skipi
     not torch.cuda.is_available(), reason="needs a CUDA device")])]
 
 
-def tables(kind: type, device: str = "cpu") -> tuple[list[Any], Any]:
+def tables(kind: Any, device: str = "cpu") -> tuple[list[Any], Any]:
     """Return two tables of 6 rows and an optimiser of them."""
     rng = torch.Generator().manual_seed(1)
     made = [torch.nn.Parameter(torch.randn(6, width, generator=rng).to(device)) for width in (4, 7)]
@@ -65,6 +65,20 @@ def test_it_goes_on_from_a_sparse_adams_state(device: str) -> None:
         see(theirs, sparse, rows, number)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a.detach().cpu(), b.detach(), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_whole_tables_are_adams(device: str) -> None:
+    ours, adam = tables(lambda groups: RowAdam(groups, eps=1e-15, whole=True), device)
+    theirs, plain = tables(lambda groups: torch.optim.Adam(groups, eps=1e-15))
+    for number, rows in enumerate(STEPS):
+        see(ours, adam, rows, number)
+        plain.zero_grad()
+        index = torch.tensor(rows)
+        torch.stack([(table[index].sin() * (1 + number)).sum() for table in theirs]).sum().backward()
+        plain.step()
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a.detach().cpu(), b.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_dense_gradients_are_refused() -> None:

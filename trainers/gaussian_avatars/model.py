@@ -15,7 +15,7 @@ from formats.conventions import SH_C0, logit
 from formats.head_model import HeadModel
 from trainers import losses
 from trainers.deform import TorchFaceBinding, TorchHead
-from trainers.densify import screen_radii
+from trainers.densify import ScreenRadii
 from trainers.density import change_of, shrink, spread
 from trainers.gaussian_avatars.avatar import avatar_of
 from trainers.gaussian_avatars.config import Config
@@ -73,6 +73,7 @@ class GaussianAvatars(SplatModel):
         self.train_rows = None
         if config.refine:
             self.train_rows = self.make_rows(len(store), moments_of(store.motion), config.frame_adam == "dense")
+        self.screen = ScreenRadii()
         self.start()
 
     # --- Making -------------------------------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ class GaussianAvatars(SplatModel):
         c = self.config
         learning = c.densify_every and not (c.densify_until and step > c.densify_until)
         if learning and c.prune_radius and step > c.prune_from:
-            self.radii = torch.maximum(self.radii, torch.where(drawing.visible, screen_radii(drawing), 0))
+            self.screen.add(self.radii, drawing)
         if learning and step > c.densify_from and step % c.densify_every == 0:
             self.densify(step, drawing.extra["scene"].scales.detach())
         resets = c.reset_every and step % c.reset_every == 0

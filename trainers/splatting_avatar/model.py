@@ -16,7 +16,7 @@ from formats.gaussians import GaussianCloud
 from formats.head_model import HeadModel
 from trainers import losses
 from trainers.deform import TorchFaceBinding, TorchHead
-from trainers.densify import screen_radii
+from trainers.densify import ScreenRadii
 from trainers.density import change_of, shrink, spread
 from trainers.model import Batch, Drawing, Motion, View
 from trainers.perceptual import Lpips
@@ -83,6 +83,7 @@ class SplattingAvatar(SplatModel):
         self.has_eyelids = self.head_model.eyeliddirs is not None and bool((store.motion.eyelids != 0).any())
         if config.lpips_backbone:
             self.perceptual = Lpips(config.lpips_backbone, config.lpips_linear).to(device)
+        self.screen = ScreenRadii()
         self.start()
 
     # --- Making -------------------------------------------------------------------------------------------------------
@@ -154,7 +155,7 @@ class SplattingAvatar(SplatModel):
         c = self.config
         learning = c.densify_every and not (c.densify_until and step > c.densify_until)
         if learning and c.prune_radius and step > c.prune_from:
-            self.radii = torch.maximum(self.radii, torch.where(drawing.visible, screen_radii(drawing), 0))
+            self.screen.add(self.radii, drawing)
         if c.walk == "paper" and c.walk_every and step % c.walk_every == 0:
             self.walk()
         if learning and step > c.densify_from and step % c.densify_every == 0:
