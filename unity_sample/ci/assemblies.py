@@ -87,7 +87,9 @@ class Unit:
     uses: list[str] = field(default_factory=list)
     references: list[Path] = field(default_factory=list)
     nullable: bool = False
-    key: str = ""
+    program: bool = False
+    outs: list[Path] = field(default_factory=list)
+    """Folders that it is written into."""
 
 
 def asmdefs(folder: Path = PACKAGE) -> dict[str, tuple[Path, dict[str, Any]]]:
@@ -154,6 +156,7 @@ class Plan:
         """Keys of the package's assemblies by cell and name."""
         self.problems: list[str] = []
         self._text: dict[Path, str] = {}
+        self._known: dict[str, str] = {}
 
     def add(self, unit: Unit) -> str:
         """Add an assembly unless an equal one is there; symbols that its sources do not name make no difference."""
@@ -165,12 +168,10 @@ class Plan:
             named |= set(re.findall(r"\w+", " ".join(re.findall(r"^\s*#(?:el)?if (.*)$", self._text[path], re.MULTILINE))))
         unit.defines = sorted(set(unit.defines) & named)
         same = json.dumps([unit.name, list(map(str, unit.sources)), unit.defines, sorted(unit.uses),
-                           list(map(str, unit.references)), unit.nullable])
-        for known in self.units.values():
-            if known.key == same:
-                return next(key for key, value in self.units.items() if value is known)
-        unit.key = same
-        key = f"{unit.name}@{len(self.units)}"
+                           list(map(str, unit.references)), unit.nullable, unit.program])
+        if same in self._known:
+            return self._known[same]
+        key = self._known[same] = f"{unit.name}@{len(self.units)}"
         self.units[key] = unit
         return key
 
@@ -219,26 +220,33 @@ class Plan:
                     self.assembly(name, cell)
         return self
 
-    def loose(self, name: str, sources: list[Path], cell: Cell, nullable: bool = False) -> str:
-        """Add a project's own scripts, which see every assembly that is autoReferenced."""
+    def loose(self, name: str, sources: list[Path], cell: Cell, nullable: bool = False, program: bool = False) -> str:
+        """Add a project's own scripts, which see every assembly that is autoReferenced; or a program that runs them."""
         uses = [self.standin("UnityEngine", cell), *([self.standin("UnityEditor", cell)] if cell.editor else [])]
         uses += [self.assembly(other, cell) for other, (_, said) in self.found.items()
                  if said["autoReferenced"] and is_built(said, cell) and "Tests" not in other]
-        key = self.add(Unit(name, sources, list(cell.defines), uses, nullable=nullable))
+        key = self.add(Unit(name, sources, list(cell.defines), uses, nullable=nullable, program=program))
         self.cells[cell, name] = key
         return key
 
-    def text(self, out: Path | None = None) -> str:
-        """Return the plan as the compiler reads it; with `out`, assemblies are written there, in a folder for each unit."""
+    def write_to(self, key: str, folder: Path) -> None:
+        """Have a unit and everything that it stands on written into a folder."""
+        if folder not in self.units[key].outs:
+            self.units[key].outs.append(folder)
+            for use in self.units[key].uses:
+                self.write_to(use, folder)
+
+    def text(self) -> str:
+        """Return the plan as the compiler reads it."""
         profile = dotnet_tools.FOLDER / dotnet_tools.PROFILE
         lines = []
         for key, unit in self.units.items():
             lines += [f"unit {key}", f"nullable {'enable' if unit.nullable else 'disable'}",
-                      *(f"define {name}" for name in unit.defines), *(f"source {path}" for path in unit.sources),
+                      *(["program yes"] if unit.program else []), *(f"define {name}" for name in unit.defines),
+                      *(f"source {path}" for path in unit.sources),
                       *(f"reference {profile / name}.dll" for name in ("netstandard", "mscorlib")),
-                      *(f"reference {path}" for path in unit.references), *(f"uses {name}" for name in unit.uses)]
-            if out is not None:
-                lines.append(f"out {out / unit.name}.dll")
+                      *(f"reference {path}" for path in unit.references), *(f"uses {name}" for name in unit.uses),
+                      *(f"out {folder / unit.name}.dll" for folder in unit.outs)]
         return "\n".join(lines) + "\n"
 
 
@@ -255,19 +263,16 @@ def build_compiler(folder: Path) -> Path:
     return program
 
 
-def compile_plan(plan: Plan, compiler: Path, work: Path, out: Path | None = None) -> dict[str, list[str]]:
-    """Compile a plan and return the errors by unit.
-
-    Args:
-        plan: What to compile.
-        compiler: From `build_compiler`.
-        work: A folder for the plan's file.
-        out: Where to write assemblies; None only checks.
-    """
+def compile_plan(plan: Plan, compiler: Path, work: Path) -> dict[str, list[str]]:
+    """Compile a plan, with its file in the folder `work`, by what `build_compiler` made; return the errors by unit."""
     path = work / "plan.txt"
-    path.write_text(plan.text(out))
+    path.write_text(plan.text())
     said = dotnet_tools.run_program(compiler, str(dotnet_tools.FOLDER / dotnet_tools.ROSLYN), str(path),
                                     LD_LIBRARY_PATH=str(dotnet_tools.FOLDER / "openssl"))
+    for unit in plan.units.values():
+        for folder in unit.outs:
+            if unit.program:
+                dotnet_tools.make_runnable(folder / f"{unit.name}.dll")
     errors: dict[str, list[str]] = {}
     for line in said.splitlines():
         key, _, message = line.partition("\t")

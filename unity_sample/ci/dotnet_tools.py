@@ -104,9 +104,14 @@ def compile_cs(sources: Iterable[Path], out: Path, references: Iterable[Path] = 
                *(f"-r:{path}" for path in [*base, *references]), *(f"-d:{name}" for name in defines), *map(str, sorted(sources))]
     done = subprocess.run(command, env=_environment(folder, openssl=True), capture_output=True, text=True)
     if done.returncode == 0 and program:
-        out.with_suffix(".runtimeconfig.json").write_text(
-            '{"runtimeOptions": {"framework": {"name": "Microsoft.NETCore.App", "version": "3.1.2"}}}')
+        make_runnable(out)
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def make_runnable(program: Path) -> None:
+    """Write the runtime configuration that a compiled program needs beside it."""
+    program.with_suffix(".runtimeconfig.json").write_text(
+        '{"runtimeOptions": {"framework": {"name": "Microsoft.NETCore.App", "version": "3.1.2"}}}')
 
 
 def managed(folder: Path = FOLDER) -> list[Path]:

@@ -32,7 +32,7 @@ def programs(shader: str) -> dict[str, dict[str, str]]:
 
 
 @functools.cache
-def _stages(shader: str, name: str, defines: tuple[str, ...]) -> tuple[bytes, bytes]:
+def compiled_pass(shader: str, name: str, defines: tuple[str, ...]) -> tuple[bytes, bytes]:
     program = programs(shader)[name]
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / f"{name}.hlsl"
@@ -71,7 +71,7 @@ class Target:
              defines: tuple[str, ...] = ()) -> None:
         """Draw `vertices` vertices of a pass over what is there, or over `clear`; the pass's own states apply."""
         wgpu = library()
-        program, stages = programs(shader)[name], _stages(shader, name, defines)
+        program, stages = programs(shader)[name], compiled_pass(shader, name, defines)
         layouts, groups = [], []
         for code, visibility in zip(stages, (wgpu.ShaderStage.VERTEX, wgpu.ShaderStage.FRAGMENT), strict=True):
             layout, entries = bindings(reflect(code), resources, constants, visibility, f"{shader}: {name}")

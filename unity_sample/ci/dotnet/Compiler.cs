@@ -13,7 +13,7 @@ using Microsoft.CodeAnalysis.Text;
 
 /// <summary>
 /// Compiles many assemblies in one process: what starting a compiler takes is taken once. Reads a plan, lines of a word and
-/// a value (`unit` name, then `source`, `define`, `reference` a file, `uses` a unit before it, `nullable`, `out`), and writes
+/// a value (`unit` name, then `source`, `define`, `reference` a file, `uses` a unit before it, `nullable`, `program`, `out`), and writes
 /// a line `unit`, tab, message for each error; warnings are errors. C# 8, Unity's language.
 /// </summary>
 internal static class Compiler
@@ -32,10 +32,10 @@ internal static class Compiler
 
     private sealed class Unit
     {
-        public string Name = "", Out = "";
-        public bool Nullable;
+        public string Name = "";
+        public bool Nullable, Program;
         public readonly List<string> Sources = new List<string>(), Defines = new List<string>(), References = new List<string>(),
-            Uses = new List<string>();
+            Uses = new List<string>(), Outs = new List<string>();
         public CSharpCompilation? Made;
     }
 
@@ -53,7 +53,8 @@ internal static class Compiler
             if (said[0] == "reference") now.References.Add(said[1]);
             if (said[0] == "uses") now.Uses.Add(said[1]);
             if (said[0] == "nullable") now.Nullable = said[1] == "enable";
-            if (said[0] == "out") now.Out = said[1];
+            if (said[0] == "program") now.Program = true;
+            if (said[0] == "out") now.Outs.Add(said[1]);
         }
         var files = new Dictionary<string, MetadataReference>();
         var made = new Dictionary<string, Unit>();
@@ -71,7 +72,8 @@ internal static class Compiler
             {
                 files[path] = MetadataReference.CreateFromFile(path);
             }
-            var options = new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary, optimizationLevel: OptimizationLevel.Release,
+            var options = new CSharpCompilationOptions(
+                unit.Program ? OutputKind.ConsoleApplication : OutputKind.DynamicallyLinkedLibrary, optimizationLevel: OptimizationLevel.Release,
                 generalDiagnosticOption: ReportDiagnostic.Error, warningLevel: 4, concurrentBuild: false,
                 nullableContextOptions: unit.Nullable ? NullableContextOptions.Enable : NullableContextOptions.Disable);
             IEnumerable<MetadataReference> references = unit.References.Select(path => files[path]).Concat(
@@ -84,13 +86,11 @@ internal static class Compiler
         Parallel.For(0, units.Count, i =>
         {
             Unit unit = units[i];
-            ImmutableArray<Diagnostic> found = unit.Made!.GetDiagnostics();
+            // Without a place to go, checking is enough.
+            var bytes = new MemoryStream();
+            ImmutableArray<Diagnostic> found = unit.Outs.Count == 0 ? unit.Made!.GetDiagnostics() : unit.Made!.Emit(bytes).Diagnostics;
             var bad = found.Where(one => one.Severity == DiagnosticSeverity.Error).ToList();
-            if (bad.Count == 0 && unit.Out != "")
-            {
-                using FileStream file = File.Create(unit.Out);
-                bad.AddRange(unit.Made.Emit(file).Diagnostics.Where(one => one.Severity == DiagnosticSeverity.Error));
-            }
+            foreach (string path in unit.Outs) if (bad.Count == 0) File.WriteAllBytes(path, bytes.ToArray());
             errors[i] = string.Join("\n", bad.Select(one => unit.Name + "\t" + one.ToString().Replace("\n", " ")));
         });
         foreach (string error in errors.Where(error => error != "")) Console.WriteLine(error);

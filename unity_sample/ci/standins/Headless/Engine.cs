@@ -135,6 +135,23 @@ namespace Flameport.Headless
             objects.Remove(one);
         }
 
+        /// <summary>Take an object out of the scene and keep what it is: a prefab.</summary>
+        internal static void LeaveScene(GameObject thing)
+        {
+            foreach (Component part in thing.Parts.ToArray())
+            {
+                if (part is Behaviour own && own.Running)
+                {
+                    own.Running = false;
+                    running.Remove(own);
+                    if (Listens(own)) Send(own, "OnDisable");
+                }
+                objects.Remove(part);
+            }
+            objects.Remove(thing);
+            for (int i = 0; i < thing.transform.childCount; i++) LeaveScene(thing.transform.GetChild(i).gameObject);
+        }
+
         /// <summary>A copy with its serialised fields: what prefabs and Instantiate need.</summary>
         internal static T Copy<T>(T original) where T : Object
         {
@@ -226,6 +243,22 @@ namespace Flameport.Headless
             foreach (Object one in doomed) Destroy(one);
             doomed.Clear();
         }
+
+        /// <summary>Run what an assembly wants to run before a game's first scene.</summary>
+        public static void Begin(Assembly assembly)
+        {
+            foreach (Type type in assembly.GetTypes())
+            {
+                const BindingFlags all = BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+                foreach (MethodInfo method in type.GetMethods(all))
+                {
+                    if (method.IsDefined(typeof(RuntimeInitializeOnLoadMethodAttribute), false)) method.Invoke(null, null);
+                }
+            }
+        }
+
+        /// <summary>Take every buffer and picture away under their owners, as a lost device does.</summary>
+        public static void LoseBuffers() => GpuMemory.LoseBuffers();
 
         /// <summary>Destroy every game object: what the end of a scene does.</summary>
         public static void CloseScene()

@@ -52,6 +52,11 @@ namespace Flameport.Headless
             Trace.Write("free", ("id", block.Id));
         }
 
+        public static void LoseBuffers()
+        {
+            foreach (GpuBlock block in new List<GpuBlock>(alive.Values)) if (block.Kind == "buffer") Free(block);
+        }
+
         public static void Check(GpuBlock block, string where)
         {
             if (block == null) throw new ArgumentNullException(where);

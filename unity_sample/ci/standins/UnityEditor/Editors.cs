@@ -20,7 +20,24 @@ namespace UnityEditor
         public virtual bool RequiresConstantRepaint() => false;
         public virtual Texture2D RenderStaticPreview(string assetPath, Object[] subAssets, int width, int height) => null;
         public void Repaint() { }
-        public static Editor CreateEditor(Object targetObject) => null;
+        public static Editor CreateEditor(Object targetObject)
+        {
+            foreach (Assembly assembly in AppDomain.CurrentDomain.GetAssemblies())
+            {
+                if (assembly.GetName().Name != "Flameport.Editor") continue;
+                foreach (Type type in assembly.GetTypes())
+                {
+                    CustomEditor said = type.GetCustomAttribute<CustomEditor>();
+                    if (said == null || said.Inspected != targetObject.GetType()) continue;
+                    var made = (Editor)Activator.CreateInstance(type, true);
+                    made.target = targetObject;
+                    Engine.Register(made);
+                    Engine.Send(made, "OnEnable");
+                    return made;
+                }
+            }
+            return null;
+        }
     }
 
     // ScriptReference/EditorWindow
@@ -41,8 +58,9 @@ namespace UnityEditor
     [AttributeUsage(AttributeTargets.Class)]
     public class CustomEditor : Attribute
     {
-        public CustomEditor(Type inspectedType) { }
-        public CustomEditor(Type inspectedType, bool editorForChildClasses) { }
+        internal readonly Type Inspected;
+        public CustomEditor(Type inspectedType) { Inspected = inspectedType; }
+        public CustomEditor(Type inspectedType, bool editorForChildClasses) { Inspected = inspectedType; }
     }
     [AttributeUsage(AttributeTargets.Class)]
     public sealed class CanEditMultipleObjects : Attribute { }
@@ -277,5 +295,8 @@ namespace Flameport.Headless
     public static class Project
     {
         public static void Add(string path, Object asset) => UnityEditor.AssetDatabase.Known[path] = asset;
+
+        /// <summary>Return a file that the editor imports as bytes.</summary>
+        public static Object Bytes(byte[] data) => new TextAsset(data);
     }
 }

@@ -106,6 +106,8 @@ namespace Flameport.Headless
             importer.OnImportAsset(context);
             (Objects, Thumbnails, Errors, Warnings) = (context.Given, context.Thumbnails, context.Errors, context.Warnings);
             (Depends, Main) = (context.Depends, context.mainObject);
+            // What was made for the import leaves the scene; the project keeps its fields.
+            foreach (Object one in Objects.Values) if (one is GameObject thing) Engine.LeaveScene(thing);
             if (Errors.Count == 0 && !Main) throw new EngineException($"{path}: imported without a main object");
         }
     }
