@@ -7,9 +7,10 @@
 //   { kind: "pictures" | "world", name, avatar, clip, camera, moments, near, exact }
 //   { kind: "page", name, width, height, query, ready, steps, wait, tell }: opens the page itself, waits for the
 //   expression `ready`, runs the scripts `steps` ({ press: KEY }, { type: TEXT }, { click: SELECTOR }, { drag: [x, y, x, y] },
-//   { move: [x, y] }, { pinch: [x, y, from, to] } and { open: [FILES] } are what a person does, { until: EXPRESSION } waits),
-//   waits for `wait`, reports what the expression `tell` gives, and takes a screenshot. `scheme` is "light" or "dark", `motion`
-//   "reduce"; `axe` adds what axe-core finds as `axe`. Files below `slow/` stop coming in their middle. What the page lets a
+//   { move: [x, y] }, { pinch: [x, y, from, to] }, { fingers: [WAY, ...] }, { tap: SELECTOR } and { open: [FILES] } are
+//   what a person does, { until: EXPRESSION } waits; { resize: [width, height] } turns a phone; a WAY is [x, y, x, y] or
+//   [SELECTOR, x, y, x, y] in shares of that element's box), waits for `wait`, reports what the expression `tell` gives, and takes a screenshot. `scheme` is "light" or "dark", `motion`
+//   "reduce"; `touch` makes it a phone with so many pixels per CSS pixel, `safe` its insets; `axe` adds what axe-core finds as `axe`. Files below `slow/` stop coming in their middle. What the page lets a
 //   person download is written to `out`.
 //   { kind: "open", name, query, csp }: opens a page under a content security policy, which keeps our scripts out too; the
 //   page itself puts what it has to say into `out/NAME.json`.
@@ -87,18 +88,61 @@ async function play(task) {
   return canvases;
 }
 
-/** Two fingers around (x, y) move apart, or together. */
-async function pinch(page, x, y, from, to) {
+/** Fingers go from one place to another, all at once, as the browser's own gestures want them: by and by. */
+async function fingers(page, given, steps = 6) {
+  const ways = await page.evaluate(
+    (all) =>
+      all.map(([first, ...rest]) => {
+        if (typeof first === "number") return [first, ...rest];
+        const { left, top, width, height } = document.querySelector(first).getBoundingClientRect();
+        return rest.map((share, i) => (i % 2 ? top + share * height : left + share * width));
+      }),
+    given,
+  );
   const session = await page.context().newCDPSession(page);
-  const touch = (type, apart) =>
+  const touch = (type, share) =>
     session.send("Input.dispatchTouchEvent", {
       type,
-      touchPoints: apart === null ? [] : [-1, 1].map((side, id) => ({ x: x + (side * apart) / 2, y, id })),
+      touchPoints:
+        share === null
+          ? []
+          : ways.map(([x0, y0, x1, y1], id) => ({ x: x0 + share * (x1 - x0), y: y0 + share * (y1 - y0), id })),
     });
-  await touch("touchStart", from);
-  for (let i = 1; i <= 4; i++) await touch("touchMove", from + ((to - from) * i) / 4);
+  await touch("touchStart", 0);
+  for (let i = 1; i <= steps; i++) await touch("touchMove", i / steps);
   await touch("touchEnd", null);
   await session.detach();
+}
+
+/** Two fingers around (x, y) move apart, or together. */
+function pinch(page, x, y, from, to) {
+  return fingers(page, [-0.5, 0.5].map((side) => [x + side * from, y, x + side * to, y]), 4);
+}
+
+/** One finger touches the middle of an element, after it was scrolled to, as a person would. */
+async function tap(page, selector) {
+  const place = await page.evaluate((text) => {
+    const element = document.querySelector(text);
+    if (!element?.getClientRects().length) return null;
+    element.scrollIntoView({ block: "nearest" });
+    const { left, top, width, height } = element.getBoundingClientRect();
+    return [left + width / 2, top + height / 2];
+  }, selector);
+  if (!place) throw new Error(`nothing to tap at ${selector}`);
+  const session = await page.context().newCDPSession(page);
+  const touchPoints = [{ x: place[0], y: place[1], id: 0 }];
+  await session.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints });
+  await session.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+  await session.detach();
+}
+
+/** Make the page a phone's: its pixels, its fingers, and what its corners and bars cover. */
+async function phone(page, { width, height, touch, safe }) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: touch, mobile: true });
+  await session.send("Emulation.setTouchEmulationEnabled", { enabled: true, maxTouchPoints: 5 });
+  if (safe) await session.send("Emulation.setSafeAreaInsetsOverride", { insets: safe });
+  return session;
 }
 
 /** Wait until an expression is true. Not `waitForFunction`, which the page's content security policy keeps out. */
@@ -157,6 +201,7 @@ try {
       continue;
     }
     await page.setViewportSize({ width: task.width, height: task.height });
+    const session = task.touch ? await phone(page, task) : null;
     await page.emulateMedia({ colorScheme: task.scheme ?? "light", reducedMotion: task.motion ?? "no-preference" });
     await page.goto(home + (task.query ?? ""));
     if (task.ready) await until(page, task.ready);
@@ -167,6 +212,9 @@ try {
       else if (step.until) await until(page, step.until, 60000);
       else if (step.open) await page.setInputFiles("#file", step.open.map((name) => path.join(job.files, name)));
       else if (step.pinch) await pinch(page, ...step.pinch);
+      else if (step.fingers) await fingers(page, step.fingers);
+      else if (step.tap) await tap(page, step.tap);
+      else if (step.resize) await phone(page, { ...task, width: step.resize[0], height: step.resize[1] });
       else if (step.move) await page.mouse.move(...step.move);
       else if (step.drag) {
         await page.mouse.move(...step.drag.slice(0, 2));
@@ -185,6 +233,11 @@ try {
     }
     await Promise.all(downloads.splice(0));
     await page.screenshot({ path: path.join(job.out, `${task.name}.png`) });
+    if (session) {
+      await session.send("Emulation.setTouchEmulationEnabled", { enabled: false });
+      await session.send("Emulation.clearDeviceMetricsOverride");
+      await session.detach();
+    }
   }
 } finally {
   await context.close();
