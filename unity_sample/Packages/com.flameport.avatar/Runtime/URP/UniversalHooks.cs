@@ -41,14 +41,15 @@ namespace Flameport
 #endif
             }
 
-            private static CameraTarget Target(in RenderTextureDescriptor said) => new CameraTarget { Width = said.width,
-                Height = said.height, Samples = said.msaaSamples, IntoTexture = true };
+            private static CameraTarget Target(in RenderTextureDescriptor said, bool intoTexture) => new CameraTarget {
+                Width = said.width, Height = said.height, Samples = said.msaaSamples, IntoTexture = intoTexture };
 
 #if UNITY_6000_0_OR_NEWER
             private sealed class Data
             {
                 public TextureHandle Color, Depth;
                 public UniversalCameraData Camera = null!;
+                public bool OnWindow;
             }
 
             public override void RecordRenderGraph(RenderGraph renderGraph, ContextContainer frameData)
@@ -57,6 +58,7 @@ namespace Flameport
                 using (var builder = renderGraph.AddUnsafePass<Data>("Flameport", out Data data))
                 {
                     data.Camera = frameData.Get<UniversalCameraData>();
+                    data.OnWindow = resources.isActiveTargetBackBuffer && !data.Camera.camera.targetTexture;
                     data.Color = resources.activeColorTexture;
                     data.Depth = resources.activeDepthTexture;
                     builder.UseTexture(data.Color, AccessFlags.ReadWrite);
@@ -68,7 +70,7 @@ namespace Flameport
 
             private static void Draw(Data data, UnsafeGraphContext context)
             {
-                CameraTarget target = Target(data.Camera.cameraTargetDescriptor);
+                CameraTarget target = Target(data.Camera.cameraTargetDescriptor, !data.OnWindow);
                 (target.Color, target.Depth) = ((RTHandle)data.Color, (RTHandle)data.Depth);
                 CameraHooks.Record(CommandBufferHelpers.GetNativeCommandBuffer(context.cmd), data.Camera.camera, target);
             }
@@ -76,10 +78,9 @@ namespace Flameport
             public override void Execute(ScriptableRenderContext context, ref RenderingData renderingData)
             {
                 ref CameraData camera = ref renderingData.cameraData;
-                CameraTarget target = Target(camera.cameraTargetDescriptor);
+                CameraTarget target = Target(camera.cameraTargetDescriptor, camera.IsCameraProjectionMatrixFlipped());
                 target.Color = camera.renderer.cameraColorTargetHandle;
                 target.Depth = camera.renderer.cameraDepthTargetHandle;
-                target.IntoTexture = camera.IsCameraProjectionMatrixFlipped();
                 CommandBuffer commands = CommandBufferPool.Get("Flameport");
                 CameraHooks.Record(commands, camera.camera, target);
                 context.ExecuteCommandBuffer(commands);
