@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using UnityEditor;
 using UnityEngine;
+using UnityEngine.Rendering;
 
 namespace Flameport.Editing
 {
@@ -23,19 +24,22 @@ namespace Flameport.Editing
         public override void OnInspectorGUI()
         {
             DrawDefaultInspector();
-            Advice.Show(Player);
+            RenderPipelineAsset pipeline = GraphicsSettings.currentRenderPipeline;
+            if (Player.Error.Length > 0) EditorGUILayout.HelpBox(Player.Error, MessageType.Error);
+            if (Player.Warning.Length > 0) EditorGUILayout.HelpBox(Player.Warning, MessageType.Warning);
+            foreach (string line in Advice.On(SystemInfo.supportsComputeShaders,
+                QualitySettings.activeColorSpace == ColorSpace.Linear, Player.Quality == AvatarQuality.Direct,
+                pipeline == null ? "" : pipeline.GetType().Name)) EditorGUILayout.HelpBox(line, MessageType.Warning);
             Avatar? avatar = Player.Loaded;
             if (avatar == null) return;
             foreach (string notice in avatar.Meta.LicenseNotices) EditorGUILayout.HelpBox(notice, MessageType.Info);
             TimeLine();
             Group("Expressions", avatar.Head.ExpressionNames, -1, (name, value) => Player.SetExpression(name, value));
             Group("ARKit weights", Arkit.Names, 0, (name, value) => Player.SetArkit(name, value));
-            foreach (PoseField field in new[] { PoseField.Rotation, PoseField.Neck, PoseField.Jaw }) Turn(field);
             if (!GUILayout.Button("Leave everything to the clip")) return;
             weights.Clear();
             Player.ClearExpressions();
             Player.ClearArkit();
-            foreach (PoseField field in Enum.GetValues(typeof(PoseField))) Player.SetPose(field);
             EditorApplication.QueuePlayerLoopUpdate();
         }
 
@@ -45,8 +49,8 @@ namespace Flameport.Editing
             bool runs = GUILayout.Toggle(Player.IsPlaying, "Play");
             if (runs && !Player.IsPlaying) Player.Play();
             if (!runs && Player.IsPlaying) Player.Pause();
-            float at = (float)Player.Time;
-            if (Changed(() => at = EditorGUILayout.Slider("Seconds", at, 0, (float)Player.Duration))) Player.Seek(at);
+            float at = (float)Player.Time, end = (float)Player.Duration;
+            if (Changed(ref at, value => EditorGUILayout.Slider("Seconds", value, 0, end))) Player.Seek(at);
         }
 
         private void Group(string title, string[] names, float least, Action<string, float> set)
@@ -58,23 +62,12 @@ namespace Flameport.Editing
                 if (regions[i].Count == 0 || !Opened(title + i, "    " + FaceRegions.Names[i])) continue;
                 foreach (string name in regions[i])
                 {
-                    float value = Weight(title + name);
-                    if (Changed(() => value = EditorGUILayout.Slider(name, value, least, 1))) set(name,
-                        weights[title + name] = value);
+                    weights.TryGetValue(title + name, out float now);
+                    bool moved = Changed(ref now, value => EditorGUILayout.Slider(name, value, least, 1));
+                    if (moved) set(name, weights[title + name] = now);
                 }
             }
         }
-
-        private void Turn(PoseField field)
-        {
-            var now = new Vector3(Weight(field + "x"), Weight(field + "y"), Weight(field + "z"));
-            if (!Changed(() => now = EditorGUILayout.Vector3Field(field + " (degrees)", now))) return;
-            (weights[field + "x"], weights[field + "y"], weights[field + "z"]) = (now.x, now.y, now.z);
-            Vector3 turn = now * Mathf.Deg2Rad;
-            Player.SetPose(field, turn.x, turn.y, turn.z);
-        }
-
-        private float Weight(string key) => weights.TryGetValue(key, out float value) ? value : 0;
 
         private bool Opened(string key, string label)
         {
@@ -83,13 +76,12 @@ namespace Flameport.Editing
         }
 
         /// <summary>Draw a control, and tell whether the user moved it; the scene is drawn again then.</summary>
-        private static bool Changed(Action draw)
+        private static bool Changed(ref float value, Func<float, float> drawn)
         {
-            EditorGUI.BeginChangeCheck();
-            draw();
-            bool changed = EditorGUI.EndChangeCheck();
-            if (changed) EditorApplication.QueuePlayerLoopUpdate();
-            return changed;
+            float before = value;
+            value = drawn(before);
+            if (value != before) EditorApplication.QueuePlayerLoopUpdate();
+            return value != before;
         }
 
         /// <summary>Let the clip run while the game does not.</summary>

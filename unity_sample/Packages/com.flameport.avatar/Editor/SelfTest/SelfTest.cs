@@ -13,11 +13,10 @@ namespace Flameport.Editing
         {
             var report = new SelfTestReport();
             RenderPipelineAsset? pipeline = GraphicsSettings.currentRenderPipeline;
-            report.Facts("unity", Application.unityVersion,
-                "pipeline", pipeline == null ? "built-in" : pipeline.GetType().Name,
-                "colours", QualitySettings.activeColorSpace.ToString(),
+            report.Facts("unity", Application.unityVersion, "system", SystemInfo.operatingSystem,
                 "card", $"{SystemInfo.graphicsDeviceName}, {SystemInfo.graphicsDeviceVersion}",
-                "system", SystemInfo.operatingSystem);
+                "pipeline", pipeline == null ? "built-in" : pipeline.GetType().Name,
+                "colours", QualitySettings.activeColorSpace.ToString());
             SelfTestFile file = SelfTestFile.Read(AvatarImporter.Loaded<TextAsset>("Editor/SelfTest/SelfTest.bytes").bytes);
             report.Attempt("kernels", () => Kernels(report, file));
             report.Attempt("player", () => Player(report, file));

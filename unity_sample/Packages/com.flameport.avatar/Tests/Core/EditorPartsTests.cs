@@ -42,6 +42,14 @@ namespace Flameport.Tests
         }
 
         [Test]
+        public void AdviceIsGivenWhereItIsNeeded()
+        {
+            Assert.AreEqual(0, new List<string>(Advice.On(true, true, false, "UniversalRenderPipelineAsset")).Count);
+            Assert.AreEqual(0, new List<string>(Advice.On(true, false, true, "")).Count);
+            Assert.AreEqual(3, new List<string>(Advice.On(false, true, true, "HDRenderPipelineAsset")).Count);
+        }
+
+        [Test]
         public void ShapesAreFoundByTheirPartOfTheFace()
         {
             List<string>[] found = FaceRegions.Sorted(Arkit.Names);
