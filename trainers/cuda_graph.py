@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 TensorFunction = Callable[..., tuple[Tensor, ...]]
+IDLE_SHARE = 0.25
+"""Of the device's memory: how much may lie idle before a capture."""
 
 
 def graphed(function: TensorFunction, sample_args: tuple[Tensor, ...]) -> TensorFunction:
@@ -44,6 +46,7 @@ def capture(work: Callable[[], Any], pool: Any = None, stream: Any = None) -> tu
     """
     graph, stream = torch.cuda.CUDAGraph(), stream or torch.cuda.Stream()
     torch.cuda.synchronize()
+    _make_room()
     collecting = gc.isenabled()
     gc.disable()  # what it would free might be another graph, which a capture does not survive
     try:
@@ -58,6 +61,13 @@ def capture(work: Callable[[], Any], pool: Any = None, stream: Any = None) -> tu
         if collecting:
             gc.enable()
     return graph, made
+
+
+def _make_room() -> None:
+    """Give back what graphs that are gone have left, where it is much: a capture cannot, and would find no memory."""
+    idle = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    if idle > IDLE_SHARE * torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory:
+        torch.cuda.empty_cache()
 
 
 class InPlace:

@@ -57,11 +57,12 @@ def fitted(config: Any, steps: int, names: tuple[str, ...]) -> Any:
     Args:
         config: A frozen dataclass with `steps`.
         steps: From 1.
-        names: Fields that count steps, a trainer's `IN_STEPS`; 0 stays 0, which says never.
+        names: Fields that count steps, a trainer's `IN_STEPS`; 0 stays 0, which says never. Rounded up, so that nothing that
+            comes again and again comes once more at the end.
     """
     ratio = steps / config.steps
     return dataclasses.replace(config, steps=steps, **{
-        name: max(1, round(getattr(config, name) * ratio)) if getattr(config, name) else 0 for name in names})
+        name: math.ceil(getattr(config, name) * ratio) for name in names})
 
 
 def to_json(config: Any) -> dict[str, Any]:

@@ -151,4 +151,4 @@ def test_a_schedule_fits_into_fewer_steps() -> None:
         assert short.steps == paper.steps // 10
         for field in module.IN_STEPS:
             was, now = getattr(paper, field), getattr(short, field)
-            assert now == pytest.approx(was / 10, abs=0.51) if was else now == 0, (name, field)
+            assert 0 <= now - was / 10 < 1, (name, field)
