@@ -1,4 +1,7 @@
-"""The avatar's clip by itself: JSON that people can read, or its binary twin when the name ends in .fpsq."""
+"""The avatar's clip by itself: JSON that people can read, or its binary twin when the name ends in .fpsq.
+
+`.flameseq` is the same JSON under an ending that is nobody else's: the Unity package imports it and `.fpsq` as clips.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from formats.errors import FormatError, MissingAsset
 from formats.sequence import Sequence
 
 CAPABILITIES = Capabilities(subject="clip")
-WRITERS = {".json": sequence_json.write, ".fpsq": sequence_binary.write}
+WRITERS = {".json": sequence_json.write, ".fpsq": sequence_binary.write, ".flameseq": sequence_json.write}
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ def write(avatar: Avatar, out: Path, options: Options) -> list[Path]:
 
     Raises:
         MissingAsset: The avatar has no clip.
-        FormatError: The name ends in neither .json nor .fpsq.
+        FormatError: The name ends in none of `WRITERS`.
     """
     sequence = avatar.sequence
     if sequence is None:
@@ -45,6 +48,6 @@ def write_sequence(sequence: Sequence, out: Path) -> Path:
     out = Path(out)
     writer = WRITERS.get(out.suffix.lower())
     if writer is None:
-        raise FormatError(f"{out}: a sequence is written as {' or '.join(WRITERS)}; end the name of --out in one of them")
+        raise FormatError(f"{out}: a sequence is written as {', '.join(WRITERS)}; end the name of --out in one of them")
     writer(sequence, out)
     return out

@@ -14,7 +14,7 @@ from formats.sequence import LINEAR_FIELDS, ROTATION_FIELDS
 from tests.builders import tiny_avatar, tiny_head, tiny_sequence
 
 
-@pytest.mark.parametrize("name", ["clip.json", "clip.fpsq", "CLIP.JSON"])
+@pytest.mark.parametrize("name", ["clip.json", "clip.fpsq", "CLIP.JSON", "clip.flameseq"])
 def test_clip_comes_back_to_the_bit(name: str, tmp_path: Path) -> None:
     avatar = tiny_avatar("everything")  # layers a GLB could not carry are no loss here
     report = export(avatar, "sequence", tmp_path / name)

@@ -21,7 +21,8 @@ IMPORTERS = {".cs": "MonoImporter", ".asmdef": "AssemblyDefinitionImporter", ".c
              ".shader": "ShaderImporter", ".hlsl": "ShaderIncludeImporter", ".md": "TextScriptImporter",
              ".json": "TextScriptImporter", ".txt": "TextScriptImporter", ".bytes": "TextScriptImporter"}
 """File ending to what Unity imports it with; others are `DefaultImporter`."""
-SCRIPTED = {".flameavatar": "Editor/AvatarImporter.cs", ".flameseq": "Editor/SequenceImporter.cs"}
+SCRIPTED = {".flameavatar": "Editor/AvatarImporter.cs", ".flameseq": "Editor/SequenceImporter.cs",
+            ".fpsq": "Editor/SequenceImporter.cs"}
 """File ending to the importer of the package's own."""
 MONO = ("\n  externalObjects: {}\n  serializedVersion: 2\n  defaultReferences: []\n  executionOrder: 0"
         "\n  icon: {instanceID: 0}\n  userData: \n  assetBundleName: \n  assetBundleVariant: \n")

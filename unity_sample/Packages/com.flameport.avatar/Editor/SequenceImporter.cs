@@ -2,8 +2,8 @@ using UnityEditor.AssetImporters;
 
 namespace Flameport.Editing
 {
-    /// <summary>Makes a `.flameseq`, a sequence as JSON or as bytes under that ending, a clip for players.</summary>
-    [ScriptedImporter(1, "flameseq")]
+    /// <summary>Makes a `.flameseq`, which is JSON, or a `.fpsq`, its binary twin, a clip for players.</summary>
+    [ScriptedImporter(1, new[] { "flameseq", "fpsq" })]
     public sealed class SequenceImporter : ScriptedImporter
     {
         /// <inheritdoc/>
