@@ -5,9 +5,10 @@
  * and orbit by mouse, touch and keys), `background` (any CSS background; transparent when absent), `autoplay`, `loop`,
  * `driver` (`idle`, `pointer`, or both), `poster` (a picture until the avatar is there; or content in slot `poster`),
  * `loading` (`lazy`, which waits until it is nearly seen, or `eager`), `alt` (what a screen reader says).
- * Events, which do not bubble: `load`, `progress` {loaded, total}, `error` {error}, `frame`, `play`, `pause`, `ended`.
+ * Events, which do not bubble: `load`, `progress` {loaded, total, stage}, `error` {error}, `frame`, `play`, `pause`, `ended`.
  */
 
+import type { Avatar } from "./avatar/avatar.ts";
 import { loadAvatar, loadJson } from "./avatar/load.ts";
 import { cameraOf, type PinholeCamera, type Point } from "./camera/camera.ts";
 import { Orbit } from "./camera/orbit.ts";
@@ -211,17 +212,20 @@ export class FlameAvatarElement extends Base {
 
   private async load(signal: AbortSignal): Promise<void> {
     try {
-      const progress = (loaded: number, total: number | null) => this.tell("progress", { loaded, total });
-      const avatar = await loadAvatar(this.src, { signal, progress });
+      const progress = (loaded: number, total: number | null, stage: string) =>
+        this.tell("progress", { loaded, total, stage });
+      let camera: Promise<void> | null = null;
+      const first = (avatar: Avatar) => {
+        if (signal.aborted) return;
+        this.place(avatar);
+        this.box.classList.add("shown");
+        camera = this.loadCamera(signal);
+        camera.catch(() => {});
+      };
+      const avatar = await loadAvatar(this.src, { signal, progress, first });
       if (signal.aborted) return;
-      const player = this.stage();
-      player.setAvatar(avatar);
-      player.loop = this.loop;
-      this.middle = [0, 0, 0];
-      avatar.head.template.forEach((value, i) => {
-        this.middle[i % 3] += value / avatar.head.vertexCount;
-      });
-      await Promise.all([this.loadClip(signal), this.loadCamera(signal)]);
+      const player = this.place(avatar);
+      await Promise.all([this.loadClip(signal), camera ?? this.loadCamera(signal)]);
       if (signal.aborted) return;
       this.drive();
       this.describe();
@@ -239,6 +243,18 @@ export class FlameAvatarElement extends Base {
       this.fail(error);
       throw error;
     }
+  }
+
+  /** Show an avatar, or what has come of it. */
+  private place(avatar: Avatar): Player {
+    const player = this.stage();
+    player.setAvatar(avatar);
+    player.loop = this.loop;
+    this.middle = [0, 0, 0];
+    avatar.head.template.forEach((value, i) => {
+      this.middle[i % 3] += value / avatar.head.vertexCount;
+    });
+    return player;
   }
 
   /** Return the player on a canvas of its own. */

@@ -57,6 +57,8 @@ export class Player extends Actor {
   private owed = false;
   /** Why this avatar cannot be prepared; it is shown no more. */
   private failure: Error | null = null;
+  /** More of the avatar is on its way: `LoadOptions.first`. */
+  private unfinished = false;
   private pictureDirty = true;
   private lost = false;
   private disposed = false;
@@ -89,8 +91,15 @@ export class Player extends Actor {
 
   // --- What is shown -------------------------------------------------------------------------------------------------
 
-  /** Show an avatar, with the clip that came with it; the camera stands in front of it. */
+  /**
+   * Show an avatar, with the clip that came with it; the camera stands in front of it. One that is shown since its first
+   * bytes came, and is whole now, stays where it is and as it is posed, and gets better.
+   */
   setAvatar(avatar: Avatar): void {
+    if (this.unfinished && avatar === this.avatar && !avatar.partial) {
+      this.improve(avatar);
+      return;
+    }
     this.check();
     const renderer = this.put(avatar);
     this.renderer?.dispose();
@@ -101,7 +110,22 @@ export class Player extends Actor {
     this.shownPose = new Pose(avatar.head);
     this.nextPose = new Pose(avatar.head);
     this.camera = defaultCamera(avatar);
+    this.unfinished = avatar.partial === true;
     this.cast(avatar);
+  }
+
+  private improve(avatar: Avatar): void {
+    if (this.disposed) this.check();
+    this.unfinished = false;
+    // A device that is lost gets all of it when it comes back.
+    if (!this.lost && avatar.layers.some((layer) => layer.degree > 0 || layer.dynamics)) {
+      const renderer = this.put(avatar);
+      this.renderer?.dispose();
+      this.renderer = renderer;
+      this.posed = false;
+    }
+    this.receiveClip();
+    this.move();
   }
 
   private put(avatar: Avatar): AvatarRenderer {

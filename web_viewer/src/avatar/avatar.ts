@@ -8,9 +8,9 @@ import type { Influences } from "../posing/skinning.ts";
 import type { FRAMES } from "../posing/surface.ts";
 import { choice, EXTENSION, fail, list, onePrimitive, SPLATS, text } from "./fields.ts";
 import { Glb, type Json, type SparseRows } from "./glb.ts";
-import { readHead } from "./head_file.ts";
+import { readHead, readHeadSurface } from "./head_file.ts";
 import { baseColor } from "./image_file.ts";
-import { readLayer } from "./splat_layers.ts";
+import { readLayer, readLayerDetail } from "./splat_layers.ts";
 
 /** Extensions a GLB may require and we read. */
 const KNOWN = [
@@ -242,6 +242,8 @@ export interface Avatar {
   count: number;
   /** The clip that came with the avatar. */
   clip: Sequence | null;
+  /** There while only what a first picture takes has come (`LoadOptions.first`). */
+  partial?: true;
 }
 
 /** What reads mesh layers, strands and networks: `rare_layers.ts`, a chunk that most avatars never need. */
@@ -261,6 +263,13 @@ export function readAvatar(buffer: ArrayBuffer): Avatar {
 
 /** Return the avatar in a GLB; `rare` where `needsRareReaders`. */
 export function readGlb(glb: Glb, rare: RareReaders | null): Avatar {
+  const avatar = readFirst(glb, rare);
+  readRest(glb, avatar, rare);
+  return avatar;
+}
+
+/** Return what a first picture takes: the head, and Gaussians in their base colours. */
+export function readFirst(glb: Glb, rare: RareReaders | null): Avatar {
   const root = glb.json.extensions?.[EXTENSION];
   if (!root) {
     throw new AvatarFormatError("This GLB holds no flameport avatar. Make one with “flameport export X.avatar glb”.");
@@ -285,10 +294,6 @@ export function readGlb(glb: Glb, rare: RareReaders | null): Avatar {
     else if (kind === "mesh") meshes.push(rare.readMeshLayer(glb, root.head, head, entry, i));
     else layers.push(rare.readStrands(glb, head, entry, i));
   });
-  const networks = rare ? rare.readNetworks(glb, root.networks) : new Map<string, Network>();
-  const decoder = rare ? rare.joinNetworks(networks, head, layers, meshes, root) : null;
-  const asked = layers.some((layer) => layer.dynamics?.network) || root.decoder !== undefined;
-  if (asked && !rare) fail("networks");
   const meta = root.meta ?? {};
   return {
     name: text(meta.name, "avatar"),
@@ -297,12 +302,32 @@ export function readGlb(glb: Glb, rare: RareReaders | null): Avatar {
     paper: text(meta.paper, ""),
     licenseNotices: list(meta.licenseNotices ?? [], "meta.licenseNotices").map((notice) => text(notice, "")),
     head,
-    headTexture: baseColor(glb, onePrimitive(glb, root.head.mesh, "head.mesh")),
+    headTexture: null,
     layers,
     meshes,
-    networks,
-    decoder,
+    networks: new Map(),
+    decoder: null,
     count: layers.reduce((sum, layer) => sum + layer.count, 0),
-    clip: root.clip ? readClip(glb, root.clip, root.head, head) : null,
+    clip: null,
+    partial: true,
   };
+}
+
+/** Read everything else into an avatar of which `readFirst` made the beginning. */
+export function readRest(glb: Glb, avatar: Avatar, rare: RareReaders | null): void {
+  const root = glb.json.extensions[EXTENSION];
+  const { head, layers, meshes } = avatar;
+  let l = 0;
+  root.layers.forEach((entry: Json, i: number) => {
+    if (entry.kind === "splats") readLayerDetail(glb, entry, i, layers[l]);
+    if (entry.kind !== "mesh") l++;
+  });
+  if (rare) {
+    avatar.networks = rare.readNetworks(glb, root.networks);
+    avatar.decoder = rare.joinNetworks(avatar.networks, head, layers, meshes, root);
+  } else if (layers.some((layer) => layer.dynamics?.network) || root.decoder !== undefined) fail("networks");
+  readHeadSurface(glb, root.head, head);
+  avatar.headTexture = baseColor(glb, onePrimitive(glb, root.head.mesh, "head.mesh"));
+  if (root.clip) avatar.clip = readClip(glb, root.clip, root.head, head);
+  delete avatar.partial;
 }

@@ -40,28 +40,41 @@ interface View {
 }
 
 export class Glb {
-  private readonly expanded = new Map<number, DataView>();
+  private expanded = new Map<number, DataView>();
 
   private constructor(
     readonly json: Json,
+    /** What has come of the buffer. */
     private readonly binary: DataView,
+    /** Where the buffer starts in the file. */
+    readonly binaryAt: number,
   ) {}
 
-  /** Return the container in `buffer`; throws `AvatarFormatError` unless it is a whole GLB of version 2. */
-  static parse(buffer: ArrayBuffer): Glb {
+  /** Return what the first 20 bytes say: how long the file is, and where its JSON ends. Throws `AvatarFormatError`. */
+  static measure(buffer: ArrayBuffer, arrived: number): { length: number; jsonEnd: number } {
     const data = new DataView(buffer);
-    if (buffer.byteLength < 20 || data.getUint32(0, true) !== 0x46546c67) {
+    if (arrived < 20 || data.getUint32(0, true) !== 0x46546c67) {
       throw new AvatarFormatError(
         "This is not a GLB: it does not start with “glTF”. Choose a .glb that flameport wrote.",
       );
     }
-    const length = data.getUint32(8, true);
     if (data.getUint32(4, true) !== 2) throw new AvatarFormatError("This GLB has a version other than 2.");
-    if (length > buffer.byteLength) {
+    return { length: data.getUint32(8, true), jsonEnd: 20 + data.getUint32(12, true) };
+  }
+
+  /**
+   * Return the container in `buffer`; throws `AvatarFormatError` unless it is a whole GLB of version 2. With `arrived`, the
+   * beginning of one is enough: the JSON has to be there, and what lies further is outside the file as long as it has not come.
+   */
+  static parse(buffer: ArrayBuffer, arrived?: number): Glb {
+    const data = new DataView(buffer);
+    const { length } = Glb.measure(buffer, arrived ?? buffer.byteLength);
+    if (arrived === undefined && length > buffer.byteLength) {
       throw new AvatarFormatError(
         `The file was cut off: it says ${length} bytes, ${buffer.byteLength} arrived. Copy it again.`,
       );
     }
+    const here = Math.min(length, arrived ?? length);
     const chunk = (start: number, kind: number): [number, number] => {
       const size = data.getUint32(start, true);
       if (data.getUint32(start + 4, true) !== kind || start + 8 + size > length) {
@@ -77,8 +90,15 @@ export class Glb {
       throw new AvatarFormatError("The GLB's JSON is damaged. Copy the file again.");
     }
     const binaryAt = jsonAt + jsonSize;
-    const [at, size] = binaryAt + 8 <= length ? chunk(binaryAt, 0x004e4942) : [0, 0];
-    return new Glb(json, new DataView(buffer, at, size));
+    const [at, size] = binaryAt + 8 <= here ? chunk(binaryAt, 0x004e4942) : [0, 0];
+    return new Glb(json, new DataView(buffer, at, Math.max(0, Math.min(size, here - at))), binaryAt + 8);
+  }
+
+  /** Return the whole of what this is the beginning of; what was decompressed already is not again. */
+  completed(buffer: ArrayBuffer): Glb {
+    const whole = Glb.parse(buffer);
+    whole.expanded = this.expanded;
+    return whole;
   }
 
   /** Return entry `index` of a top-level list such as "accessors". */

@@ -16,7 +16,6 @@ export function readHead(glb: Glb, spec: Json): Head {
     stored > vertexCount ? glb.integers(spec.seamSources, 1, stored - vertexCount, vertexCount) : new Uint32Array(0);
   const places = readPlaces(glb, spec.vertexOrder, vertexCount);
   const faces = glb.integers(primitive.indices, 1, undefined, stored);
-  const cornerUvs = cornerUvsOf(glb, attributes, stored, faces);
   for (let i = 0; i < faces.length; i++) {
     if (faces[i] >= vertexCount) faces[i] = sources[faces[i] - vertexCount];
     else if (places) faces[i] = places.order[faces[i]];
@@ -70,12 +69,20 @@ export function readHead(glb: Glb, spec: Json): Head {
     jointExprdirs: spec.jointExprdirs === undefined ? null : glb.floats(spec.jointExprdirs, 3, joints.length * count),
     weights: influencesIn(glb, spec, attributes, vertexCount, joints.length, joints.length, places).normalized(),
     arkitMap: spec.arkitMap === undefined ? null : glb.floats(spec.arkitMap, 1, 52 * (count + 14)),
-    cornerUvs,
-    vertexColors:
-      attributes.COLOR_0 === undefined
-        ? null
-        : gather(glb.floats(attributes.COLOR_0, 3, stored), 3, places).slice(0, 3 * vertexCount),
+    cornerUvs: null,
+    vertexColors: null,
   };
+}
+
+/** Read what is only for those who show the head's mesh. */
+export function readHeadSurface(glb: Glb, spec: Json, head: Head): void {
+  const { attributes, indices } = onePrimitive(glb, spec.mesh, "head.mesh");
+  const stored = glb.count(attributes.POSITION, 3);
+  head.cornerUvs = cornerUvsOf(glb, attributes, stored, glb.integers(indices, 1, undefined, stored));
+  if (attributes.COLOR_0 === undefined) return;
+  const places = readPlaces(glb, spec.vertexOrder, head.vertexCount);
+  const colors = glb.floats(attributes.COLOR_0, 3, stored);
+  head.vertexColors = gather(colors, 3, places).slice(0, 3 * head.vertexCount);
 }
 
 function parentsOf(glb: Glb, joints: Json[]): Int32Array {

@@ -16,7 +16,7 @@ import type {
 import { choice, EXTENSION, fail, integer, list, onePrimitive, SPLATS, text } from "./fields.ts";
 import type { Glb, Json, SparseRows } from "./glb.ts";
 
-/** Return a layer of Gaussians, in its binding's local space. */
+/** Return a layer of Gaussians, in its binding's local space, of one colour from everywhere and without dynamics. */
 export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Layer {
   const primitive = onePrimitive(glb, entry.mesh, `layers[${index}].mesh`);
   const { attributes } = primitive;
@@ -44,7 +44,6 @@ export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Lay
         ? new Float32Array(3 * count)
         : glb.floats(offset, 3, count);
   const scales = glb.floats(name("SCALE"), 3, count);
-  const { sh, degree } = readHarmonics(glb, name, count);
   const layer: Layer = {
     name: text(entry.name, `layer ${index}`),
     count,
@@ -53,11 +52,11 @@ export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Lay
     quats,
     scales,
     opacities: glb.floats(name("OPACITY"), 1, count),
-    sh,
-    degree,
+    sh: glb.floats(name("SH_DEGREE_0_COEF_0"), 3, count),
+    degree: 0,
     order,
     shFrame: choice(own.shFrame ?? "world", "shFrame", ["world", "head"]),
-    dynamics: own.dynamics ? readDynamics(glb, own.dynamics, count) : null,
+    dynamics: null,
     strands: null,
     features: null,
   };
@@ -65,13 +64,19 @@ export function readLayer(glb: Glb, head: Head, entry: Json, index: number): Lay
   return layer;
 }
 
-function readHarmonics(
-  glb: Glb,
-  name: (attribute: string) => Json,
-  count: number,
-): { sh: Float32Array; degree: number } {
+/** Read what `readLayer` leaves out: how colours change with the direction, and linear dynamics. */
+export function readLayerDetail(glb: Glb, entry: Json, index: number, layer: Layer): void {
+  const { attributes, extensions } = onePrimitive(glb, entry.mesh, `layers[${index}].mesh`);
+  const own = extensions[SPLATS].extensions[EXTENSION];
+  readHarmonics(glb, (attribute) => attributes[`${SPLATS}:${attribute}`], layer);
+  if (own.dynamics) layer.dynamics = readDynamics(glb, own.dynamics, layer.count);
+}
+
+function readHarmonics(glb: Glb, name: (attribute: string) => Json, layer: Layer): void {
+  const { count } = layer;
   let degree = 0;
   while (degree < 3 && name(`SH_DEGREE_${degree + 1}_COEF_0`) !== undefined) degree++;
+  if (degree === 0) return;
   const k = (degree + 1) ** 2;
   const sh = new Float32Array(count * k * 3);
   for (let band = 0, at = 0; band <= degree; band++) {
@@ -82,7 +87,8 @@ function readHarmonics(
       }
     }
   }
-  return { sh, degree };
+  layer.sh = sh;
+  layer.degree = degree;
 }
 
 /** Return how `count` elements ride the head. */

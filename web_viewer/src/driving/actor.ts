@@ -60,6 +60,17 @@ export class Actor {
     this.setSequence(avatar.clip);
   }
 
+  /** Let the clip that came with the avatar take over softly, where nobody chose another since `cast`. */
+  protected receiveClip(): void {
+    const { avatar, tracks } = this;
+    if (!avatar?.clip || tracks.length > 1 || this.sequence) return;
+    this.advance();
+    // Pictures of a moment are what they are, whenever the clip came.
+    const seconds = this.clock ? 0 : 0.3;
+    this.tracks.push({ ...this.track(avatar.clip), start: this.moment, seconds });
+    this.move();
+  }
+
   private get head() {
     if (!this.avatar) throw new SequenceError("Load an avatar before its clip.");
     return this.avatar.head;

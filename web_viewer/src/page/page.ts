@@ -148,9 +148,18 @@ export class Page {
       // The camera comes while the avatar does; the clip after it, so that nobody waits for it to see a face.
       const camera = content.camera ? loadJson(content.camera) : null;
       camera?.catch(() => {});
-      const avatar = await loadAvatar(content.avatar, { signal, progress: this.progress });
+      let stands = false;
+      // Its first picture is there while the rest of it arrives.
+      const glimpse = (avatar: Avatar) => {
+        this.player.setAvatar(avatar);
+        this.orbit.start(this.player.getCamera()!, middleOf(avatar));
+        stands = true;
+        camera?.then((json) => this.stand(json)).catch(() => {});
+      };
+      const avatar = await loadAvatar(content.avatar, { signal, progress: this.progress, first: glimpse });
       const ready = this.show(avatar, this.bytes);
-      if (camera) this.stand(await camera);
+      const from = await camera;
+      if (from && !stands) this.stand(from);
       // What is beside the page takes the place of the avatar's own.
       if (content.clips.length) this.clips = [];
       for (const { name, file } of content.clips) this.offer(file, name);
