@@ -5,10 +5,13 @@ besides (sizes, counts, textures of a megapixel) is in `test_pictures.py` and `s
 """
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
+from formats import importers
 from formats.avatar import (
     CHANNELS,
     FRAMES,
@@ -21,6 +24,7 @@ from formats.avatar import (
     SplatLayer,
     StrandLayer,
 )
+from formats.render import default_camera
 from scripts import golden_layers
 from tests.builders import AVATAR_KINDS, tiny_avatar, tiny_camera, tiny_head, tiny_sequence
 from tests.web_viewer.pictures import Show
@@ -68,6 +72,30 @@ def shows() -> Iterator[tuple[str, Show]]:
         avatar = make()
         camera = tiny_camera(0.4, SIZE_WITH_EDGES if has_edges(avatar) else SIZE)
         yield name, Show(avatar, tiny_sequence(avatar.head, 6, seed=9), camera, MOMENTS)
+
+
+IMPORTED: dict[str, dict[str, int]] = {
+    "fate": {"splats_count": 800}, "gaussian_avatars": {"splats_count": 800}, "splatting_avatar": {"splats_count": 800},
+    "osgap": {"splats_count": 800}, "baked_avatar": {"layers": 3, "texture": 32}, "gaussian_hair": {"n": 40, "heads": 150},
+    "mono_gaussian_avatar": {"n": 300}, "flash_avatar": {}, "gaussian_head_avatar": {"n": 300}}
+"""Systems whose files are written as `tests/originals` describes them and imported, and how large."""
+SLOW = ("flash_avatar", "gaussian_head_avatar")
+"""Those whose networks take long to write and to read."""
+_SIDES = {"fate": ("checkpoint", "baked"), "gaussian_avatars": ("flame_param",), "osgap": ("flame_param",)}
+"""What does not lie beside the file, by system; all of what the original has for heads of Gaussian Head Avatar."""
+
+
+def imported(system: str, folder: Path) -> Show:
+    """Return an avatar that the original system's files, written to `folder`, became."""
+    original = importlib.import_module(f"tests.originals.{system}").write(folder, **IMPORTED[system])
+    known = original.sides if system in ("gaussian_head_avatar", "gaussian_hair") else _SIDES.get(system, ())
+    name = {"gaussian_hair": "gaussian-head-avatar"}.get(system, system.replace("_", "-"))
+    sides = {side: path for side, path in original.sides.items() if side in known}
+    avatar = importers.read(name, original.path, original.head, sides, **original.options)
+    moments = np.linspace(0, len(original.sequence) - 1, len(MOMENTS)).tolist()
+    # An image decoder takes one size: pictures of 128 pixels here.
+    size = SIZE_WITH_EDGES if has_edges(avatar) else 128
+    return Show(avatar, original.sequence, default_camera(avatar, size, size), tuple(moments))
 
 
 def has_edges(avatar: Avatar) -> bool:

@@ -1,9 +1,7 @@
 """Mesh layers, strands, what networks move and image decoders in a real browser, against the reference on the same frames."""
 
 import dataclasses
-import importlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,9 @@ import pytest
 from PIL import Image
 
 from exporter.targets import glb, web
-from formats import importers
 from formats.avatar import MeshLayer
 from formats.errors import MissingAsset
 from formats.picture import psnr
-from formats.render import default_camera
 from tests.builders import tiny_avatar, tiny_camera
 from tests.web_viewer.browser import DRIVERS, run, unavailable
 from tests.web_viewer.pictures import CANVAS_DB, HALF_DB, SMALL_DB, Show, photograph, worst, write_show
@@ -93,49 +89,6 @@ def _assert_world(got: np.ndarray, frame: dict, where: str, ordered: bool) -> No
     assert (np.abs(covariances - full).max(axis=1) < 2e-4 * np.abs(full).max(axis=1)).all(), where
     np.testing.assert_allclose(opacities, wanted["opacities"][there], atol=1e-4, err_msg=where)
     np.testing.assert_allclose(rgb, wanted["rgb"][there], atol=1e-4, err_msg=where)
-
-
-def _imported(system: str, folder: Path) -> Show:
-    """Return an avatar that the original system's files became, small."""
-    sizes = {"baked_avatar": {"layers": 3, "texture": 32}, "gaussian_head_avatar": {"n": 300},
-             "gaussian_hair": {"n": 40, "heads": 150}, "flash_avatar": {}, "mono_gaussian_avatar": {"n": 300}}[system]
-    original = importlib.import_module(f"tests.originals.{system}").write(folder, **sizes)
-    known = {"gaussian_head_avatar": original.sides, "gaussian_hair": original.sides}
-    name = {"gaussian_hair": "gaussian-head-avatar"}.get(system, system.replace("_", "-"))
-    avatar = importers.read(name, original.path, original.head, known.get(system, {}), **original.options)
-    last = len(original.sequence) - 1
-    # An image decoder takes one size: pictures of 128 pixels here.
-    size = 128 if avatar.decoder else 160
-    return Show(avatar, original.sequence, default_camera(avatar, size, size), (0, last - 0.25))
-
-
-@pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Show, list[np.ndarray]]]:
-    """Return a function that imports a system's files and writes its GLBs, once for all drivers."""
-    pytest.importorskip("torch")
-    made: dict[str, tuple[Path, Show, list[np.ndarray]]] = {}
-
-    def get(system: str) -> tuple[Path, Show, list[np.ndarray]]:
-        if system not in made:
-            folder = tmp_path_factory.mktemp(system)
-            show = _imported(system, folder / "theirs")
-            made[system] = folder / "files", show, write_show(show, folder / "files")
-        return made[system]
-
-    return get
-
-
-@pytest.mark.parametrize("system", ["baked_avatar", "gaussian_hair",
-                                    pytest.param("gaussian_head_avatar", marks=pytest.mark.long),
-                                    pytest.param("flash_avatar", marks=pytest.mark.long),
-                                    pytest.param("mono_gaussian_avatar", marks=pytest.mark.long)])
-def test_imported_avatars_match_the_reference(system, imported, tmp_path):
-    files, show, wanted = imported(system)
-    found = photograph("swiftshader", show, files, tmp_path, ("full", "small"))
-    half, canvas = worst(found["full"], wanted)
-    assert half > (EDGE_DB if system == "baked_avatar" else HALF_DB) and canvas > CANVAS_DB, (half, canvas)
-    small = worst(found["small"], wanted)
-    assert min(small) > SMALL_DB, small
 
 
 def _waves(shape: tuple[int, ...], side: int = 32) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The player's pictures in a real browser, on two independent drivers, against `formats.render` on the same frames."""
 
 import dataclasses
-import importlib
 import json
 import os
 from collections.abc import Callable
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 
 from exporter.targets import glb
-from formats import importers
 from formats.codecs import bundle, camera_json, sequence_json
 from formats.importers import lam
 from formats.picture import psnr
@@ -107,25 +105,6 @@ def test_small_files_look_as_they_should(driver, name, shows, tmp_path, request)
     if not (files / "small.glb").exists():
         glb.write(dataclasses.replace(show.avatar, sequence=None), files / "small.glb", glb.Options(grade="small"))
     _compare(driver, f"{name} small", kit, tmp_path, (SMALL_DB, SMALL_DB), "small.glb")
-
-
-IMPORTED = ("fate", "gaussian_avatars", "splatting_avatar", "osgap")
-"""Systems whose files become layers that the player plays whole."""
-
-
-@pytest.mark.parametrize("system", IMPORTED)
-def test_imported_avatars_match_the_reference(system, shows, tmp_path):
-    pytest.importorskip("torch")
-
-    def make() -> Show:
-        original = importlib.import_module(f"tests.originals.{system}").write(tmp_path / "theirs", splats_count=1500)
-        known = {"fate": ("checkpoint", "baked"), "gaussian_avatars": ("flame_param",), "osgap": ("flame_param",)}
-        sides = {name: path for name, path in original.sides.items() if name in known.get(system, ())}
-        avatar = importers.read(system.replace("_", "-"), original.path, original.head, sides, **original.options)
-        last = len(original.sequence) - 1
-        return Show(avatar, original.sequence, default_camera(avatar, 192, 192), (0, 0.5, last - 0.25, last))
-
-    _compare("swiftshader", f"imported {system}", shows(system, make), tmp_path)
 
 
 @pytest.mark.demo
