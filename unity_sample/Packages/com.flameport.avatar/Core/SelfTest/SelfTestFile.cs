@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 
 namespace Flameport
 {
@@ -11,6 +12,14 @@ namespace Flameport
         public int Stride, Count;
         /// <summary>Its bytes; null where it starts with zeros.</summary>
         public byte[]? Data;
+
+        /// <summary>Return what it holds in words, for an upload.</summary>
+        public uint[] Words()
+        {
+            var words = new uint[Count * Stride / 4];
+            if (Data != null) Buffer.BlockCopy(Data, 0, words, 0, Data.Length);
+            return words;
+        }
     }
 
     /// <summary>A dispatch of the self-test.</summary>
@@ -30,6 +39,7 @@ namespace Flameport
     /// </summary>
     public sealed class SelfTestFile
     {
+        private const int Repeats = 20;
         private readonly SmallFile file;
 
         private SelfTestFile(SmallFile file)
@@ -62,8 +72,11 @@ namespace Flameport
         /// <summary>An avatar and a camera for a player that should show the same.</summary>
         public SelfTestPlayer Player { get; }
 
-        /// <summary>The largest step of each kernel: what is worth timing.</summary>
-        public IEnumerable<SelfTestStep> LargestSteps()
+        /// <summary>Run the largest step of each kernel again and again, and tell the report how long one takes.</summary>
+        /// <param name="report">Is told.</param>
+        /// <param name="dispatch">Starts a step.</param>
+        /// <param name="wait">Waits until the card has done what was started, by reading a buffer.</param>
+        public void Time(SelfTestReport report, Action<SelfTestStep> dispatch, Action<int> wait)
         {
             var largest = new Dictionary<string, SelfTestStep>();
             foreach (SelfTestStep step in Steps)
@@ -71,7 +84,19 @@ namespace Flameport
                 bool known = largest.TryGetValue(step.Kernel, out SelfTestStep other);
                 if (!known || step.Groups > other.Groups) largest[step.Kernel] = step;
             }
-            return largest.Values;
+            foreach (SelfTestStep step in largest.Values)
+            {
+                double Milliseconds(int times)
+                {
+                    Stopwatch watch = Stopwatch.StartNew();
+                    for (int i = 0; i < times; i++) dispatch(step);
+                    wait(step.Buffers[0].Value);
+                    return watch.Elapsed.TotalMilliseconds;
+                }
+                // What starting and reading back take is in both.
+                double one = Milliseconds(1), many = Milliseconds(1 + Repeats);
+                report.Time($"{step.Kernel}, {step.Groups} groups", (many - one) / Repeats);
+            }
         }
 
         /// <summary>Return the self-test in a file's bytes; throws <see cref="AvatarFormatException"/>.</summary>

@@ -1,5 +1,4 @@
 using System;
-using System.Diagnostics;
 using UnityEngine;
 using UnityEngine.Rendering;
 
@@ -8,7 +7,6 @@ namespace Flameport.Editing
     /// <summary>The self-test on this machine's graphics card: its buffers, every kernel, the picture, and the times.</summary>
     internal sealed class SelfTestCard : IDisposable
     {
-        private const int Repeats = 20;
         private readonly SelfTestFile file;
         private readonly ComputeShader kernels;
         private readonly GraphicsBuffer[] buffers;
@@ -28,20 +26,13 @@ namespace Flameport.Editing
             Array.ForEach(file.Steps, Dispatch);
             foreach (SelfTestCheck check in file.Checks) report.Add(check.Compare(Read(check.Buffer)));
             report.Add(file.Picture.Compare(Drawn(splats)));
-            foreach (SelfTestStep step in file.LargestSteps())
-            {
-                // What starting and reading back take is in both.
-                double one = Milliseconds(step, 1), many = Milliseconds(step, 1 + Repeats);
-                report.Time($"{step.Kernel}, {step.Groups} groups", (many - one) / Repeats);
-            }
+            file.Time(report, Dispatch, buffer => Read(buffer));
         }
 
         private static GraphicsBuffer Uploaded(SelfTestBuffer said)
         {
             var buffer = new GraphicsBuffer(GraphicsBuffer.Target.Structured, said.Count, said.Stride);
-            var words = new uint[said.Count * said.Stride / 4];
-            if (said.Data != null) Buffer.BlockCopy(said.Data, 0, words, 0, said.Data.Length);
-            buffer.SetData(words);
+            buffer.SetData(said.Words());
             return buffer;
         }
 
@@ -51,14 +42,6 @@ namespace Flameport.Editing
             foreach (var pair in step.Buffers) kernels.SetBuffer(kernel, pair.Key, buffers[pair.Value]);
             foreach (var pair in step.Constants) kernels.SetInt(pair.Key, pair.Value);
             kernels.Dispatch(kernel, step.Groups, 1, 1);
-        }
-
-        private double Milliseconds(SelfTestStep step, int times)
-        {
-            Stopwatch watch = Stopwatch.StartNew();
-            for (int i = 0; i < times; i++) Dispatch(step);
-            Read(step.Buffers[0].Value);
-            return watch.Elapsed.TotalMilliseconds;
         }
 
         private byte[] Read(int buffer) => Waited(AsyncGPUReadback.Request(buffers[buffer])).GetData<byte>().ToArray();

@@ -155,6 +155,38 @@ namespace Flameport.Tests
         }
 
         [Test]
+        public void EveryKernelIsTimed()
+        {
+            SelfTestFile file = File();
+            var report = new SelfTestReport();
+            var seen = new System.Collections.Generic.Dictionary<string, int>();
+            int waits = 0;
+            file.Time(report, step =>
+            {
+                seen.TryGetValue(step.Kernel, out int times);
+                seen[step.Kernel] = times + 1;
+            }, buffer => waits++);
+            Assert.AreEqual(7, seen.Count);
+            Assert.AreEqual(14, waits);
+            foreach (var kernel in seen)
+            {
+                Assert.AreEqual(22, kernel.Value);
+                StringAssert.Contains("\"" + kernel.Key + ", ", report.ToJson());
+            }
+        }
+
+        [Test]
+        public void BuffersAreUploadedAsWords()
+        {
+            foreach (SelfTestBuffer buffer in File().Buffers)
+            {
+                uint[] words = buffer.Words();
+                Assert.AreEqual(buffer.Count * buffer.Stride, 4 * words.Length);
+                if (buffer.Data != null) Assert.AreEqual(BitConverter.ToUInt32(buffer.Data, 0), words[0]);
+            }
+        }
+
+        [Test]
         public void ReportsAreJson()
         {
             var report = new SelfTestReport();
