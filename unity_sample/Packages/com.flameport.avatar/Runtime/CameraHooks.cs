@@ -10,12 +10,15 @@ namespace Flameport
         /// <summary>A depth that meshes have for themselves.</summary>
         public static readonly int MeshDepth = Shader.PropertyToID("_FlameportDepth");
 
-        /// <summary>The camera's colours and the depth of what is solid; a half-float picture as large.</summary>
-        public RenderTargetIdentifier Color, Depth, Picture;
+        /// <summary>A half-float picture that avatars are blended in.</summary>
+        public static readonly int Picture = Shader.PropertyToID("_FlameportPicture");
+
+        /// <summary>The camera's colours and the depth of what is solid.</summary>
+        public RenderTargetIdentifier Color, Depth;
         /// <summary>Pixels that are drawn, and samples in each.</summary>
         public int Width, Height, Samples;
-        /// <summary>Whether the picture is the pipeline's; else one is made.</summary>
-        public bool HasPicture;
+        /// <summary>Pixels that the targets have, where that is more.</summary>
+        public int FullWidth, FullHeight;
         /// <summary>For `GL.GetGPUProjectionMatrix`: the camera does not draw straight onto the window.</summary>
         public bool IntoTexture;
     }
@@ -26,7 +29,6 @@ namespace Flameport
     {
         /// <summary>After what is solid and the sky, before what is transparent.</summary>
         private const CameraEvent When = CameraEvent.BeforeForwardAlpha;
-        private static readonly int PictureName = Shader.PropertyToID("_FlameportPicture");
         private static readonly List<AvatarPlayer> Players = new List<AvatarPlayer>();
         private static readonly Stack<CommandBuffer> Spare = new Stack<CommandBuffer>();
         private static readonly Stack<(Camera to, CommandBuffer commands)> Given = new Stack<(Camera, CommandBuffer)>();
@@ -91,14 +93,13 @@ namespace Flameport
         }
 
         /// <summary>Record everything that a camera shows of avatars.</summary>
-        public static void Record(CommandBuffer commands, Camera camera, CameraTarget target)
+        public static void Record(CommandBuffer commands, Camera camera, in CameraTarget target)
         {
             CameraRows rows = Frame.Camera;
             Fill(camera.worldToCameraMatrix, rows.WorldToCamera);
             Fill(camera.projectionMatrix, rows.Projection);
             Fill(GL.GetGPUProjectionMatrix(camera.projectionMatrix, target.IntoTexture), rows.DeviceProjection);
             (rows.Width, rows.Height, rows.Near) = (target.Width, target.Height, camera.nearClipPlane);
-            if (!target.HasPicture) target.Picture = PictureName;
             (UnityCanvas.Commands, UnityCanvas.Now) = (commands, target);
             Frame.Begin();
             foreach (AvatarPlayer player in Players)
@@ -107,17 +108,16 @@ namespace Flameport
                 Fill(player.transform.localToWorldMatrix, Place);
                 Frame.Add(player.Frame, Place);
             }
-            bool picture = Frame.NeedsPicture && !target.HasPicture;
-            if (picture) Get(commands, PictureName, target, RenderTextureFormat.ARGBHalf, 0);
+            if (Frame.NeedsPicture) Get(commands, CameraTarget.Picture, target, RenderTextureFormat.ARGBHalf, 0);
             if (Frame.NeedsMeshDepth) Get(commands, CameraTarget.MeshDepth, target, RenderTextureFormat.Depth, 32);
             Frame.Draw(QualitySettings.activeColorSpace == ColorSpace.Linear ? 1 : 0);
-            if (picture) commands.ReleaseTemporaryRT(PictureName);
+            if (Frame.NeedsPicture) commands.ReleaseTemporaryRT(CameraTarget.Picture);
             if (Frame.NeedsMeshDepth) commands.ReleaseTemporaryRT(CameraTarget.MeshDepth);
         }
 
         private static void Get(CommandBuffer commands, int name, in CameraTarget like, RenderTextureFormat format, int depth) =>
-            commands.GetTemporaryRT(name, new RenderTextureDescriptor(like.Width, like.Height, format, depth)
-                { msaaSamples = like.Samples }, FilterMode.Point);
+            commands.GetTemporaryRT(name, new RenderTextureDescriptor(Mathf.Max(like.Width, like.FullWidth),
+                Mathf.Max(like.Height, like.FullHeight), format, depth) { msaaSamples = like.Samples }, FilterMode.Point);
 
         private static void Fill(Matrix4x4 m, double[] rows)
         {

@@ -111,14 +111,15 @@ namespace Flameport
 
         public void Draw(Program program, int pass, int vertices)
         {
-            if (program == Program.Composite) Commands.SetGlobalTexture(Names[(int)Property.AvatarPicture], Now.Picture);
+            if (program == Program.Composite) Commands.SetGlobalTexture(Names[(int)Property.AvatarPicture],
+                CameraTarget.Picture);
             Commands.DrawProcedural(Matrix4x4.identity, materials[(int)program], pass, MeshTopology.Triangles, vertices, 1,
                 properties);
         }
 
         public void Target(Sheet color, Sheet depth, bool clear)
         {
-            Commands.SetRenderTarget(color == Sheet.Picture ? Now.Picture : Now.Color,
+            Commands.SetRenderTarget(color == Sheet.Picture ? CameraTarget.Picture : Now.Color,
                 depth == Sheet.MeshDepth ? CameraTarget.MeshDepth : Now.Depth);
             Commands.SetViewport(new Rect(0, 0, Now.Width, Now.Height));
             if (clear) Commands.ClearRenderTarget(false, true, Color.clear);
