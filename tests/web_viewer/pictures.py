@@ -20,6 +20,10 @@ Grade = Literal["plain", "full", "small"]
 HALF_DB, CANVAS_DB, SMALL_DB = 45.0, 42.0, 40.0
 """dB a player must reach: into a half-float target; on the 8-bit canvas; of grade `small` into either."""
 
+EDGE_DB = 42.0
+"""dB of hard silhouettes on SwiftShader, which places corners to a sixteenth of a pixel: on small pictures a pixel of an edge
+in thirty is another triangle's. llvmpipe, like graphics cards, places them to 1/256, and keeps the common bound."""
+
 
 @dataclass(frozen=True)
 class Show:

@@ -15,15 +15,12 @@ from formats.errors import MissingAsset
 from formats.picture import psnr
 from tests.builders import tiny_avatar, tiny_camera
 from tests.web_viewer.browser import DRIVERS, run, unavailable
-from tests.web_viewer.pictures import CANVAS_DB, HALF_DB, SMALL_DB, Show, photograph, worst, write_show
+from tests.web_viewer.pictures import CANVAS_DB, EDGE_DB, HALF_DB, SMALL_DB, Show, photograph, worst, write_show
 from web_viewer import dist_folder
 
 pytestmark = pytest.mark.browser
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "layers"
-EDGE_DB = 42.0
-"""dB of hard silhouettes on SwiftShader, which places corners to a sixteenth of a pixel: on these small pictures a pixel of
-an edge in thirty is another triangle's. llvmpipe, like graphics cards, places them to 1/256, and keeps the common bound."""
 
 
 def _golden(name: str, files: Path) -> dict:

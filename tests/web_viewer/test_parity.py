@@ -15,12 +15,9 @@ from formats.picture import psnr
 from formats.render import render_avatar
 from tests.web_viewer import parity
 from tests.web_viewer.browser import DRIVERS, run
-from tests.web_viewer.pictures import CANVAS_DB, HALF_DB, SMALL_DB, Grade, Show
+from tests.web_viewer.pictures import CANVAS_DB, EDGE_DB, HALF_DB, SMALL_DB, Grade, Show
 
 pytestmark = pytest.mark.browser
-
-EDGE_DB = 42.0
-"""dB of hard silhouettes on SwiftShader; see `test_layer_pictures.py`."""
 
 PLAY = """(async () => {
   const { loadAvatar, Player } = flameport;
@@ -129,10 +126,12 @@ def imported(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_every_binding_dynamics_and_layer_looks_as_the_reference(driver, made, tmp_path):
-    _compare(driver, *made, tmp_path)
+    files, cases = made
+    _compare(driver, files, cases, tmp_path)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("imported", [False, pytest.param(True, marks=pytest.mark.long)], indirect=True, ids=["quick", "slow"])
 def test_imported_avatars_look_as_the_reference(driver, imported, tmp_path):
-    _compare(driver, *imported, tmp_path)
+    files, cases = imported
+    _compare(driver, files, cases, tmp_path)

@@ -50,7 +50,7 @@ def _lam(path: Path) -> Show:
 
 
 @pytest.fixture(scope="module")
-def shows(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Show], tuple[Path, Show, list[np.ndarray]]]:
+def shows(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[], Show]], tuple[Path, Show, list[np.ndarray]]]:
     """Return a function that writes a show's files and draws the reference pictures, once for all drivers."""
     made: dict[str, tuple[Path, Show, list[np.ndarray]]] = {}
 
