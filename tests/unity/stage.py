@@ -160,7 +160,7 @@ class View:
 
 
 def _words(vector: Iterable[float]) -> str:
-    return ",".join(f"{number:g}" for number in vector)
+    return ",".join(f"{number!r}" for number in vector)
 
 
 @dataclass

@@ -14,9 +14,22 @@ namespace UnityEngine.Rendering
     public class RTHandle
     {
         internal RenderTargetIdentifier Identity;
+        private readonly System.Func<RenderTextureDescriptor> wanted;
         internal RTHandle(RenderTargetIdentifier identity) { Identity = identity; }
+        /// <summary>One that is as large as the camera that draws; the real ones are as large as the largest camera.</summary>
+        internal RTHandle(System.Func<RenderTextureDescriptor> wanted) { this.wanted = wanted; }
         public RenderTexture rt => Identity.Picture as RenderTexture;
-        public RenderTargetIdentifier nameID => Identity;
+        public RenderTargetIdentifier nameID
+        {
+            get
+            {
+                if (wanted == null) return Identity;
+                RenderTextureDescriptor said = wanted();
+                if (rt && rt.width == said.width && rt.height == said.height) return Identity;
+                Release();
+                return Identity = new RenderTexture(said) { name = "handle" };
+            }
+        }
         public string name => "handle";
         public bool useScaling => false;
         public Vector4 rtHandleProperties => new Vector4(1, 1, 1, 1);
@@ -24,7 +37,7 @@ namespace UnityEngine.Rendering
         {
             if (rt) Engine.Destroy(rt);
         }
-        public static implicit operator RenderTargetIdentifier(RTHandle handle) => handle == null ? default : handle.Identity;
+        public static implicit operator RenderTargetIdentifier(RTHandle handle) => handle == null ? default : handle.nameID;
         public static implicit operator RenderTexture(RTHandle handle) => handle?.rt;
         public static implicit operator Texture(RTHandle handle) => handle?.rt;
     }
@@ -42,9 +55,8 @@ namespace UnityEngine.Rendering
             float mipMapBias = 0, MSAASamples msaaSamples = MSAASamples.None, bool bindTextureMS = false, bool useDynamicScale = false,
             RenderTextureMemoryless memoryless = RenderTextureMemoryless.None, string name = "")
         {
-            Camera camera = Gpu.NowCamera;
-            return new RTHandle(new RenderTexture(new RenderTextureDescriptor((int)(camera.pixelWidth * scaleFactor.x),
-                (int)(camera.pixelHeight * scaleFactor.y)) { graphicsFormat = colorFormat }) { name = name });
+            return new RTHandle(() => new RenderTextureDescriptor((int)(Gpu.NowCamera.pixelWidth * scaleFactor.x),
+                (int)(Gpu.NowCamera.pixelHeight * scaleFactor.y)) { graphicsFormat = colorFormat });
         }
         public static RTHandle Alloc(RenderTargetIdentifier texture) => new RTHandle(texture);
         public static RTHandle Alloc(RenderTexture texture) => new RTHandle(texture);

@@ -13,8 +13,8 @@ namespace UnityEngine
         internal readonly List<(CameraEvent at, CommandBuffer buffer)> Events = new List<(CameraEvent, CommandBuffer)>();
         private Matrix4x4? view, projection;
         internal RenderTexture Picture;
-        /// <summary>Draws into a texture that is turned over later, not straight onto the window.</summary>
-        internal bool IntoTexture => targetTexture || (allowHDR && Engine.Hdr) || forceIntoRenderTexture;
+        /// <summary>Draws into a texture that is turned over later, not straight onto the window; so do the editor's views.</summary>
+        internal bool IntoTexture => targetTexture || (allowHDR && Engine.Hdr) || forceIntoRenderTexture || !Engine.Playing;
 
         public delegate void CameraCallback(Camera cam);
         public static CameraCallback onPreCull;
@@ -80,7 +80,10 @@ namespace UnityEngine
             while (at > 0 && Events[at - 1].at > evt) at--;
             Events.Insert(at, (evt, buffer));
         }
-        public void RemoveCommandBuffer(CameraEvent evt, CommandBuffer buffer) => Events.RemoveAll(one => one.at == evt && one.buffer == buffer);
+        public void RemoveCommandBuffer(CameraEvent evt, CommandBuffer buffer)
+        {
+            for (int i = Events.Count - 1; i >= 0; i--) if (Events[i].at == evt && Events[i].buffer == buffer) Events.RemoveAt(i);
+        }
         public CommandBuffer[] GetCommandBuffers(CameraEvent evt) =>
             Events.FindAll(one => one.at == evt).ConvertAll(one => one.buffer).ToArray();
         public void RemoveAllCommandBuffers() => Events.Clear();
