@@ -115,22 +115,21 @@ def test_each_edge_tires_and_a_border_ends_the_walk() -> None:
     assert crossed.tolist() == [1, 0] and there.tolist() == [4, 0]
 
 
-def test_a_place_is_found_near_a_point() -> None:
+def test_places_are_found_under_points() -> None:
     head = tiny_head()
     vertices, faces = torch.tensor(head.v_template) * 4, torch.tensor(head.faces.astype(np.int64))
-    neighbours, places = Neighbours.of(faces), draw_places(len(faces), 60, 1)
+    neighbours, places = Neighbours.of(faces), draw_places(len(faces), 200, 1)
     face, weights = torch.from_numpy(places.face_index).long(), torch.from_numpy(places.barycentric)
-    normals, distance = vertex_normals(vertices, faces, 1e-6), torch.full((60,), 0.004)
+    normals, distance = vertex_normals(vertices, faces, 1e-6), torch.full((200,), 0.004)
     start = phong_points(vertices, normals, faces, face, weights, distance)
     points = start + 0.05 * torch.randn(start.shape, generator=torch.Generator().manual_seed(2))
     found, at = settle(vertices, faces, neighbours, points, face, weights, distance)
-    ended = phong_points(vertices, normals, faces, found, at, distance)
-    surface = phong_points(vertices, normals, faces, face, weights, 0 * distance)
-    normal = (start - surface) / distance[:, None]
-    across = points - start - ((points - start) * normal).sum(dim=1, keepdim=True) * normal
+    on = phong_points(vertices, normals, faces, found, at, torch.zeros(200))
+    normal = (phong_points(vertices, normals, faces, found, at, torch.ones(200)) - on)
+    across = (points - on) - ((points - on) * normal).sum(dim=1, keepdim=True) * normal
     assert float((found != face).float().mean()) > 0.3
-    assert float((ended - points).norm(dim=1).mean()) < 0.75 * float((start - points).norm(dim=1).mean())
-    assert float(across.norm(dim=1).mean()) > 0.03
+    # Units; they were thrown 0.06 across, edges are 0.1 to 0.2 long. A kinked normal at an edge leaves a few between two.
+    assert float(across.norm(dim=1).median()) < 1e-4 and float(across.norm(dim=1).quantile(0.9)) < 5e-3
 
 
 # --- The model --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.rotations import normalize
+from trainers.rotations import inverse_and_determinant, normalize
 from trainers.triangles import corners_of, vertex_normals
 
 INSIDE = 1e-3
@@ -18,6 +18,8 @@ TIRED = 0.9
 """What is left of a step's remainder after each edge."""
 HOPS = 16
 """Edges that one walk may cross."""
+FAR = 2.0
+"""Barycentric weights that a place moves by at most before it looks where it is."""
 NORMAL_FLOOR = 1e-6
 """Square units below which the sum of a vertex's normals is not made unit."""
 
@@ -64,7 +66,7 @@ def walk(neighbours: Neighbours, face: Tensor, weights: Tensor, step: Tensor) ->
     for _ in range(HOPS):
         target = weights + step
         outside = target.amin(dim=1) < -INSIDE
-        if not face.is_cuda and not bool(outside.any()):
+        if not bool(outside.any()):  # asks the device, once in a hundred steps
             break
         # The first weight to become 0 on the way; those that fall from 0 do so at once.
         time = torch.where(target < 0, weights / (weights - target).clamp_min(1e-12), torch.full_like(target, torch.inf))
@@ -101,10 +103,12 @@ def phong_points(vertices: Tensor, normals: Tensor, faces: Tensor, face: Tensor,
 
 
 def settle(vertices: Tensor, faces: Tensor, neighbours: Neighbours, points: Tensor, face: Tensor, weights: Tensor,
-           distance: Tensor, rounds: int = 2, steps: int = 50, rate: float = 0.01) -> tuple[Tensor, Tensor]:
-    """Return the triangles [N] and weights [N, 3] near `points` [N, 3], as the released trainer finds them.
+           distance: Tensor, rounds: int = 4) -> tuple[Tensor, Tensor]:
+    """Return the triangles [N] and weights [N, 3] over which `points` [N, 3] lie, starting from their parents' places.
 
-    From a parent's place, Adam moves weights and distance towards the point; then the place walks; and once more.
+    Each round solves P(w) + d n(w) = point for a step (u, v) of the weights and for d, to first order, and walks that step.
+    The released trainer moves them by a hundred steps of Adam, with a walk in the middle and at the end: the same places where
+    those suffice.
 
     Args:
         vertices: Of the canonical mesh, units, [V, 3].
@@ -114,29 +118,32 @@ def settle(vertices: Tensor, faces: Tensor, neighbours: Neighbours, points: Tens
         face: Parents' triangles, int64 [N].
         weights: Their weights, [N, 3].
         distance: Their distances along the normal, units, [N].
-        rounds: How often to walk.
-        steps: Of Adam before each walk.
-        rate: Its learning rate.
+        rounds: How often to solve and walk.
     """
-    if not len(face):
-        return face, weights
     normals = vertex_normals(vertices, faces, NORMAL_FLOOR)
-    with torch.enable_grad():
-        for _ in range(rounds):
-            moves = torch.cat([torch.zeros(len(face), 2, device=points.device), distance[:, None]], dim=1).requires_grad_()
-            adam = torch.optim.Adam([moves], lr=rate)
-            for _ in range(steps):
-                adam.zero_grad(set_to_none=True)
-                there = phong_points(vertices, normals, faces, face, weights + shift_of(moves), moves[:, 2])
-                # A sum: Adam asks for no scale, and places do not wait for each other.
-                (10 * (there - points).square()).sum().backward()
-                adam.step()
-            with torch.no_grad():
-                face, weights, _ = walk(neighbours, face, weights, shift_of(moves.detach()))
+    for _ in range(rounds if len(face) else 0):
+        index = faces.index_select(0, face).t().reshape(-1)
+        corner, blend = corners_of(vertices, index), weights.t()
+        around = corners_of(normals, index)
+        mixed = (around * blend).sum(1)
+        normal = normalize(mixed, 0)
+        off = points.t() - (corner * blend).sum(1) - distance * normal
+        length = (mixed * mixed).sum(0).sqrt().clamp_min(NORMAL_FLOOR)
+        columns = []
+        for j in (0, 1):
+            turn = around[:, j] - around[:, 2]
+            turn = (turn - normal * (normal * turn).sum(0)) / length
+            columns.append(corner[:, j] - corner[:, 2] + distance * turn)
+        inverse = inverse_and_determinant(torch.stack([*columns, normal], dim=2).transpose(0, 1))[0]
+        u, v, d = (inverse @ off.t()[:, :, None])[:, :, 0].unbind(dim=1)
+        # First order is true nearby; who is far off goes there in rounds.
+        far = torch.maximum(u.abs(), v.abs()).clamp_min(FAR) / FAR
+        distance = distance + d / far
+        face, weights, _ = walk(neighbours, face, weights, shift_of(torch.stack([u, v], dim=1) / far[:, None]))
     return face, weights
 
 
 def shift_of(uvd: Tensor) -> Tensor:
-    """Return what (u, v, d) [N, 3] adds to barycentric weights: (u, v, -u - v)."""
+    """Return what (u, v) of [N, 2 or 3] adds to barycentric weights, [N, 3]: (u, v, -u - v)."""
     u, v = uvd[:, 0], uvd[:, 1]
     return torch.stack([u, v, -u - v], dim=1)
