@@ -17,8 +17,8 @@ namespace Flameport
                 + "Settings > Player > Graphics APIs has others.";
             if (linear && direct) yield return "Direct drawing in linear colours: soft edges look otherwise than trained. "
                 + "Quality Exact does not have that.";
-            if (pipeline.StartsWith("HD", StringComparison.Ordinal)) yield return "HDRP is experimental. In Unity 2022.3 it needs "
-                + "a Custom Pass Volume at After Post Process with an Avatar Custom Pass.";
+            if (pipeline.StartsWith("HD", StringComparison.Ordinal)) yield return "HDRP is experimental. In Unity 2022.3 "
+                + "it needs a Custom Pass Volume at After Post Process with an Avatar Custom Pass.";
         }
     }
 }
