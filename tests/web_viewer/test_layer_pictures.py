@@ -13,6 +13,8 @@ from exporter.targets import glb, web
 from formats.avatar import MeshLayer
 from formats.errors import MissingAsset
 from formats.picture import psnr
+from formats.render import render_avatar
+from scripts import benchmark_layers
 from tests.builders import tiny_avatar, tiny_camera
 from tests.web_viewer.browser import DRIVERS, run, unavailable
 from tests.web_viewer.pictures import CANVAS_DB, EDGE_DB, HALF_DB, SMALL_DB, Show, photograph, worst, write_show
@@ -118,6 +120,25 @@ def test_ktx2_textures_look_as_the_reference(compressed, tmp_path):
     files, show, wanted = compressed
     found = worst(photograph("swiftshader", show, files, tmp_path)["full"], wanted)
     assert min(found) > SMALL_DB, found
+
+
+@pytest.fixture(scope="module")
+def full_size(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Show, list[np.ndarray]]:
+    """BakedAvatar's eight shells: 16 radiance bases as KTX2, 8 features and an alpha of 1024 x 1024 each; 160 MB."""
+    files, show = tmp_path_factory.mktemp("full"), benchmark_layers.full_shells()
+    back = benchmark_layers.write(show, files, "ktx2")
+    return files, show, [render_avatar(back, show.sequence, t, show.camera).rgb for t in show.moments]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_shells_of_full_size_look_as_the_reference(driver, full_size, tmp_path):
+    files, show, wanted = full_size
+    told = benchmark_layers.play(driver, show, files, tmp_path, "ktx2", 1)
+    half, canvas = (min(psnr(a.clip(0, 1), b) for a, b in zip(told[kind], wanted, strict=True)) for kind in ("half", "canvas"))
+    assert half > (EDGE_DB if driver == "swiftshader" else HALF_DB) and canvas > CANVAS_DB, (half, canvas)
+    # Bases stay blocks of a byte a texel; features and alpha are as they are.
+    assert told["bytes"] < 8 * 1024**2 * (16 + 9 + 1) + 10e6
 
 
 PAINT = """(async () => {
@@ -245,6 +266,18 @@ FAILS = """(async () => {
   await until(() => said.length);
   await sleep(100);
   told.network = said.splice(0);
+  // Devices that hold less, as small ones do: images of 32 x 24, three of them together.
+  const shells = await loadAvatar("files/shells.plain.glb");
+  const { getParameter } = WebGL2RenderingContext.prototype;
+  for (const [limit, most] of [["MAX_TEXTURE_SIZE", 16], ["MAX_ARRAY_TEXTURE_LAYERS", 2], ["MAX_FRAGMENT_UNIFORM_VECTORS", 20]]) {
+    WebGL2RenderingContext.prototype.getParameter = function (name) {
+      return name === this[limit] ? most : getParameter.call(this, name);
+    };
+    player.setAvatar(shells);
+    await until(() => said.length);
+    told[limit] = said.splice(0);
+  }
+  WebGL2RenderingContext.prototype.getParameter = getParameter;
   // Another avatar is shown as if nothing had been.
   player.setAvatar(decoded);
   told.colors = new Set(new Uint32Array((await player.readPixels()).buffer)).size;
@@ -263,7 +296,7 @@ FAILS = """(async () => {
 def test_what_networks_and_decoders_cannot_do_is_told_at_once_and_once(tmp_path):
     files = tmp_path / "files"
     files.mkdir()
-    for name in ("decoded.plain", "deformed.plain"):
+    for name in ("decoded.plain", "deformed.plain", "shells.plain"):
         _golden(name, files)
     task = {"kind": "page", "name": "fails", "width": 400, "height": 300, "steps": [FAILS], "wait": "window.told",
             "tell": "window.told", "ready": "window.flameport"}
@@ -272,6 +305,10 @@ def test_what_networks_and_decoders_cannot_do_is_told_at_once_and_once(tmp_path)
     assert len(told["decoder"]) == 1 and told["decoder"][0].startswith("AvatarFormatError: Network “upsampler”"), told
     assert len(told["network"]) == 1 and told["network"][0].startswith("AvatarFormatError: Network “deformer”"), told
     assert told["colors"] > 50
+    limits = {"MAX_TEXTURE_SIZE": "this device holds 16 x 16", "MAX_ARRAY_TEXTURE_LAYERS": "this device holds 2 together",
+              "MAX_FRAGMENT_UNIFORM_VECTORS": "this device holds 20"}
+    for limit, words in limits.items():
+        assert len(told[limit]) == 1 and told[limit][0].startswith("DeviceError: ") and words in told[limit][0], told
     assert told["asked"].startswith("DeviceError: ") and told["after"] == [] and report["errors"] == [], (told, report["errors"])
 
 
@@ -302,6 +339,7 @@ def test_mesh_layers_stand_in_a_three_scene(mounts, tmp_path):
     assert not [line for line in report["errors"] if "Performance" not in line]
     told = report["tasks"]["three"]
     assert "failed" not in told and told["errors"] == [] and told["glError"] == 0, told
+    assert told["vertexArray"] and told["disturbed"] == 0, told
     # The same numbers; on the rim of a layer, a pixel or two may fall to the other side.
     assert told["alone"]["many"] < 30 and told["again"] == 0, told
     assert told["front"] > 0.99, "what is nearer hides the layers"

@@ -53,9 +53,25 @@ async function test() {
   const errors = [];
   const guest = new FlameAvatar(renderer, avatar, { onError: (error) => errors.push(error.message) });
   guest.actor.seek({ frame: FRAME });
+  // While it loads, three finds everything bound as it left it.
+  const gl = renderer.getContext();
+  scene.add(new THREE.Mesh(new THREE.BoxGeometry(), new THREE.MeshBasicMaterial()));
+  draw();
+  const bound = () => ["VERTEX_ARRAY_BINDING", "ARRAY_BUFFER_BINDING", "TEXTURE_BINDING_2D_ARRAY"].map((name) => gl.getParameter(gl[name]));
+  const before = bound();
+  let disturbed = 0;
+  let busy = true;
+  const ready = guest.ready().then(() => {
+    busy = false;
+  });
+  for (let i = 0; i < 20000 && busy; i++) {
+    if (bound().some((one, n) => one !== before[n])) disturbed++;
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  await ready;
+  scene.clear();
   scene.add(guest);
-  await guest.ready();
-  const told = { alone: compare(draw(), wanted) };
+  const told = { disturbed, vertexArray: before[0] !== null, alone: compare(draw(), wanted) };
 
   // A cube before the head and a wall behind it.
   const box = (size, z) => {

@@ -49,11 +49,16 @@ export class ImageArray {
         );
       }
     }
-    const most = gl.getParameter(gl.MAX_TEXTURE_SIZE);
-    if (width > most || height > most || images.length > gl.getParameter(gl.MAX_ARRAY_TEXTURE_LAYERS)) {
+    // A lost context knows no limits.
+    const most = gl.getParameter(gl.MAX_TEXTURE_SIZE) ?? Number.POSITIVE_INFINITY;
+    if (width > most || height > most) {
       throw new DeviceError(
-        `The avatar has ${images.length} images of ${width} x ${height}; this device holds ${most}.`,
+        `The avatar has images of ${width} x ${height}; this device holds ${most} x ${most}. Export it with smaller ones.`,
       );
+    }
+    const many = gl.getParameter(gl.MAX_ARRAY_TEXTURE_LAYERS) ?? Number.POSITIVE_INFINITY;
+    if (images.length > many) {
+      throw new DeviceError(`A mesh layer mixes ${images.length} images; this device holds ${many} together.`);
     }
     if (width * height * images.length * channels > MOST) {
       throw new AvatarFormatError("A mesh layer's images are more than a gigabyte; this viewer does not read them.");
@@ -76,27 +81,38 @@ export class ImageArray {
     height: number,
     channels: Channels,
   ): Promise<ImageArray> {
-    // The texture is made last: until then nothing has to be given back when an image is damaged.
-    const pictures = await Promise.all(images.map(decodeOne));
     const internal = { 1: gl.R8, 3: gl.RGB8, 4: gl.RGBA8 }[channels];
     const array = ImageArray.make(gl, internal, width, height, images.length, channels, false);
-    pictures.forEach((picture, i) => {
-      array.write(picture, i);
-      if (picture instanceof ImageBitmap) picture.close();
-    });
-    return array;
+    try {
+      // One after another, the next decoded while one is copied: the page goes on between them, and few are in memory.
+      let coming = decodeOne(images[0]);
+      for (let i = 0; i < images.length; i++) {
+        const picture = await coming;
+        if (i + 1 < images.length) {
+          coming = decodeOne(images[i + 1]);
+          coming.catch(() => {});
+        }
+        array.write(picture, i);
+        if (picture instanceof ImageBitmap) picture.close();
+      }
+      return array;
+    } catch (error) {
+      array.dispose();
+      throw error;
+    }
   }
 
   private static async fromKtx2(gl: GL, images: LayerImage[], width: number, height: number): Promise<ImageArray> {
     const { transcode, blockFormat } = await import("../avatar/ktx2.ts");
     const format = blockFormat(gl);
     const parts = await Promise.all(images.map(({ bytes }) => transcode(bytes, format)));
-    plainUnpacking(gl);
     const array = ImageArray.make(gl, format.internal, width, height, images.length, 4, format.blocks);
-    parts.forEach((data, i) => {
-      if (format.blocks) {
-        gl.compressedTexSubImage3D(array.target, 0, 0, 0, i, width, height, 1, format.internal, data);
-      } else gl.texSubImage3D(array.target, 0, 0, 0, i, width, height, 1, gl.RGBA, gl.UNSIGNED_BYTE, data);
+    array.bound(() => {
+      parts.forEach((data, i) => {
+        if (format.blocks) {
+          gl.compressedTexSubImage3D(array.target, 0, 0, 0, i, width, height, 1, format.internal, data);
+        } else gl.texSubImage3D(array.target, 0, 0, 0, i, width, height, 1, gl.RGBA, gl.UNSIGNED_BYTE, data);
+      });
     });
     return array;
   }
@@ -110,17 +126,30 @@ export class ImageArray {
     channels: Channels,
     compressed: boolean,
   ): ImageArray {
-    const texture = gl.createTexture();
-    gl.bindTexture(gl.TEXTURE_2D_ARRAY, texture);
-    gl.texStorage3D(gl.TEXTURE_2D_ARRAY, 1, internal, width, height, count);
-    for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) {
-      gl.texParameteri(gl.TEXTURE_2D_ARRAY, filter, gl.LINEAR);
-    }
-    for (const wrap of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) {
-      gl.texParameteri(gl.TEXTURE_2D_ARRAY, wrap, gl.CLAMP_TO_EDGE);
-    }
     const texel = compressed ? 1 : channels;
-    return new ImageArray(gl, texture, width, height, count, channels, compressed, width * height * count * texel);
+    const size = width * height * count * texel;
+    const array = new ImageArray(gl, gl.createTexture(), width, height, count, channels, compressed, size);
+    const { target } = array;
+    array.bound(() => {
+      gl.texStorage3D(target, 1, internal, width, height, count);
+      for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(target, filter, gl.LINEAR);
+      for (const wrap of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(target, wrap, gl.CLAMP_TO_EDGE);
+    });
+    if (gl.getError() === gl.OUT_OF_MEMORY) {
+      array.dispose();
+      throw new DeviceError(`This device has no memory left for ${Math.ceil(size / 1e6)} MB of the avatar's images.`);
+    }
+    return array;
+  }
+
+  /** Do `work` with the texture bound: images arrive while a host of the context draws, and it remembers what it bound. */
+  private bound(work: () => void): void {
+    const { gl, target } = this;
+    const before = gl.getParameter(gl.TEXTURE_BINDING_2D_ARRAY) as WebGLTexture | null;
+    plainUnpacking(gl);
+    gl.bindTexture(target, this.texture);
+    work();
+    gl.bindTexture(target, before);
   }
 
   /** Replace one image by a picture of the same size. */
@@ -132,11 +161,11 @@ export class ImageArray {
       );
     }
     const format = { 1: gl.RED, 3: gl.RGB, 4: gl.RGBA }[this.channels];
-    plainUnpacking(gl);
-    gl.bindTexture(this.target, this.texture);
-    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    gl.texSubImage3D(this.target, 0, 0, 0, index, width, height, 1, format, gl.UNSIGNED_BYTE, picture);
-    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 4);
+    this.bound(() => {
+      gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+      gl.texSubImage3D(this.target, 0, 0, 0, index, width, height, 1, format, gl.UNSIGNED_BYTE, picture);
+      gl.pixelStorei(gl.UNPACK_ALIGNMENT, 4);
+    });
   }
 
   dispose(): void {

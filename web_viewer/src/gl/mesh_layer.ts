@@ -30,6 +30,9 @@ export class MeshLayerOnCard {
     this.array = gl.createVertexArray();
     const [moving, uvs, triangles] = [gl.createBuffer(), gl.createBuffer(), gl.createBuffer()];
     this.buffers = [moving, uvs, triangles];
+    // A host of the context draws between the layers, and remembers what it bound.
+    const before = gl.getParameter(gl.VERTEX_ARRAY_BINDING) as WebGLVertexArrayObject | null;
+    const buffer = gl.getParameter(gl.ARRAY_BUFFER_BINDING) as WebGLBuffer | null;
     gl.bindVertexArray(this.array);
     gl.bindBuffer(gl.ARRAY_BUFFER, moving);
     gl.bufferData(gl.ARRAY_BUFFER, this.data.byteLength, gl.DYNAMIC_DRAW);
@@ -43,8 +46,8 @@ export class MeshLayerOnCard {
     gl.vertexAttribPointer(UV, 2, gl.FLOAT, false, 0, 0);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, triangles);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, layer.triangles, gl.STATIC_DRAW);
-    gl.bindVertexArray(null);
-    gl.bindBuffer(gl.ARRAY_BUFFER, null);
+    gl.bindVertexArray(before);
+    gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
   }
 
   /** Put a layer on the card; `depth` is the program of `DEPTH_FRAGMENT`, shared and owned by the caller. */
