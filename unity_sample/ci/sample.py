@@ -96,8 +96,11 @@ def camera() -> tuple[int, str, str]:
     """Return a camera on a light ground."""
     return 20, "Camera", (
         "  serializedVersion: 2\n  m_ClearFlags: 2\n  m_BackGroundColor: {r: 0.9, g: 0.91, b: 0.93, a: 1}\n"
-        "  m_projectionMatrixMode: 1\n  near clip plane: 0.05\n  far clip plane: 100\n  field of view: 30\n  orthographic: 0\n"
-        "  m_Depth: -1\n  m_CullingMask:\n    serializedVersion: 2\n    m_Bits: 4294967295\n  m_HDR: 1\n  m_AllowMSAA: 0\n")
+        "  m_projectionMatrixMode: 1\n  m_NormalizedViewPortRect:\n    serializedVersion: 2\n    x: 0\n    y: 0\n    width: 1\n"
+        "    height: 1\n  near clip plane: 0.05\n  far clip plane: 100\n  field of view: 30\n  orthographic: 0\n"
+        "  orthographic size: 5\n  m_Depth: -1\n  m_CullingMask:\n    serializedVersion: 2\n    m_Bits: 4294967295\n"
+        "  m_RenderingPath: -1\n  m_TargetTexture: {fileID: 0}\n  m_TargetDisplay: 0\n  m_TargetEye: 3\n  m_HDR: 1\n"
+        "  m_AllowMSAA: 0\n  m_AllowDynamicResolution: 0\n  m_ForceIntoRT: 0\n  m_OcclusionCulling: 1\n")
 
 
 def script(path: Path, fields: Mapping[str, object]) -> tuple[int, str, str]:
