@@ -73,7 +73,7 @@ def test_the_head_gets_teeth() -> None:
     with pytest.raises(CheckpointMismatch, match="no identity directions left"):
         head_of(Config(), flame.personalise())
     with pytest.raises(CheckpointMismatch, match="teeth=false"):
-        head_of(Config(), tiny_head())
+        head_of(Config(), tiny_head("flame2023"))
 
 
 def test_one_gaussian_starts_on_each_triangle(store: FrameStore) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from formats.errors import CheckpointMismatch
 from formats.head_model import HeadModel
 from formats.standin.head import VARIANTS, standin_head
-from formats.teeth import WITH_TEETH, add_teeth, has_teeth
+from formats.teeth import BARE, WITH_TEETH, add_teeth
 
 
 def head_of(config: Any, head: HeadModel) -> HeadModel:
@@ -23,7 +23,7 @@ def head_of(config: Any, head: HeadModel) -> HeadModel:
         bare = standin_head(variant) if head.edition == "standin" else None
         if bare is not None and bare.content_hash == head.content_hash:
             return dataclasses.replace(standin_head(variant, teeth=True), content_hash=head.content_hash)
-    if head.edition == "standin":
-        raise CheckpointMismatch("the head is no stand-in that teeth are known for; train with --set teeth=false")
-    assert not has_teeth(head)
+    if head.edition == "standin" or (len(head.v_template), len(head.faces)) != BARE:
+        raise CheckpointMismatch(f"teeth are known for FLAME's head and the stand-in; this '{head.edition}' head has "
+                                 f"{len(head.v_template)} vertices and {len(head.faces)} faces: train with --set teeth=false")
     return add_teeth(head)
