@@ -143,7 +143,10 @@ def test_composite_puts_the_picture_onto_a_target_of_the_project_s_colours(linea
     constants = {"_Picture": [8.0, 8.0, 1.0, 0.0], "_Depth": [0.5, 0.0, 0.0, 0.0], "_Linear": linear}
     source.draw("Avatar.shader", "Splats", 3, nothing, constants, clear=tuple(rgba.tolist()))
     target.draw("Avatar.shader", "Splats", 3, nothing, constants, clear=(*below.tolist(), 1))
-    target.draw("AvatarComposite.shader", "Composite", 3, {"_AvatarPicture": (source.color.create_view(), TEXTURE)}, constants)
+    picture = {"_AvatarPicture": (source.color.create_view(), TEXTURE)}
+    target.draw("AvatarComposite.shader", "Composite", 3, picture, constants | {"_Front": 1.5})  # behind everything
+    np.testing.assert_allclose(target.read()[..., :3], np.broadcast_to(below, (8, 8, 3)), atol=1e-6)
+    target.draw("AvatarComposite.shader", "Composite", 3, picture, constants | {"_Front": 0.5})
     straight = rgba[:3] / rgba[3]
     if linear:
         straight = srgb_to_linear(straight)

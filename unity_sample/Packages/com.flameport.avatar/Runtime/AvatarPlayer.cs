@@ -213,7 +213,9 @@ namespace Flameport
             {
                 bool fresh = Build(avatar, loaded);
                 if (Frame == null) return;
-                (Frame.ShowHead, Frame.Exact) = (showHead, quality == AvatarQuality.Exact);
+                Frame.Exact = quality == AvatarQuality.Exact
+                    && SystemInfo.SupportsRenderTextureFormat(RenderTextureFormat.ARGBHalf);
+                Frame.ShowHead = showHead;
                 if (!playback!.TakeChange() && !fresh && Posing == null) return;
                 Pose pose = playback.Sample();
                 Posing?.Invoke(pose, playback.Time);

@@ -9,7 +9,7 @@ Shader "Flameport/AvatarComposite"
             Name "Composite"
             Cull Off
             ZWrite Off
-            ZTest Always
+            ZTest LEqual
             Blend One OneMinusSrcAlpha
 
             HLSLPROGRAM
@@ -20,8 +20,9 @@ Shader "Flameport/AvatarComposite"
             #include "draw.hlsl"
 
             Texture2D<float4> _AvatarPicture; // as large as the target
+            float _Front;                     // clip-space z of what is nearest in it: solid things before that hide it
 
-            float4 WholeTarget(uint v : SV_VertexID) : SV_POSITION { return wholeTarget(v); }
+            float4 WholeTarget(uint v : SV_VertexID) : SV_POSITION { return wholeTarget(v, _Front); }
 
             float4 Composite(float4 position : SV_POSITION) : SV_Target
             {

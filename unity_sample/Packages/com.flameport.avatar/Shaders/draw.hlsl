@@ -59,8 +59,8 @@ float4 paintOf(float2 q, float4 color)
     return float4(color.xyz * a, a);
 }
 
-// A triangle over the whole target.
-float4 wholeTarget(uint v) { return float4(v == 1 ? 3 : -1, v == 2 ? 3 : -1, 0.5, 1); }
+// A triangle over the whole target, at a depth in clip space.
+float4 wholeTarget(uint v, float depth) { return float4(v == 1 ? 3 : -1, v == 2 ? 3 : -1, depth, 1); }
 
 // Premultiplied display sRGB as the camera's target wants it.
 float4 composited(float4 picture)

@@ -41,13 +41,19 @@ namespace Flameport
         {
             if (IsEmpty) return;
             ICanvas canvas = shown[0].Canvas;
+            double front = double.PositiveInfinity;
             if (NeedsPicture)
             {
                 canvas.Target(Sheet.Picture, Sheet.Camera, true);
-                foreach (PlayerFrame frame in shown) if (IsExact(frame)) frame.Draw(Camera, Sheet.Picture, 0);
+                foreach (PlayerFrame frame in shown)
+                {
+                    if (!IsExact(frame)) continue;
+                    frame.Draw(Camera, Sheet.Picture, 0);
+                    front = Math.Min(front, frame.Front);
+                }
             }
             canvas.Target(Sheet.Camera, Sheet.Camera, false);
-            if (NeedsPicture) shown[0].Composite(Camera, linear);
+            if (NeedsPicture) shown[0].Composite(Camera, linear, front);
             foreach (PlayerFrame frame in shown) if (!IsExact(frame)) frame.Draw(Camera, Sheet.Camera, linear);
         }
 

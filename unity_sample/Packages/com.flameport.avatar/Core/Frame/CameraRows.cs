@@ -30,6 +30,8 @@ namespace Flameport
         /// <summary>Clip-space z is the first times view depth plus the second: `_Depth`.</summary>
         public float DepthScale { get; private set; }
         public float DepthOffset { get; private set; }
+        /// <summary>Metres: how far the head of the avatar that was looked at last reaches around its middle.</summary>
+        public double Radius { get; private set; }
         /// <summary>Rows 0 to 11 of `_Frame` of the avatar that was looked at last; four numbers a row.</summary>
         public float[] Rows { get; } = new float[4 * RecordRows.FirstJoint];
         /// <summary>The transform of the avatar looked at last to the camera (x right, y down, z forward), row-major 3 x
@@ -79,11 +81,15 @@ namespace Flameport
             Rows[21] = Height;
             sphere.Move(root, middle);
             double depth = view[8] * middle[0] + view[9] * middle[1] + view[10] * middle[2] + view[11];
-            double radius = sphere.Radius * Math.Sqrt(view[8] * view[8] + view[9] * view[9] + view[10] * view[10]);
+            double radius = Radius = sphere.Radius * Math.Sqrt(view[8] * view[8] + view[9] * view[9] + view[10] * view[10]);
             Rows[22] = shortKeys ? (float)(depth - radius) : 0;
             Rows[23] = shortKeys ? (float)(65535 / (2 * radius)) : 0;
             return depth;
         }
+
+        /// <summary>Return the clip-space z, divided by w, of a view depth; of one just behind the near plane at
+        /// least.</summary>
+        public float ClipDepth(double depth) => (float)(DepthScale + DepthOffset / Math.Max(depth, 1.001 * Near));
 
         /// <summary>Solve view * eye = 0 by Cramer's rule; objects may be scaled.</summary>
         private void FindEye()

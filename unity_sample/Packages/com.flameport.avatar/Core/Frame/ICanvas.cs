@@ -6,7 +6,7 @@ namespace Flameport
         Texels, Records, Rings, Frame, Posed, World, WorldIn, Ellipses, Keys, KeysIn, KeysOut, ValuesIn, ValuesOut, Places,
         PlacesIn, Record, Total, Count, Shift, Picture, Depth, Linear, Order, EllipsesIn, EllipseTexels, AvatarPicture, PosedIn,
         Corners, Bases, Features, Alpha, Shading, FeatureRange, BaseCount, FeatureCount, FeatureChannels, Hidden, ViewSpace,
-        Temperature, Opaque,
+        Temperature, Opaque, Front,
     }
 
     /// <summary>Kernels of `AvatarKernels.compute`, by name.</summary>

@@ -50,6 +50,7 @@ namespace Flameport
         public override void Prepare(CameraRows camera, ReadOnlySpan<double> place)
         {
             Depth = camera.Look(place, moment, Sphere, shortKeys);
+            Front = HasMeshes ? Depth - camera.Radius : 0;
             Canvas.Upload(buffers[(int)Slot.View], camera.Rows);
             for (int i = 0; i < plan.Cameras.Count; i++) Run(plan.Cameras[i]);
         }

@@ -24,6 +24,9 @@ namespace Flameport
         public bool Exact { get; set; } = true;
         /// <summary>View depth of the head, for the camera that was prepared last.</summary>
         public double Depth { get; protected set; }
+        /// <summary>View depth before which nothing of its meshes is; 0 without meshes, whose Gaussians are tested one by
+        /// one.</summary>
+        public double Front { get; protected set; }
 
         /// <summary>Take a pose; throws <see cref="SequenceException"/> where it lacks what dynamics read.</summary>
         public abstract void Pose(Pose pose);
@@ -37,10 +40,11 @@ namespace Flameport
 
         public abstract void Dispose();
 
-        /// <summary>Put the picture that avatars were blended in onto the camera's.</summary>
-        public void Composite(CameraRows camera, float linear)
+        /// <summary>Put the picture that avatars were blended in onto the camera's, at a view depth.</summary>
+        public void Composite(CameraRows camera, float linear, double front)
         {
             Look(camera, linear);
+            Canvas.Set(Property.Front, camera.ClipDepth(front));
             Canvas.Draw(Program.Composite, 0, 3);
         }
 

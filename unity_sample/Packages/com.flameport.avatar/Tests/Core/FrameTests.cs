@@ -93,6 +93,9 @@ namespace Flameport.Tests
             double near = said["camera"]["near"].Number("near");
             Assert.AreEqual(1, (camera.DepthScale * near + camera.DepthOffset) / near, 1e-5);
             Assert.AreEqual(0, (camera.DepthScale * 30 + camera.DepthOffset) / 30, 1e-5);
+            Assert.AreEqual(0, camera.ClipDepth(30), 1e-5);
+            Assert.AreEqual(1, camera.ClipDepth(-1), 2e-3);
+            Assert.Less(camera.ClipDepth(0), 1);
         }
 
         /// <summary>Fail unless all are near, the larger ones by their size.</summary>
