@@ -135,10 +135,6 @@ export class ImageArray {
       for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(target, filter, gl.LINEAR);
       for (const wrap of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(target, wrap, gl.CLAMP_TO_EDGE);
     });
-    if (gl.getError() === gl.OUT_OF_MEMORY) {
-      array.dispose();
-      throw new DeviceError(`This device has no memory left for ${Math.ceil(size / 1e6)} MB of the avatar's images.`);
-    }
     return array;
   }
 
