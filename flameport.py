@@ -336,10 +336,11 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Bake:
-    """Bake a trained run to continuous UV attribute maps, and the avatar they make."""
+    """Bake a trained run to continuous UV attribute maps, and the avatar they make; or, with --linearise, an avatar's
+    networks to tables that every player plays."""
 
     path: Positional[Path]
-    """The run folder, RUN."""
+    """The run folder, RUN; with --linearise also a bundle or GLB."""
     out: Path
     """Bundle to write, X.avatar."""
     preset: str | None = None
@@ -354,9 +355,28 @@ class Bake:
     """Go on from where an interrupted bake stopped."""
     set: UseAppendAction[tuple[str, ...]] = ()
     """Any one setting as NAME=VALUE; may be repeated."""
+    linearise: bool = False
+    """Turn the networks that move Gaussians into linear dynamics: tables of bytes and a small function of what drives them."""
+    sequence: Path | None = None
+    """With --linearise: the clip to learn from; the avatar's own when absent."""
+    against: Path | None = None
+    """With --linearise: another clip to measure on; the last fifth of the first, which then takes no part, when absent."""
+    decibels: float = 40.0
+    """With --linearise: how near pictures must be to the network's, PSNR."""
+    rank: int | None = None
+    """With --linearise: how many coefficients; the smallest of 8 to 64 that is near enough when absent."""
+    bits: Literal[8, 32] = 8
+    """With --linearise: of each number in the tables."""
 
     def run(self) -> None:
         """Bake and save."""
+        if self.linearise:
+            self._linearise()
+            return
+        for flag, given in (("--sequence", self.sequence is not None), ("--against", self.against is not None),
+                            ("--rank", self.rank is not None)):
+            if given:
+                raise FormatError(f"{flag} goes with --linearise")
         import trainers
 
         overrides = dict(_pair("--set", entry) for entry in self.set)
@@ -364,6 +384,18 @@ class Bake:
                                 device=self.device, resume=self.resume, overrides=overrides, progress=_progress)
         _table(f"baked {self.path.name}", summary.rows(), to=sys.stderr)
         _wrote(self.out, f"flameport export {self.out} textures --out maps")
+
+    def _linearise(self) -> None:
+        from exporter.ops.linearise import Options, linearise
+
+        run = self.path / "avatar.avatar"
+        avatar = load(run if run.is_dir() else self.path)
+        clip, other = (None if path is None else _sequence(avatar, path) for path in (self.sequence, self.against))
+        with naming(self.path):
+            made = linearise(avatar, clip, other, Options(decibels=self.decibels, rank=self.rank, bits=self.bits), _progress)
+        _table(f"linearised {self.path.name}", made.rows(), to=sys.stderr)
+        save(made.avatar, self.out)
+        _wrote(self.out, f"flameport export {self.out} web --out page")
 
 
 @dataclasses.dataclass(frozen=True)
