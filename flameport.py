@@ -7,6 +7,7 @@ used, so that `flameport inspect` never loads a GPU library.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import json
 import logging
@@ -278,20 +279,30 @@ class Train:
     """CUDA where there is one when absent."""
     resume: bool = False
     """Go on from the newest checkpoint in --out."""
+    fit_schedule: bool = False
+    """Let the preset's whole schedule (growth, rates, resets) fit into --steps, instead of cutting it off there."""
     set: UseAppendAction[tuple[str, ...]] = ()
     """Any one setting as NAME=VALUE; may be repeated. A wrong name lists them all."""
+    view: bool = False
+    """Open a page that shows the avatar while it trains: turn it, move its face, compare it with the frame just shown."""
+    host: str = "127.0.0.1"
+    """With --view: address to serve on; 0.0.0.0 lets other machines look."""
+    port: int = 8765
+    """With --view: where."""
 
     def run(self) -> None:
         """Check, train, save."""
         import trainers
 
         trainers.require_torch()
+        from trainers.live_view import LiveView
         from trainers.loop import train
 
         overrides = dict(_pair("--set", entry) for entry in self.set)
         summary = train(self.system, self.data, self.dataset, self.out, preset=self.preset, head=self.head,
                         steps=self.steps, device=self.device, resume=self.resume, edition=self.edition,
-                        overrides=overrides, progress=_progress)
+                        fit_schedule=self.fit_schedule, overrides=overrides, progress=_progress,
+                        view=functools.partial(LiveView, host=self.host, port=self.port) if self.view else None)
         _table(f"{self.system}: {self.out.name}", summary.rows(), to=sys.stderr)
         _wrote(self.out, f"flameport eval {self.out}")
 

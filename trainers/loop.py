@@ -9,7 +9,8 @@ import dataclasses
 import importlib
 import importlib.util
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Summary:
 def train(system: str, data: Path | None, dataset: str | None, out: Path, *, preset: str | None = None,
           head: str | Path | None = None, steps: int | None = None, device: str | None = None, resume: bool = False,
           edition: str | None = None, fit_schedule: bool = False, overrides: Mapping[str, str] = {},  # noqa: B006
-          progress: Progress = lambda text: None) -> Summary:
+          view: Callable[..., Any] | None = None, progress: Progress = lambda text: None) -> Summary:
     """Train `system` on a tracked video and leave the run folder `out`, described in `trainers.run`.
 
     Everything is checked before `out` is made. SIGINT and SIGTERM end the running step, save a checkpoint and raise
@@ -81,6 +82,7 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
         edition: FLAME edition of the tracked coefficients, where it is not the layout's usual one.
         fit_schedule: Let the preset's whole schedule take `steps`, before `overrides`; else it is cut off there.
         overrides: Settings by name, as text.
+        view: Opens what shows the model while it trains: `trainers.live_view.LiveView`, with host and port filled in.
         progress: Is told what happens, a line at a time.
 
     Raises:
@@ -100,7 +102,7 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
             store = store_of(run.frames("train"), run.config(), place, progress)
             model = _make(module, run.config(), run.head(), store)
             run.note_resumed(0 if held is None else held.step, place)
-            return fit(run, model, store, place, held, progress)
+            return fit(run, model, store, place, held, progress, view=view)
     if data is None or dataset is None:
         raise FormatError("training needs --data DIR and --dataset NAME; only --resume knows them already")
     data = Path(data)
@@ -122,11 +124,11 @@ def train(system: str, data: Path | None, dataset: str | None, out: Path, *, pre
         model = _make(module, config, model_head, store)
         about = describe(system, preset or "paper", config, dataset, data, edition, model_head, frames.name, counts, place)
         run = Run.create(out, about, model_head)
-        return fit(run, model, store, place, None, progress)
+        return fit(run, model, store, place, None, progress, view=view)
 
 
 def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint | None, progress: Progress,
-        again: str | None = None) -> Summary:
+        again: str | None = None, view: Callable[..., Any] | None = None) -> Summary:
     """Take `model` from the checkpoint `held`, or from the start, to the run's last step, and write its avatar.
 
     Args:
@@ -137,6 +139,7 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
         held: The checkpoint to go on from.
         progress: Is told what happens.
         again: The command that goes on with it, where it is not `flameport train`.
+        view: See `train`.
     """
     from trainers.frame_store import order
 
@@ -155,7 +158,7 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
              + (f"steps {first + 1} to {config.steps}" if first else f"{config.steps} steps"))
     started = marked = time.perf_counter()
     marked_step, epoch, frame_order, grounds, reading, drawing = first, -1, [], None, None, None
-    with stopping() as stop:
+    with stopping() as stop, closing(view(store, run.head().expr_names, progress=progress) if view else None) as live:
         for step in range(first + 1, config.steps + 1):
             seed_step(config.seed, step, device)
             if (step - 1) // count != epoch:
@@ -170,6 +173,8 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
                 # What no longer is a number may break a model before the next row of the log is due.
                 _check_finite(run, config, meter, error)
                 raise
+            if live is not None:
+                live.look(model, batch, step, config.steps, stop)
             last = step == config.steps
             stopped = bool(stop)
             closes, saves = step % config.log_every == 0, step % config.save_every == 0 or last or stopped
@@ -187,6 +192,8 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
                 marked, marked_step = time_now, step
             if closes:
                 meter.clear()
+                if live is not None:
+                    live.note(step, reading)
             if saves:
                 _save(run, config, step, seconds, model, optimizers, meter)
             if step % config.save_every == 0 or last:
@@ -198,6 +205,16 @@ def fit(run: Run, model: Any, store: Any, device: torch.device, held: Checkpoint
     assert reading is not None and drawing is not None, "a run with nothing to do does not come here"
     return _finish(run, model, config.steps, before + time.perf_counter() - started, reading.psnr, len(drawing.visible),
                    progress)
+
+
+@contextmanager
+def closing(live: Any) -> Iterator[Any]:
+    """Close what was opened, if something was."""
+    try:
+        yield live
+    finally:
+        if live is not None:
+            live.close()
 
 
 def advance(model: Any, batch: Batch, optimizers: Mapping[str, Any], meter: Meter, step: int) -> Drawing:
