@@ -102,6 +102,8 @@ class Config:
     """Steps each held-out frame's tracking is fitted with before it is judged, when asked for."""
 
 
+IN_STEPS = ("sh_every", "perceptual_from", "wasserstein_from")
+"""Fields that count steps."""
 DEMO = dataclasses.replace(
     Config(), steps=1500, size=256, log_every=50, save_every=500, tex_size=112, init_opacity=0.6, init_color="pictures",
     sh_degree=1, sh_every=500, hidden=64, layers=3, init_offsets=0.05, mouth_weight=8.0, wasserstein_from=150,
