@@ -16,7 +16,7 @@ from formats.sequence import Sequence
 from tests.builders import tiny_camera
 from unity_sample.ci.player import key_range, moment_of, records_of, rings_of
 
-NAMES = ("corner", "edge-height", "linear-canonical", "linear-posed", "own-skin", "own-skin-turning-posed-lids",
+NAMES = ("corner", "edge-height", "fitted", "linear-canonical", "linear-posed", "own-skin", "own-skin-turning-posed-lids",
          "plain-face-many-joints", "vertex", "vertex-index-surface")
 MOMENT, NEAR, FAR = 1.5, 0.05, 30.0
 MIRROR = np.diag([-1.0, 1, 1, 1])

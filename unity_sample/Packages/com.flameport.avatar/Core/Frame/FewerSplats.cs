@@ -97,7 +97,7 @@ namespace Flameport
                 tables[c] = taken;
             }
             return new LinearDynamics { Posed = dynamics.Posed, Driver = dynamics.Driver, Mean = dynamics.Mean,
-                Rank = dynamics.Rank, Tables = tables };
+                Rank = dynamics.Rank, Function = dynamics.Function, Tables = tables };
         }
     }
 }

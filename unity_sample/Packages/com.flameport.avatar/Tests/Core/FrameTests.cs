@@ -50,23 +50,27 @@ namespace Flameport.Tests
         {
             JsonValue said = Said(name);
             Avatar avatar = Read(name);
+            var small = new FrameTables(Avatar.Read(Golden.Bytes(Golden.Made($"{name}.flameavatar"))));
+            Same(said["half"], said["rings"], small);
             foreach (TexelVariant variant in new[] { TexelVariant.Float, TexelVariant.Half })
             {
-                var tables = new FrameTables(avatar, false, variant);
-                JsonValue expected = said[variant == TexelVariant.Float ? "float" : "half"];
-                // Of the two zeros that floats have, it does not matter which.
-                double[] rows = Array.ConvertAll(expected["records"].Numbers("records"), x => x == 2147483648 ? 0 : x);
-                Golden.Near(rows, Doubles(tables.Records.Words.AsSpan(0, rows.Length).ToArray()), 0, "records");
-                Golden.Near(said["rings"].Numbers("rings"), Doubles(tables.Rings), 0, "rings");
-                Assert.AreEqual(expected["posed"].Integer("posed"), tables.Records.PosedRows);
-                Assert.AreEqual(expected["total"].Integer("total"), tables.Records.Total);
+                Same(said[variant == TexelVariant.Float ? "float" : "half"], said["rings"], new FrameTables(avatar, false,
+                    variant));
             }
-            // A small file's own tables give the same rows as those that are packed here.
-            var small = new FrameTables(Avatar.Read(Golden.Bytes(Golden.Made($"{name}.flameavatar"))));
-            Assert.AreEqual(said["half"]["posed"].Integer("posed"), small.Records.PosedRows);
+        }
+
+        private static void Same(JsonValue expected, JsonValue rings, FrameTables tables)
+        {
+            // Of the two zeros that floats have, it does not matter which.
+            double[] rows = Array.ConvertAll(expected["records"].Numbers("records"), x => x == 2147483648 ? 0 : x);
+            Golden.Near(rows, Doubles(tables.Records.Words.AsSpan(0, rows.Length).ToArray()), 0, "records");
+            Golden.Near(rings.Numbers("rings"), Doubles(tables.Rings), 0, "rings");
+            Assert.AreEqual(expected["posed"].Integer("posed"), tables.Records.PosedRows);
+            Assert.AreEqual(expected["total"].Integer("total"), tables.Records.Total);
         }
 
         [TestCase("corner")]
+        [TestCase("fitted")]
         [TestCase("linear-canonical")]
         [TestCase("linear-posed")]
         [TestCase("own-skin-turning-posed-lids")]
@@ -140,6 +144,7 @@ namespace Flameport.Tests
 
         [TestCase("corner", 1)]
         [TestCase("edge-height", 1)]
+        [TestCase("fitted", 1)]
         [TestCase("own-skin", 1)]
         [TestCase("vertex", 1)]
         public void AProcessorSeesTheReferenceEllipses(string name, double scale)
@@ -170,6 +175,7 @@ namespace Flameport.Tests
             ((double)t[a] * t[b] + (double)t[a + 2] * t[b + 2]) / (reach * reach);
 
         [TestCase("edge-height")]
+        [TestCase("fitted")]
         [TestCase("linear-posed")]
         [TestCase("own-skin-turning-posed-lids")]
         [TestCase("vertex-index-surface")]
@@ -258,7 +264,7 @@ namespace Flameport.Tests
             var count = typeof(GC).GetMethod("GetAllocatedBytesForCurrentThread");
             if (count == null) Assert.Ignore("this runtime does not count allocations");
             var counted = (Func<long>)Delegate.CreateDelegate(typeof(Func<long>), count!);
-            foreach (string name in new[] { "linear-posed", "own-skin-turning-posed-lids" })
+            foreach (string name in new[] { "fitted", "linear-posed", "own-skin-turning-posed-lids" })
             {
                 Avatar avatar = Read(name);
                 var tables = new FrameTables(avatar);
