@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from exporter.ops.linearise import FEWEST, Options, linearise
+from exporter.ops.resample import resample
 from formats import importers
 from formats.avatar import (
     CHANNELS,
@@ -81,6 +83,8 @@ IMPORTED: dict[str, dict[str, int]] = {
 """Systems whose files are written as `tests/originals` describes them and imported, and how large."""
 SLOW = ("flash_avatar", "gaussian_head_avatar")
 """Those whose networks take long to write and to read."""
+MOVED = ("mono_gaussian_avatar", "flash_avatar")
+"""Those whose networks become linear dynamics, too."""
 _SIDES = {"fate": ("checkpoint", "baked"), "gaussian_avatars": ("flame_param",), "osgap": ("flame_param",)}
 """What does not lie beside the file, by system; all of what the original has for heads of Gaussian Head Avatar."""
 
@@ -96,6 +100,13 @@ def imported(system: str, folder: Path) -> Show:
     # An image decoder takes one size: pictures of 128 pixels here.
     size = SIZE_WITH_EDGES if has_edges(avatar) else 128
     return Show(avatar, original.sequence, default_camera(avatar, size, size), tuple(moments))
+
+
+def linearised(show: Show) -> Show:
+    """Return the same with tables and a function in the place of the network that moves it; of its own clip, drawn out."""
+    clip = resample(show.sequence, 16 * show.sequence.fps)
+    made = linearise(show.avatar, clip, options=Options(rank=4, size=64, frames=FEWEST))
+    return dataclasses.replace(show, avatar=made.avatar)
 
 
 def has_edges(avatar: Avatar) -> bool:

@@ -120,7 +120,10 @@ def imported(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     for system in parity.IMPORTED:
         if (system in parity.SLOW) == request.param:
             grades: tuple[Grade, ...] = ("full", "small") if system in ("baked_avatar", "gaussian_hair") else ("full",)
-            _write(system, parity.imported(system, tmp_path_factory.mktemp("theirs")), files, cases, grades)
+            show = parity.imported(system, tmp_path_factory.mktemp("theirs"))
+            _write(system, show, files, cases, grades)
+            if system in parity.MOVED:
+                _write(f"{system}, linearised", parity.linearised(show), files, cases)
     return files, cases
 
 
