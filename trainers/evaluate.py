@@ -23,7 +23,8 @@ from trainers.baseline import textured_mesh
 from trainers.device import device_name, pick_device
 from trainers.perceptual import Lpips
 from trainers.run import Run, store_of
-from trainers.scores import SUBJECTS, Evaluation, FrameScores
+from trainers.scores import NOISE, SUBJECTS, Evaluation, FrameScores
+from trainers.wasserstein import jitter, wobble
 
 WHITE = (1.0, 1.0, 1.0)
 SHOWN, GAIN = 8, 4
@@ -97,7 +98,9 @@ def evaluate(run: Path, split: str = "test", *, refit: int = 0, baseline: bool =
         judge.measure("baseline", _mesh(textured_mesh(head, learned_from, texels, width=shown.width, progress=progress),
                                         frames, shown.width, place), progress)
     kinds = _kinds(opened, frames)
+    moves = hasattr(model, "scene") and hasattr(model, "head")
     found = Evaluation(
+        jitter=jitter(model, shown) if moves else None, wobble=wobble(model, shown, NOISE) if moves else None,
         run=opened.path.name, system=opened.system, preset=opened.preset, subject=frames.name, split=split,
         size=(shown.width, shown.height), step=held.step, steps=config.steps, gaussians=counted[0], refit_steps=refit,
         lpips_network=judge.lpips and judge.lpips.network, device=device_name(place), notes=tuple(notes),

@@ -13,6 +13,8 @@ NAMES = {"psnr": "PSNR", "psnr_masked": "PSNR inside the matte", "ssim": "SSIM",
 FORMS = {"psnr": "{:.2f} dB", "psnr_masked": "{:.2f} dB", "ssim": "{:.4f}", "l1": "{:.4f}", "lpips": "{:.4f}"}
 SUBJECTS = {"model": "model", "refitted": "refitted", "baseline": "textured mesh alone"}
 """Whose pictures are measured: the run's; the run's after each frame's tracking was fitted to it; `trainers.baseline`."""
+NOISE = 0.1
+"""Standard deviation of what expression coefficients are off by where an avatar's `wobble` is measured."""
 NO_LPIPS = "not measured: give weights, --lpips BACKBONE LINEAR"
 
 Scores = Mapping[str, float | None]
@@ -60,6 +62,11 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     """What else a reader should know, a sentence each."""
     background: str = "white"
+    jitter: float | None = None
+    """Millimetres that Gaussians are away from where they were a frame before: the mean 2-Wasserstein distance, in the axes of
+    the head's root; None where a system has no scene to ask. What the face does is in it, the same for every system."""
+    wobble: float | None = None
+    """The same between a frame and itself with expressions `NOISE` off."""
 
     def subjects(self) -> tuple[str, ...]:
         """Return whose pictures were measured, keys of `SUBJECTS`."""
@@ -97,6 +104,7 @@ class Evaluation:
             "test_time_refitting": {"used": self.refit_steps > 0, "steps_per_frame": self.refit_steps,
                                     "applies_to": ["refitted"] if self.refit_steps else []},
             "lpips": self.lpips_network or NO_LPIPS,
+            "jitter_mm": self.jitter, "wobble_mm": self.wobble, "wobble_noise": NOISE,
             "notes": list(self.notes),
             "means": means(),
             "kinds": {kind: {"frames": sum(f.kind == kind for f in self.frames), **means(kind)} for kind in self.kinds()},
@@ -117,6 +125,9 @@ class Evaluation:
         found += [(NAMES[m], self._told(m)) for m in self.measures()]
         if self.lpips_network is None:
             found.append((NAMES["lpips"], NO_LPIPS))
+        if self.jitter is not None:
+            found.append(("jitter", f"{self.jitter:.3f} mm from frame to frame"
+                          + ("" if self.wobble is None else f"; {self.wobble:.3f} mm where expressions are {NOISE} off")))
         for kind in self.kinds():
             count = sum(frame.kind == kind for frame in self.frames)
             found.append((f"PSNR, {kind} ({count})", self._told("psnr", kind)))

@@ -169,6 +169,7 @@ def test_files_say_what_was_measured(trained: Path, found: Evaluation) -> None:
     assert held["format"] == "flameport.evaluation/1" and held["background"] == "white" and held["clipped"] is True
     assert (held["split"], held["frames"], held["size"]) == ("test", TEST, [60, SIZE])
     assert (held["step"], held["steps"]) == (6, 6) and held["gaussians"] > 50 and held["system"] == "fate"
+    assert 0 < held["wobble_mm"] < held["jitter_mm"] < 100 and "jitter" in dict(found.rows())
     assert held["test_time_refitting"] == {"used": False, "steps_per_frame": 0, "applies_to": []}
     assert held["lpips"].startswith("not measured: give weights")
     assert set(held["means"]) == {"model", "baseline"}
