@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from exporter.targets import glb
@@ -33,11 +34,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def _ask(page: Path, out: Path, tell: str, driver: str = "swiftshader", flags: tuple[str, ...] = ()) -> dict:
-    """Return what the asynchronous function body `tell` returns on the page."""
+def _ask(page: Path, out: Path, tell: str, driver: str = "swiftshader", flags: tuple[str, ...] = (),
+         files: Path = GOLDEN) -> dict:
+    """Return what the asynchronous function body `tell` returns on the page, which sees `files`."""
     tell = f"(async () => {{ {tell} }})()"
     task = {"kind": "page", "name": "core", "width": 400, "height": 300, "ready": "window.flameport", "tell": tell}
-    report = run(driver, [task], GOLDEN, out, page, flags)
+    report = run(driver, [task], files, out, page, flags)
     assert not [line for line in report["errors"] if "Performance" not in line]
     return report["tasks"]["core"]
 
@@ -131,10 +133,13 @@ const restore = async (n) => { extension.restoreContext(); await until("back", n
 const avatar = await loadAvatar("files/edge-height.glb");
 const sum = async () => (await player.readPixels()).reduce((a, b) => a + b, 0);
 
-await lose(1);                       // before anything was loaded
-const refused = await Promise.resolve().then(() => player.setAvatar(avatar)).catch((e) => e.name);
-await restore(1);
+await lose(1);                       // while the avatar comes
 player.setAvatar(avatar);
+const refused = await sum().catch((e) => e.name);
+await restore(1);
+const shown = await sum();
+player.setAvatar(avatar);
+const again = await sum();
 player.setSequence(await json("edge-height.clip.json"));
 player.setCamera((await json("edge-height.json")).camera);
 player.seek({ frame: 1 });
@@ -159,7 +164,7 @@ const turned = await sum();
 await lose(4);                       // and while it is thrown away
 player.dispose();
 player.dispose();
-return { refused, wanted, still, played, turned, told, left: count() };
+return { refused, shown, again, wanted, still, played, turned, told, left: count() };
 """
 
 
@@ -167,10 +172,161 @@ return { refused, wanted, still, played, turned, told, left: count() };
 def test_a_lost_context_comes_back_in_every_state(page, tmp_path, driver):
     found = _ask(page, tmp_path, LOST, driver)
     assert found["refused"] == "DeviceError"
+    assert found["shown"] == found["again"] < 255 * 4 * 120 * 100
     assert found["wanted"] == found["still"] == found["played"] < 255 * 4 * 120 * 100
     assert 0 < found["turned"] < 255 * 4 * 61 * 203
     assert found["told"].count("back") == 3
     assert found["left"] == 0  # what a lost device held was given back, and with it workers and networks
+
+
+BROKEN = """
+const { loadAvatar, Player, json, frames, sleep, count } = flameport;
+const { prototype } = WebGL2RenderingContext;
+const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 64 });
+const told = [];
+const player = new Player(canvas, { near: 0.05, onError: (e) => told.push(e.message), onRestored: () => told.push("back") });
+const avatar = await loadAvatar("files/vertex-index-surface.glb");
+const sum = async () => (await player.readPixels()).reduce((a, b) => a + b, 0);
+const names = [], alive = [];
+const spoilt = async (name, answer, work) => {
+  const native = prototype[name];
+  prototype[name] = function (...args) { return answer(args, () => native.apply(this, args)); };
+  try { await work(); } finally { prototype[name] = native; }
+};
+// The card refuses: the tenth table, a framebuffer, or the very first table.
+const refuse = async () => {
+  try { player.setAvatar(avatar); } catch (error) { names.push(error.name); }
+  alive.push(count());
+};
+let tables = 0;
+await spoilt("getParameter", ([what], native) =>
+  what === prototype.MAX_TEXTURE_SIZE && ++tables === 6 ? 0 : native(), refuse);
+await spoilt("checkFramebufferStatus", () => 0, refuse);
+await spoilt("getParameter", ([what], native) => (what === prototype.MAX_TEXTURE_SIZE ? 0 : native()), refuse);
+player.setAvatar(avatar);
+const wanted = await sum();
+// A device that comes back as less than it was: an error of the player, not one of nobody's.
+const extension = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");
+extension.loseContext();
+while (told.length < 1) await sleep(5);
+await spoilt("checkFramebufferStatus", () => 0, async () => {
+  extension.restoreContext();
+  while (told.length < 2) await sleep(5);
+});
+await frames(2);
+player.setAvatar(avatar);
+const afterwards = await sum();
+// Disposed while an avatar comes.
+let ended = "";
+const loading = loadAvatar("files/own-skin.glb").then((late) => player.setAvatar(late)).catch((e) => { ended = e.message; });
+player.dispose();
+await loading;
+return { names, alive, wanted, afterwards, told, ended, left: count() };
+"""
+
+
+@pytest.mark.parametrize("driver", ["swiftshader", "llvmpipe"])
+def test_what_fails_half_way_leaves_nothing_behind(page, tmp_path, driver):
+    found = _ask(page, tmp_path, BROKEN, driver)
+    assert found["names"] == ["DeviceError"] * 3
+    assert found["alive"] == [0, 0, 0]
+    assert found["wanted"] == found["afterwards"] < 255 * 4 * 64 * 64
+    assert len(found["told"]) == 2 and "floating-point" in found["told"][1]
+    assert found["ended"] == "This player was disposed." and found["left"] == 0
+
+
+EARLY = """
+const { loadAvatar, Player, sleep, count } = flameport;
+const size = 160;
+const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+const errors = [];
+const player = new Player(canvas, { near: 0.05, onError: (e) => errors.push(e.message) });
+const psnr = (a, b) => {
+  let sum = 0;
+  a.forEach((v, i) => { sum += (v - b[i]) ** 2; });
+  return sum ? 10 * Math.log10(255 ** 2 * a.length / sum) : 999;
+};
+const ink = (a) => a.filter((v) => v < 250).length;
+const whole = await loadAvatar("files/detail.glb");
+player.setAvatar(whole);
+const wanted = await player.readPixels();
+
+// From a server that stops half way: a picture is there, and an abort ends what is left.
+const stop = new AbortController();
+let found;
+const half = new Promise((done) => (found = done));
+const stopped = loadAvatar("slow/detail.glb", { signal: stop.signal, first: (avatar) => {
+  player.setAvatar(avatar);
+  found(avatar);
+} }).catch((e) => e.name);
+const { partial, layers } = await half;
+const early = await player.readPixels();
+stop.abort();
+const aborted = await stopped;
+
+// From one that goes on after a while; meanwhile somebody moves the head and the camera.
+const bytes = new Uint8Array(await (await fetch("files/detail.glb")).arrayBuffer());
+let open;
+const gate = new Promise((done) => (open = done));
+const native = window.fetch;
+window.fetch = async () => {
+  let sent = 0;
+  return new Response(new ReadableStream({ async pull(controller) {
+    if (sent >= bytes.length / 2) await gate;
+    if (sent >= bytes.length) return controller.close();
+    controller.enqueue(bytes.slice(sent, (sent += 65536)));
+  } }));
+};
+const stages = [];
+const arrived = new Promise((done) => (found = done));
+const loading = loadAvatar("a.glb", {
+  progress: (loaded, total, stage) => { if (stage !== stages.at(-1)) stages.push(stage); },
+  first: (avatar) => { player.setAvatar(avatar); found(); },
+});
+await arrived;
+const camera = player.getCamera();
+const near = { ...camera, fx: 1.2 * camera.fx, fy: 1.2 * camera.fy };
+const turn = { rotation: [0, 0.3, 0] };
+player.setCamera(near);
+player.setPose(turn);
+const middle = await player.readPixels();
+open();
+player.setAvatar(await loading);
+const final = await player.readPixels();
+window.fetch = native;
+player.setAvatar(whole);
+player.setCamera(near);
+player.setPose(turn);
+const exact = await player.readPixels();
+player.dispose();
+return { partial, degree: layers[0].degree, early: psnr(early, wanted), ink: ink(early), aborted, stages,
+  middle: psnr(middle, exact), final: psnr(final, exact), errors, left: count() };
+"""
+
+
+@pytest.mark.parametrize("driver", ["swiftshader", "llvmpipe"])
+def test_a_picture_is_there_before_the_avatar_is(page, tmp_path, driver):
+    files = tmp_path / "files"
+    files.mkdir()
+    avatar = on_triangles(3000)
+    (layer,) = avatar.layers
+    assert isinstance(layer, SplatLayer)
+    rng = np.random.default_rng(3)
+    cloud = layer.cloud
+    # Colours that change with the direction, by what trained ones do: about 4 % of the range.
+    more = rng.normal(0, 0.03, (len(cloud.sh), 15, 3)).astype(np.float32)
+    cloud = dataclasses.replace(cloud, sh=np.concatenate([cloud.sh[:, :1], more], axis=1))
+    head = dataclasses.replace(avatar.head, exprdirs=avatar.head.exprdirs[:, :, :4], expr_names=avatar.head.expr_names[:4],
+                               posedirs=None, arkit_map=None, J_exprdirs=None)
+    avatar = dataclasses.replace(avatar, head=head, layers=(dataclasses.replace(layer, cloud=cloud),))
+    glb.write(avatar, files / "detail.glb", glb.Options())
+    found = _ask(page, tmp_path / "out", EARLY, driver, files=files)
+    assert not found["errors"] and found["left"] == 0
+    assert found["partial"] is True and found["degree"] == 0 and found["ink"] > 1000
+    assert found["aborted"] == "AvatarFormatError" and found["stages"] == ["first", "rest"]
+    # All that is missing is how colours change with the direction.
+    assert found["early"] > 30 and found["middle"] > 30
+    assert found["final"] == 999, "the picture of what came in two parts is that of what came at once"
 
 
 SOAK = """
@@ -269,21 +425,81 @@ return { started, answers, apart, ink, drawn, errors };
 """
 
 
-def test_a_worker_orders_many_gaussians_and_the_last_picture_has_its_own_order(page, tmp_path):
-    lib = dist_folder() / "lib"
-    if not lib.is_dir():
-        unavailable("web_viewer/dist/lib is missing; run scripts/build --tests")
-    files = tmp_path / "files"
-    files.mkdir()
+DEAD = """
+const workers = [];
+const Native = Worker;
+window.Worker = class extends Native {
+  constructor(...how) {
+    super(...how);
+    this.answers = 0;
+    workers.push(this);
+    this.addEventListener("message", () => this.answers++);
+  }
+};
+const { loadAvatar, Player } = await import("./lib/index.js");
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+const size = 64;
+const said = [], apart = [];
+window.addEventListener("error", (event) => { said.push(event.message); event.preventDefault(); });
+const avatar = await loadAvatar("files/many.glb");
+for (const how of ["error", "silence"]) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+  document.body.append(canvas);
+  const copy = Object.assign(document.createElement("canvas"), { width: size, height: size })
+    .getContext("2d", { willReadFrequently: true });
+  const player = new Player(canvas, { near: 0.05 });
+  player.onFrame = () => copy.drawImage(canvas, 0, 0);
+  player.setAvatar(avatar);
+  while (!(workers[apart.length]?.answers > 0)) await sleep(10);   // it runs
+  await sleep(100);
+  const before = said.length;
+  workers.at(-1).terminate();
+  if (how === "error") workers.at(-1).dispatchEvent(new Event("error"));
+  player.setPose({ rotation: [0, 2, 0] });
+  while (said.length === before) await sleep(20);
+  await sleep(1000);
+  const shown = copy.getImageData(0, 0, size, size).data;
+  const exact = await player.readPixels();
+  apart.push(exact.reduce((most, v, i) => Math.max(most, Math.abs(v - shown[i])), 0));
+  player.dispose();
+  canvas.remove();
+}
+return { said, apart, workers: workers.length };
+"""
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `many.glb`, an avatar of more Gaussians than the page orders by itself."""
+    files = tmp_path_factory.mktemp("many")
     avatar = on_triangles(101_000)
     (layer,) = avatar.layers
     assert isinstance(layer, SplatLayer)
     cloud = dataclasses.replace(layer.cloud, scales=layer.cloud.scales * 0.3)
     avatar = dataclasses.replace(avatar, layers=(dataclasses.replace(layer, cloud=cloud),))
     glb.write(avatar, files / "many.glb", glb.Options())
-    tell = f"(async () => {{ {LATE} }})()"
-    task = {"kind": "page", "name": "late", "width": 300, "height": 200, "ready": "window.flameport", "tell": tell}
-    found = run("swiftshader", [task], files, tmp_path / "out", page, mounts={"lib": lib})["tasks"]["late"]
+    return files
+
+
+def _ask_built(page: Path, files: Path, out: Path, tell: str) -> dict:
+    """Return what `tell` returns on a page that has the built package as `lib`."""
+    lib = dist_folder() / "lib"
+    if not lib.is_dir():
+        unavailable("web_viewer/dist/lib is missing; run scripts/build --tests")
+    task = {"kind": "page", "name": "built", "width": 300, "height": 200, "ready": "window.flameport",
+            "tell": f"(async () => {{ {tell} }})()"}
+    return run("swiftshader", [task], files, out, page, mounts={"lib": lib})["tasks"]["built"]
+
+
+def test_pictures_have_their_order_when_the_worker_has_died(page, many, tmp_path):
+    found = _ask_built(page, many, tmp_path, DEAD)
+    assert len(found["said"]) == found["workers"] == 2, "told once for each"
+    assert all("ordered on the page from now on" in line for line in found["said"])
+    assert found["apart"] == [0, 0]
+
+
+def test_a_worker_orders_many_gaussians_and_the_last_picture_has_its_own_order(page, many, tmp_path):
+    found = _ask_built(page, many, tmp_path, LATE)
     assert not found["errors"] and found["started"] == 1
     assert found["answers"] >= 3  # that it runs, and orders
     assert found["apart"] == 0 and found["ink"] > 1000

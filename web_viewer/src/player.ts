@@ -100,8 +100,9 @@ export class Player extends Actor {
       this.improve(avatar);
       return;
     }
-    this.check();
-    const renderer = this.put(avatar);
+    this.check(true);
+    // Where the device is lost, it is put there when it comes back.
+    const renderer = this.lost ? null : this.put(avatar);
     this.renderer?.dispose();
     this.renderer = renderer;
     this.preparing = null;
@@ -115,7 +116,7 @@ export class Player extends Actor {
   }
 
   private improve(avatar: Avatar): void {
-    if (this.disposed) this.check();
+    this.check(true);
     this.unfinished = false;
     // A device that is lost gets all of it when it comes back.
     if (!this.lost && avatar.layers.some((layer) => layer.degree > 0 || layer.dynamics)) {
@@ -376,9 +377,9 @@ export class Player extends Actor {
 
   // --- Life ----------------------------------------------------------------------------------------------------------
 
-  private check(): void {
+  private check(mayBeLost = false): void {
     if (this.disposed) throw new DeviceError("This player was disposed.");
-    if (this.lost) throw new DeviceError("The graphics device was lost.");
+    if (this.lost && !mayBeLost) throw new DeviceError("The graphics device was lost.");
   }
 
   private readonly onLost = (): void => {
@@ -394,7 +395,13 @@ export class Player extends Actor {
   private readonly onRestored = (): void => {
     this.lost = false;
     this.skip();
-    if (this.avatar) this.renderer = this.put(this.avatar);
+    try {
+      if (this.avatar) this.renderer = this.put(this.avatar);
+    } catch (error) {
+      // It came back as less than it was.
+      this.options.onError(error as Error);
+      return;
+    }
     this.move();
     this.options.onRestored();
   };

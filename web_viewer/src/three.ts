@@ -18,6 +18,7 @@ import { type LoadOptions, loadAvatar } from "./avatar/load.ts";
 import type { View } from "./device.ts";
 import { Actor } from "./driving/actor.ts";
 import { DeviceError } from "./errors.ts";
+import { wholly } from "./gl/device.ts";
 import type { ClipDepths } from "./gl/guest.ts";
 import { GuestRenderer } from "./gl/guest.ts";
 import { Pose } from "./posing/pose.ts";
@@ -77,7 +78,7 @@ export class FlameAvatar extends Mesh<BufferGeometry, MeshBasicMaterial> {
     this.actor = new Actor(options.clock ?? null);
     this.actor.cast(avatar);
     this.nextPose = new Pose(avatar.head);
-    this.painter = new GuestRenderer(gl, avatar, options.exact ?? false);
+    this.painter = wholly(() => new GuestRenderer(gl, avatar, options.exact ?? false));
     renderer.resetState();
     // For ray casting and for helpers; the head moves within twice its size.
     this.geometry.boundingSphere = sphereOf(avatar);

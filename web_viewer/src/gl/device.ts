@@ -17,6 +17,23 @@ const VERSION =
 /** Draws one triangle over the whole viewport. */
 export const FULLSCREEN = "void main(){gl_Position=vec4(vec2(gl_VertexID&1,gl_VertexID>>1)*4.-1.,0,1);}";
 
+/** What is made within `wholly`; null outside. */
+let made: { dispose(): void }[] | null = null;
+
+/** Return what `make` makes. Where that fails half way, what it had put on the card is freed. */
+export function wholly<T>(make: () => T): T {
+  const mine: { dispose(): void }[] = [];
+  made = mine;
+  try {
+    return make();
+  } catch (error) {
+    for (const owned of mine) owned.dispose();
+    throw error;
+  } finally {
+    made = null;
+  }
+}
+
 /** Compiles while others work: what the driver thinks of the shaders is asked when the program is first used. */
 export class Program {
   private readonly program: WebGLProgram;
@@ -30,6 +47,7 @@ export class Program {
     fragment: string,
   ) {
     this.program = gl.createProgram();
+    made?.push(this);
     this.shaders = [this.compile(gl.VERTEX_SHADER, vertex), this.compile(gl.FRAGMENT_SHADER, fragment)];
     for (const shader of this.shaders) gl.attachShader(this.program, shader);
     gl.linkProgram(this.program);
@@ -154,6 +172,7 @@ export class Table {
       throw new DeviceError(`The avatar's dynamics have ${layers} parts, more than this device can hold.`);
     }
     this.texture = gl.createTexture();
+    made?.push(this);
     gl.bindTexture(this.target, this.texture);
     const sized = { ...internal, ...whole }[kind];
     if (layers) gl.texStorage3D(this.target, 1, sized, WIDTH, this.height, layers);
@@ -193,6 +212,7 @@ export class Target {
     textures: WebGLTexture[],
   ) {
     this.framebuffer = gl.createFramebuffer();
+    made?.push(this);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.framebuffer);
     textures.forEach((texture, i) => {
       gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0 + i, gl.TEXTURE_2D, texture, 0);

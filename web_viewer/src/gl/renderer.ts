@@ -83,7 +83,8 @@ export class Renderer implements AvatarRenderer {
     private readonly avatar: Avatar,
     exact: boolean,
   ) {
-    if (!gl.getExtension("EXT_color_buffer_float")) {
+    // A lost context has no extensions; what is made of it is dead, and made again when it comes back.
+    if (!gl.getExtension("EXT_color_buffer_float") && !gl.isContextLost()) {
       throw new DeviceError("This device cannot draw into floating-point textures, which the player needs.");
     }
     const { head } = avatar;
@@ -107,8 +108,6 @@ export class Renderer implements AvatarRenderer {
     this.vertexData = new Float32Array(3 * head.vertexCount);
     this.jointData = new Float32Array(9 * head.parents.length);
     this.order = new Table(gl, "r32ui", avatar.count);
-    this.ordering = new Ordering(this.ids, this.centers);
-    this.ordering.onFresh = () => this.onChanged?.();
     this.outputs = [0, 1, 2].map(() => new Table(gl, "rgba32f", rows * WIDTH));
     this.target = new Target(
       gl,
@@ -116,6 +115,9 @@ export class Renderer implements AvatarRenderer {
     );
     this.draw = new Program(gl, DRAW_VERTEX, DRAW_FRAGMENT);
     this.array = gl.createVertexArray();
+    // The last, since it may hire a worker.
+    this.ordering = new Ordering(this.ids, this.centers);
+    this.ordering.onFresh = () => this.onChanged?.();
     if (this.posed.hasNetworks || hasExtras(avatar)) this.prepare = (pose) => this.getReady(pose, exact);
   }
 

@@ -2,7 +2,7 @@
 import type { Avatar } from "../avatar/avatar.ts";
 import type { AvatarRenderer, Device } from "../device.ts";
 import { DeviceError } from "../errors.ts";
-import type { GL } from "./device.ts";
+import { type GL, wholly } from "./device.ts";
 import { Renderer } from "./renderer.ts";
 
 export class WebGLDevice implements Device {
@@ -22,7 +22,7 @@ export class WebGLDevice implements Device {
   }
 
   load(avatar: Avatar, exact: boolean): AvatarRenderer {
-    return new Renderer(this.gl, avatar, exact);
+    return wholly(() => new Renderer(this.gl, avatar, exact));
   }
 
   dispose(): void {

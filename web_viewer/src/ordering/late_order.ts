@@ -1,6 +1,10 @@
 /** Depth orders from a worker, for avatars with too many Gaussians to order within a picture. */
+import { DeviceError } from "../errors.ts";
 import type { OrderJob } from "./order_worker.ts";
 import type { DepthAxis, Ordering } from "./ordering.ts";
+
+/** Milliseconds that an order may take. */
+const PATIENCE = 5000;
 
 export class LateOrder {
   /** What travels to the worker and back; null while it is there. */
@@ -12,6 +16,7 @@ export class LateOrder {
   private job = 0;
   /** Jobs before this one are of no use: the order was made on the page after they were sent. */
   private usable = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(
     private readonly worker: Worker,
@@ -20,11 +25,19 @@ export class LateOrder {
     const { centers, ids } = ordering;
     this.load = { centers: new Float32Array(centers.length), order: new Uint32Array(ids.length) };
     worker.onmessage = ({ data }: MessageEvent<OrderJob & { shown: number }>) => {
+      clearTimeout(this.timer);
       this.load = data;
       if (data.job >= this.usable) this.arrived = data.shown;
       // Also where it is of no use: something may have moved while the worker was busy.
       ordering.onFresh?.();
     };
+    worker.onerror = worker.onmessageerror = () => this.fail();
+  }
+
+  /** The worker has died, or does not answer. The page's error handlers are told once; its pictures go on. */
+  private fail(): void {
+    this.ordering.dismiss();
+    reportError(new DeviceError("The worker that orders Gaussians stopped; they are ordered on the page from now on."));
   }
 
   /** Return one when its worker has said that it runs, or null where pages cannot have workers. */
@@ -58,6 +71,8 @@ export class LateOrder {
     if (key !== this.last) {
       this.last = key;
       this.load = null;
+      // One that was ended from outside says nothing.
+      this.timer = setTimeout(() => this.fail(), PATIENCE);
       const { centers, order } = load;
       centers.set(ordering.centers);
       const job: OrderJob = { centers, order, ...view, job: ++this.job };
@@ -74,6 +89,7 @@ export class LateOrder {
   }
 
   dispose(): void {
+    clearTimeout(this.timer);
     this.worker.terminate();
   }
 }

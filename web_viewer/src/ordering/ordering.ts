@@ -57,6 +57,13 @@ export class Ordering {
     this.shown = this.sorter.sort(this.centers, ids, axis, offset, near, this.order);
   }
 
+  /** There is no worker any more: orders are made here again, the one of the last picture, too. */
+  dismiss(): void {
+    this.late?.dispose();
+    this.late = null;
+    this.onFresh?.();
+  }
+
   dispose(): void {
     this.disposed = true;
     this.late?.dispose();
