@@ -71,10 +71,12 @@ namespace UnityEngine.Rendering.HighDefinition
             customPasses.Add(pass);
             return pass;
         }
+#if UNITY_6000_0_OR_NEWER
         public static void RegisterGlobalCustomPass(CustomPassInjectionPoint injectionPoint, CustomPass customPassInstance, float priority = 0) =>
             global.Add((injectionPoint, customPassInstance, priority));
         public static bool UnregisterGlobalCustomPass(CustomPass customPassInstance) => global.RemoveAll(one => one.pass == customPassInstance) > 0;
         public static void UnregisterAllGlobalCustomPasses() => global.Clear();
+#endif
         private void OnEnable() => active.Add(this);
         private void OnDisable()
         {

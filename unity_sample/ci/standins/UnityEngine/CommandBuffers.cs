@@ -123,7 +123,11 @@ namespace UnityEngine.Rendering
         public void ClearRenderTarget(bool clearDepth, bool clearColor, Color backgroundColor) => ClearRenderTarget(clearDepth, clearColor, backgroundColor, 1);
         public void ClearRenderTarget(bool clearDepth, bool clearColor, Color backgroundColor, float depth) =>
             Add(new Command { Doing = Doing.ClearTarget, A = (clearColor ? 1 : 0) | (clearDepth ? 2 : 0), Color = backgroundColor, Number = depth });
+#if UNITY_6000_0_OR_NEWER
         public void ClearRenderTarget(RTClearFlags clearFlags, Color backgroundColor, float depth = 1.0f, uint stencil = 0) =>
+#else
+        public void ClearRenderTarget(RTClearFlags clearFlags, Color backgroundColor, float depth, uint stencil) =>
+#endif
             Add(new Command { Doing = Doing.ClearTarget, A = (int)clearFlags & 3, Color = backgroundColor, Number = depth });
         public void SetViewport(Rect pixelRect) => Add(new Command { Doing = Doing.Viewport, Area = pixelRect });
         public void GetTemporaryRT(int nameID, RenderTextureDescriptor desc) => GetTemporaryRT(nameID, desc, FilterMode.Point);

@@ -228,26 +228,3 @@ namespace UnityEngine.Profiling
         public static Recorder Get(string samplerName) => new Recorder();
     }
 }
-
-namespace UnityEngine.Events
-{
-    // ScriptReference/Events.UnityEvent
-    public delegate void UnityAction();
-    public delegate void UnityAction<T0>(T0 arg0);
-    [Serializable]
-    public class UnityEvent
-    {
-        private event UnityAction Listeners;
-        public void AddListener(UnityAction call) => Listeners += call;
-        public void RemoveListener(UnityAction call) => Listeners -= call;
-        public void Invoke() => Listeners?.Invoke();
-    }
-    [Serializable]
-    public class UnityEvent<T0>
-    {
-        private event UnityAction<T0> Listeners;
-        public void AddListener(UnityAction<T0> call) => Listeners += call;
-        public void RemoveListener(UnityAction<T0> call) => Listeners -= call;
-        public void Invoke(T0 arg0) => Listeners?.Invoke(arg0);
-    }
-}
