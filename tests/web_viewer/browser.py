@@ -51,7 +51,7 @@ def run(driver: str, tasks: list[dict[str, Any]], files: Path, out: Path, page: 
            "files": str(files), "out": str(out), "driver": driver, "flags": flags,
            "mounts": {name: str(folder) for name, folder in (mounts or {}).items()}, "tasks": tasks}
     (out / "job.json").write_text(json.dumps(job))
-    done = subprocess.run([str(node), str(_SCRIPT), str(out / "job.json")], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([str(node), str(_SCRIPT), str(out / "job.json")], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads(done.stdout)
     if DRIVERS[driver] not in (report["driver"] or ""):

@@ -330,49 +330,74 @@ def test_a_picture_is_there_before_the_avatar_is(page, tmp_path, driver):
 
 
 SOAK = """
-const { loadAvatar, Player, json, frames, count, heap } = flameport;
+const { loadAvatar, Player, json, frames, sleep, count, heap } = flameport;
 const names = ["vertex", "linear-posed", "vertex-index-surface"];
 const canvas = document.createElement("canvas");
 Object.assign(canvas, { width: 96, height: 96 });
 document.body.append(canvas);
 const errors = [];
-let player = new Player(canvas, { near: 0.05, onError: (e) => errors.push(e.message) });
-const cycle = async () => {
+const extension = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");
+let losses = 0, back = 0;
+const start = () => new Player(canvas, {
+  near: 0.05,
+  onError: (e) => (e.message.includes("device was lost") ? losses++ : errors.push(e.message)),
+  onRestored: () => back++,
+});
+let player = start();
+const bytes = Object.fromEntries(names.map((name) => [name, []]));
+const cycle = async (loses) => {
   for (const name of names) {
-    player.setAvatar(await loadAvatar(`files/${name}.glb`));
+    // Two at once, one of which nobody waits for.
+    const stop = new AbortController();
+    loadAvatar(`files/${name}.glb`, { signal: stop.signal }).catch(() => {});
+    const loading = loadAvatar(`files/${name}.glb`, { first: (avatar) => player.setAvatar(avatar) });
+    stop.abort();
+    player.setAvatar(await loading);
     player.setSequence(await json(`${name}.clip.json`));
     player.play();
     await frames(2);
     player.seek({ frame: Math.random() * 2 });
     canvas.width = 80 + Math.floor(Math.random() * 40);
+    canvas.height = 80 + Math.floor(Math.random() * 40);
     await frames(1);
+    bytes[name].push(player.stats.gpuBytes);
   }
+  if (!loses) return;
+  extension.loseContext();
+  for (const gone = losses; losses === gone; ) await sleep(5);
+  await sleep(30);
+  extension.restoreContext();
+  for (const before = back; back === before; ) await sleep(5);
+  await frames(2);
 };
 const made = [], held = [];
 const end = performance.now() + 1000 * SECONDS;
-await cycle();
+await cycle(true);
 do {
-  await cycle();
+  await cycle(made.length % 3 === 1);
   if (made.length % 4 === 3) {
     player.dispose();
     made.push(count());
-    player = new Player(canvas, { near: 0.05, onError: (e) => errors.push(e.message) });
+    player = start();
   } else {
     made.push(count());
   }
   held.push(await heap());
 } while (performance.now() < end || made.length < 6);
 player.dispose();
-return { made, held, errors, left: count(), cycles: made.length };
+const sizes = Object.values(bytes).map((each) => new Set(each).size);
+return { made, held, errors, losses, back, sizes, left: count(), cycles: made.length };
 """
 
 
-@pytest.mark.parametrize("seconds", [pytest.param(10, marks=pytest.mark.slow), pytest.param(540, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [pytest.param(60, marks=pytest.mark.slow), pytest.param(600, marks=pytest.mark.long)])
 def test_playing_seeking_and_swapping_avatars_leaves_nothing_behind(page, tmp_path, seconds):
     flags = ("--js-flags=--expose-gc", "--enable-precise-memory-info")
     found = _ask(page, tmp_path, SOAK.replace("SECONDS", str(seconds)), flags=flags)
     assert not found["errors"]
     assert found["left"] == 0 and found["cycles"] >= 6
+    assert found["losses"] == found["back"] >= 2
+    assert found["sizes"] == [1, 1, 1], "an avatar takes other bytes on the card than before"
     level = [n for i, n in enumerate(found["made"]) if i % 4 != 3]
     assert len(set(level)) == 1, "WebGL objects pile up"
     assert {n for i, n in enumerate(found["made"]) if i % 4 == 3} <= {0}
