@@ -24,9 +24,11 @@ namespace Flameport
             NeedsPicture = NeedsMeshDepth = false;
         }
 
-        /// <summary>Prepare an avatar whose object has this row-major 4 x 4.</summary>
+        /// <summary>Prepare an avatar whose object has this row-major 4 x 4, unless it is outside of the picture.</summary>
         public void Add(PlayerFrame frame, ReadOnlySpan<double> place)
         {
+            Camera.Look(place, frame.Root, frame.Sphere, false);
+            if (!Camera.Sees()) return;
             frame.Prepare(Camera, place);
             NeedsPicture |= IsExact(frame);
             NeedsMeshDepth |= frame.HasMeshes;

@@ -9,6 +9,9 @@ namespace Flameport
     public sealed class CameraRows
     {
         private readonly double[] view = new double[12];
+        /// <summary>How far Gaussians may be from the head's middle, in radii of its sphere: shoulders, long hair.</summary>
+        private const double Reach = 3;
+
         private readonly double[] middle = new double[3];
 
         /// <summary>Unity's `Camera.worldToCameraMatrix`: looks along -z, y up.</summary>
@@ -86,6 +89,20 @@ namespace Flameport
             Rows[23] = shortKeys ? (float)(65535 / (2 * radius)) : 0;
             return depth;
         }
+
+        /// <summary>Whether anything of the avatar that was looked at last may be on the picture.</summary>
+        public bool Sees()
+        {
+            double x = view[0] * middle[0] + view[1] * middle[1] + view[2] * middle[2] + view[3];
+            double y = view[4] * middle[0] + view[5] * middle[1] + view[6] * middle[2] + view[7];
+            double z = view[8] * middle[0] + view[9] * middle[1] + view[10] * middle[2] + view[11], far = Reach * Radius;
+            return z > Near - far && Inside(Lens[0], Lens[2], x, z, far) && Inside(-Lens[0], Width - Lens[2], x, z, far)
+                && Inside(Lens[1], Lens[3], y, z, far) && Inside(-Lens[1], Height - Lens[3], y, z, far);
+        }
+
+        /// <summary>Whether a sphere reaches inside of one side of what is seen.</summary>
+        private static bool Inside(double a, double b, double x, double z, double radius) =>
+            a * x + b * z > -radius * Math.Sqrt(a * a + b * b);
 
         /// <summary>Return the clip-space z, divided by w, of a view depth; of one just behind the near plane at
         /// least.</summary>

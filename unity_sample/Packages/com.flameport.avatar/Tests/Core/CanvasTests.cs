@@ -86,6 +86,8 @@ namespace Flameport.Tests
 
         private static double[] At(double z) => new double[] { 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, z, 0, 0, 0, 1 };
 
+        private static double[] Beside(double x, double y) => new double[] { 1, 0, 0, x, 0, 1, 0, y, 0, 0, 1, -3, 0, 0, 0, 1 };
+
         [Test]
         public void PlayersShareTablesAndLeaveNothing()
         {
@@ -127,6 +129,15 @@ namespace Flameport.Tests
             camera.Add(frames["far"], At(-4));
             camera.Add(frames["middle"], At(-3));
             Assert.IsTrue(camera.NeedsPicture && !camera.NeedsMeshDepth);
+            foreach (double[] outside in new[] { At(2), Beside(2, 0), Beside(-2, 0), Beside(0, 2), Beside(0, -2) })
+            {
+                camera.Add(frames["near"], outside);
+            }
+            foreach (double[] partly in new[] { Beside(0.9, 0), Beside(-0.9, 0), Beside(0, 0.9), Beside(0, -0.9), At(0) })
+            {
+                camera.Camera.Look(partly, frames["near"].Root, frames["near"].Sphere, false);
+                Assert.IsTrue(camera.Camera.Sees());
+            }
             Assert.AreEqual(4 * (1 + 3 * 4), a.Log.Count, "four sorts of four passes");
             a.Log.Clear();
             camera.Draw(1);
