@@ -777,7 +777,13 @@ def _sequence(avatar: Avatar, path: Path | None) -> Sequence:
     if path is None:
         return avatar.sequence if avatar.sequence is not None else rest_sequence(avatar.head)
     with naming(path):
-        return retarget.retarget(load_sequence(path), avatar.head)
+        sequence = retarget.retarget(load_sequence(path), avatar.head)
+    if any(getattr(getattr(layer, "dynamics", None), "function", None) for layer in avatar.layers):
+        from exporter.ops.linearise import beyond
+
+        for said in beyond(avatar, sequence):
+            log.warning("%s: leaves what linear dynamics were fitted to, and is held at its end: %s", path, said)
+    return sequence
 
 
 def _frames(text: str | None, count: int) -> list[float]:

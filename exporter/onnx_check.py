@@ -6,6 +6,7 @@ from typing import Any
 
 from exporter import onnx_plain
 from exporter.onnx_uses import feeds_of, shapes_of, uses_of
+from exporter.ops.function_networks import functions_to_networks
 from exporter.targets import onnx as target
 from exporter.validation_report import Measure, ValidationReport
 from formats.avatar import Avatar, LinearDynamics, SplatLayer
@@ -39,6 +40,7 @@ def check(path: Path, avatar: Avatar, frames: int = 10, progress: Callable[[str]
     check_version(fields, "format", target.FAMILY, target.MAJOR)
     if fields.fields("head").text("content_hash") != avatar.head.content_hash:
         raise CheckpointMismatch(f"{path}: made for another head; validate it against the bundle it was made from")
+    avatar = functions_to_networks(avatar)
     entries = fields.fields("networks")
     measures, notes, left = [], [], set(entries.values)
     for use in uses_of(avatar):

@@ -13,6 +13,7 @@ import numpy as np
 from exporter import onnx_float16, onnx_plain
 from exporter.capabilities import Capabilities, Loss
 from exporter.onnx_uses import INPUTS, OUTPUTS, Use, feeds_of, network_of, shapes_of, uses_of
+from exporter.ops.function_networks import functions_to_networks
 from formats import networks
 from formats.avatar import Avatar, LinearDynamics, MeshLayer, Network, SplatLayer
 from formats.codecs.json_file import dump_line, write_json
@@ -105,6 +106,7 @@ def _unit(output: str) -> str:
 @functools.lru_cache(maxsize=1)
 def graphs_of(avatar: Avatar, options: Options) -> tuple[Graph, ...]:
     """Return every graph of `avatar`, made plain, checked against the avatar's own, with its float16 twin if asked for."""
+    avatar = functions_to_networks(avatar)
     uses = uses_of(avatar)
     names = [use.network for use in uses]
     graphs: list[Graph] = []

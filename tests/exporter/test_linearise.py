@@ -10,8 +10,10 @@ import pytest
 import flameport
 from exporter.capabilities import fit
 from exporter.ops import coefficient_fit
+from exporter.ops.function_networks import functions_to_networks
 from exporter.ops.linearise import Linearised, Options, beyond, linearise
 from exporter.targets import glb, unity
+from exporter.validate import validate
 from formats import byte_tables
 from formats.avatar import CHANNELS, Avatar, LinearDynamics, Network, SplatLayer
 from formats.codecs import bundle, packed_texels, packed_texels_reader, sequence_json
@@ -205,6 +207,20 @@ def test_tables_and_functions_come_back_to_the_bit(way: str, sixteen: Linearised
         assert_same(there.tables[name], table, name)
 
 
+def test_functions_are_written_as_graphs(sixteen: Linearised, tmp_path: Path) -> None:
+    avatar = dataclasses.replace(sixteen.avatar, sequence=talk(sixteen.avatar, 5, 4, size=1.0))
+    flameport.export(avatar, "onnx", tmp_path / "graphs")
+    about = json.loads((tmp_path / "graphs" / "networks.json").read_text())
+    assert sorted(entry["role"] for entry in about["networks"].values()) == ["coefficients", "tables"]
+    assert validate(tmp_path / "graphs", avatar).ok
+    bent = functions_to_networks(tiny_avatar("fitted"))
+    frame = tiny_sequence(bent.head, 3)
+    for t in range(3):
+        a, b = splats(tiny_avatar("fitted"), frame, t).cloud, splats(bent, frame, t).cloud
+        np.testing.assert_allclose(b.means, a.means, atol=1e-6)
+    assert functions_to_networks(bent) is bent
+
+
 def test_targets_take_them_without_a_loss(sixteen: Linearised) -> None:
     for target in (glb, unity):
         assert not [loss for loss in fit(sixteen.avatar, target.CAPABILITIES).losses if loss.blocking]
@@ -252,7 +268,8 @@ def test_imported_networks_reach_40_decibels_on_another_clip(system: str, import
 # --- The command ------------------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_an_avatar_and_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_an_avatar_and_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                caplog: pytest.LogCaptureFixture) -> None:
     avatar = made(RANK)
     flameport.save(avatar, tmp_path / "a.avatar")
     sequence_json.write(talk(avatar, 60, 1), tmp_path / "clip.json")
@@ -266,6 +283,10 @@ def test_the_command_writes_an_avatar_and_tells(tmp_path: Path, capsys: pytest.C
         assert word in said, said
     _, dynamics = layer_of(flameport.load(tmp_path / "b.avatar"))
     assert dynamics.function is not None
+    caplog.clear()
+    assert flameport.main(["pose", str(tmp_path / "b.avatar"), "--sequence", str(tmp_path / "other.json"), "--frames", "0", "--out",
+                           str(tmp_path / "posed.npz")]) == 0
+    assert "leaves what linear dynamics were fitted to" in caplog.text and "expr in 1" in caplog.text
     assert flameport.main([*arguments[:2], "--rank", "4", "--out", str(tmp_path / "c.avatar")]) == 1
     assert "--rank goes with --linearise" in capsys.readouterr().err
 
