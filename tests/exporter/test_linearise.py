@@ -284,8 +284,8 @@ def test_the_command_writes_an_avatar_and_tells(tmp_path: Path, capsys: pytest.C
     _, dynamics = layer_of(flameport.load(tmp_path / "b.avatar"))
     assert dynamics.function is not None
     caplog.clear()
-    assert flameport.main(["pose", str(tmp_path / "b.avatar"), "--sequence", str(tmp_path / "other.json"), "--frames", "0", "--out",
-                           str(tmp_path / "posed.npz")]) == 0
+    assert flameport.main(["pose", str(tmp_path / "b.avatar"), "--sequence", str(tmp_path / "other.json"), "--frames", "0",
+                           "--out", str(tmp_path / "posed.npz")]) == 0
     assert "leaves what linear dynamics were fitted to" in caplog.text and "expr in 1" in caplog.text
     assert flameport.main([*arguments[:2], "--rank", "4", "--out", str(tmp_path / "c.avatar")]) == 1
     assert "--rank goes with --linearise" in capsys.readouterr().err
