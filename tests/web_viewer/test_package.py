@@ -97,7 +97,7 @@ def test_a_strangers_project_installs_compiles_and_bundles_it(viewer, tmp_path):
 
     (project / "program.ts").write_text(CONSUMER)
     options = {"strict": True, "target": "ES2022", "lib": ["ES2022", "DOM"], "noEmit": True, "types": [], "skipLibCheck": True}
-    for resolution, module in (("bundler", "ESNext"), ("nodenext", "NodeNext")):
+    for resolution, module in (("bundler", "ESNext"), ("node16", "Node16"), ("nodenext", "NodeNext")):
         config = {"compilerOptions": options | {"moduleResolution": resolution, "module": module}, "include": ["program.ts"]}
         (project / "tsconfig.json").write_text(json.dumps(config))
         _run([str(TOOLS / "tsc"), "-p", "."], project)
