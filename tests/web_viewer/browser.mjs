@@ -7,7 +7,7 @@
 //   { kind: "pictures" | "world", name, avatar, clip, camera, moments, near, exact }
 //   { kind: "page", name, width, height, query, ready, steps, wait, tell }: opens the page itself, waits for the
 //   expression `ready`, runs the scripts `steps` ({ press: KEY }, { type: TEXT }, { click: SELECTOR }, { drag: [x, y, x, y] },
-//   { move: [x, y] }, { pinch: [x, y, from, to] }, { fingers: [WAY, ...] }, { tap: SELECTOR } and { open: [FILES] } are
+//   { move: [x, y] }, { pinch: [x, y, from, to] }, { fingers: [WAY, ...] }, { tap: SELECTOR }, { open: [FILES], into: SELECTOR } and { drop: [FILES] } are
 //   what a person does, { until: EXPRESSION } waits; { resize: [width, height] } turns a phone; a WAY is [x, y, x, y] or
 //   [SELECTOR, x, y, x, y] in shares of that element's box), waits for `wait`, reports what the expression `tell` gives, and takes a screenshot. `scheme` is "light" or "dark", `motion`
 //   "reduce"; `touch` makes it a phone with so many pixels per CSS pixel, `safe` its insets; `axe` adds what axe-core finds as `axe`. Files below `slow/` stop coming in their middle. What the page lets a
@@ -136,6 +136,28 @@ async function tap(page, selector) {
   await session.detach();
 }
 
+/** Drop files and folders of the disk onto the middle of the page. */
+async function drop(page, files) {
+  const session = await page.context().newCDPSession(page);
+  const { width, height } = page.viewportSize();
+  const data = { items: [], files, dragOperationsMask: 1 };
+  const send = (type) => session.send("Input.dispatchDragEvent", { type, x: width / 2, y: height / 2, data });
+  await page.evaluate(() => {
+    window.wasDropped = false;
+    addEventListener("drop", () => {
+      window.wasDropped = true;
+    });
+  });
+  // The browser drops where the page has said, in its own time, that it takes what is dragged.
+  for (let i = 0; i < 20 && !(await page.evaluate("window.wasDropped")); i++) {
+    for (const type of ["dragEnter", "dragOver", "dragOver", "drop"]) {
+      await send(type);
+      await new Promise((resolve) => setTimeout(resolve, 20 + 20 * i));
+    }
+  }
+  await session.detach();
+}
+
 /** Make the page a phone's: its pixels, its fingers, and what its corners and bars cover. */
 async function phone(page, { width, height, touch, safe }) {
   const session = await page.context().newCDPSession(page);
@@ -154,6 +176,7 @@ async function until(page, expression, milliseconds = 300000) {
 }
 
 const downloads = [];
+const downloaded = [];
 const server = await serve();
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), "viewer-"));
 const result = { driver: null, tasks: {}, errors: [] };
@@ -169,7 +192,13 @@ const context = await chromium.launchPersistentContext(profile, {
 try {
   const page = context.pages()[0] ?? (await context.newPage());
   page.setDefaultTimeout(300000);
-  page.on("download", (download) => downloads.push(download.saveAs(path.join(job.out, download.suggestedFilename()))));
+  page.on("download", (download) => {
+    // A second file of a name gets a number, as browsers do it.
+    const { name, ext } = path.parse(download.suggestedFilename());
+    const times = downloaded.filter((other) => other === name + ext).length;
+    downloaded.push(name + ext);
+    downloads.push(download.saveAs(path.join(job.out, times ? `${name}-${times + 1}${ext}` : name + ext)));
+  });
   page.on("pageerror", (error) => result.errors.push(String(error)));
   page.on("console", (message) => {
     // The page asks for a manifest beside it, whenever the answer comes: none is no error of the viewer.
@@ -210,7 +239,8 @@ try {
       else if (step.type) await page.keyboard.type(step.type);
       else if (step.click) await page.click(step.click, { timeout: 60000 });
       else if (step.until) await until(page, step.until, 60000);
-      else if (step.open) await page.setInputFiles("#file", step.open.map((name) => path.join(job.files, name)));
+      else if (step.open) await page.setInputFiles(step.into ?? "#file", step.open.map((name) => path.join(job.files, name)));
+      else if (step.drop) await drop(page, step.drop.map((name) => path.join(job.files, name)));
       else if (step.pinch) await pinch(page, ...step.pinch);
       else if (step.fingers) await fingers(page, step.fingers);
       else if (step.tap) await tap(page, step.tap);

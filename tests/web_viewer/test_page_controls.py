@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from exporter.targets import glb, web
-from formats.codecs import bundle
+from formats.codecs import bundle, sequence_json
 from formats.picture import psnr
 from formats.render import default_camera, render_avatar
 from formats.video import write_png
-from tests.builders import tiny_avatar
+from tests.builders import tiny_avatar, tiny_sequence
 from tests.web_viewer.browser import run
 from tests.web_viewer.test_page import FAILED, READY, SHOWN, page
 
@@ -66,12 +66,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head[8:12] = (1 << 31).to_bytes(4, "little")
     (folder / "lies.glb").write_bytes(bytes(head))
     (folder / "odd.txt").write_text("hello")
+    sequence_json.write(tiny_sequence(frames=7, cameras=True), folder / "orbit.json")
     return folder
 
 
+WATCH = """window.told = {}; window.note = (name, value) => { told[name] = value; };
+  window.used = new Set();
+  window.nameOf = (e) => (e.getAttribute('aria-label') || e.labels?.[0]?.firstChild?.textContent || e.textContent).trim();
+  window.CONTROLS = 'button, select, input:not([hidden]), summary';
+  for (const kind of ['click', 'input', 'change']) document.addEventListener(kind, (event) => {
+    const at = event.target.closest?.(CONTROLS); if (at) used.add(nameOf(at)); }, true);"""
+"""Keeps the names of the controls that were used: the test of all of them asks for each that the page has."""
+
 CONTROLS: list[Any] = [
-    "flameport.player.pause(), flameport.player.seek({frame: 1})",
-    "window.told = {}; window.note = (name, value) => { told[name] = value; };",
+    "flameport.player.pause(), flameport.player.seek({frame: 1})", WATCH,
     # The keyboard: frames, loop, views, wireframe, background.
     {"press": "."}, "note('on', Math.round(flameport.player.seconds * 25))",
     {"press": ","}, "note('back', Math.round(flameport.player.seconds * 25))",
@@ -126,10 +134,132 @@ CONTROLS: list[Any] = [
 ]
 
 
+def choose(label: str, value: str) -> str:
+    """Return a script that chooses an option of the select with this name."""
+    return (f"{{ const one = document.querySelector('select[aria-label={json.dumps(label)}]'); one.value = {json.dumps(value)}; "
+            "one.dispatchEvent(new Event('change', {bubbles: true})); }")
+
+
+def switch(label: str) -> str:
+    """Return a script that flips a switch."""
+    return (f"{{ const one = [...document.querySelectorAll('#panel .switch')].find(row => row.textContent.startsWith("
+            f"{json.dumps(label)})); one.querySelector('input').click(); }}")
+
+
+def slide(label: str, value: float) -> str:
+    """Return a script that moves the slider with this label."""
+    return (f"{{ const rows = [...document.querySelectorAll('#panel .slider')]; "
+            f"const input = rows.find(row => row.textContent === {json.dumps(label)}).querySelector('[type=range]'); "
+            f"input.value = {value}; input.dispatchEvent(new Event('input', {{bubbles: true}})); }}")
+
+
+PAUSED = "flameport.player.pause(), flameport.player.seek({frame: 1})"
+REST: list[Any] = [
+    PAUSED, WATCH,
+    # The playback bar: buttons, speed, another clip, the time line's own keys.
+    {"until": "document.querySelector('#transport .play').title.startsWith('Play')"},
+    button("Play"), {"until": "flameport.player.isPlaying"}, button("Pause"), PAUSED,
+    button("Frame on"), "note('on', Math.round(flameport.player.seconds * 25))",
+    button("Frame back"), "note('back', Math.round(flameport.player.seconds * 25))",
+    button("Loop"), "note('loop', flameport.player.loop)",
+    choose("Speed", "0.25"), "note('speed', flameport.player.speed)",
+    {"open": ["orbit.json"]}, {"until": "flameport.player.sequence.frames === 7"},
+    {"until": "!document.querySelector('[aria-label=Clip]').hidden"},
+    "note('clips', [...document.querySelector('[aria-label=Clip]').options].map(o => o.text))",
+    "flameport.player.pause(), document.querySelector('[aria-label=Time]').focus()", {"press": "ArrowRight"},
+    "note('key', Math.round(flameport.player.seconds * 25)), document.querySelector('[aria-label=Time]').click()",
+    # The clip's own camera, until a person takes it.
+    {"click": "#tab-View"}, switch("The clip's camera"), "flameport.player.seek({frame: 2})",
+    {"until": "Math.abs(flameport.player.getCamera().rotation[6]) > 0.05"},
+    "note('clip camera', flameport.player.getCamera().rotation[6])",
+    choose("Clip", "0"), {"until": "flameport.player.sequence.frames !== 7"}, PAUSED,
+    choose("Range of the clip", "start"), "note('range', flameport.player.range)", choose("Range of the clip", ""), PAUSED,
+    # Views by pointer, and by arrow keys among them; what each of them offers.
+    *[step for name in ("Mesh", "Points", "UV", "Splats")
+      for step in (button(name, "#toolbar"), f"note('{name}', [flameport.player.visible, document.querySelector('#mesh').hidden, "
+                   "document.querySelector('#uv').hidden])")],
+    "document.querySelector('#toolbar [aria-checked=true]').focus()", {"press": "ArrowRight"},
+    "note('arrow', document.querySelector('#stage').dataset.view)", switch("Wireframe"), switch("Clay"),
+    {"until": "!document.querySelector('#mesh').hidden"}, switch("Wireframe"), button("UV", "#toolbar"),
+    {"until": "document.querySelector('#uv-canvas').width > 64"}, switch("Image"), switch("Gaussians"), switch("Triangles"),
+    button("Splats", "#toolbar"),
+    # Viewpoints and framing, each by its button.
+    *[step for name in ("Three-quarter left", "Three-quarter right", "Profile right", "Profile left", "Front")
+      for step in (button(name, "#panel"), f"note('{name}', flameport.player.getCamera().rotation[6])")],
+    button("Face", "#tabpanel-View"), "note('face', flameport.player.getCamera().translation[2])",
+    button("Head", "#tabpanel-View"), "note('head', flameport.player.getCamera().translation[2])",
+    {"press": "f"}, "note('f', flameport.player.getCamera().translation[2])",
+    {"press": "h"}, "note('h', flameport.player.getCamera().translation[2])", button("Reset", "#tabpanel-View"),
+    # Grounds, all of them.
+    *[step for name in ("White", "Light gray", "Dark gray", "Black", "Transparent", "Studio")
+      for step in (button(name), f"note('{name}', [document.querySelector('#stage').dataset.ground, "
+                   "document.querySelector('#stage').style.getPropertyValue('--flat')])")],
+    """{ const own = document.querySelector('[aria-label="A colour of your own"]'); own.value = '#123456';
+         own.dispatchEvent(new Event('input', {bubbles: true}));
+         note('own', document.querySelector('#stage').style.getPropertyValue('--flat')); }""", button("Black"),
+    # Pictures, twice the size, over what is behind; then four times by key.
+    "note('size', [flameport.player.canvas.width, flameport.player.canvas.height])",
+    button("2×"), switch("Transparent background"), switch("Transparent background"), button("Save picture"),
+    {"until": "document.querySelector('#said').textContent.includes('picture')"}, button("4×"), button("1×"),
+    # The face and what it does by itself, by pointer.
+    {"click": "#tab-Face"}, "document.querySelector('#panel summary').click(), document.querySelector('#panel summary').click()",
+    """{ const row = document.querySelector('[title="smile"]').closest('.slider'), one = row.querySelector('[type=range]');
+         one.value = 2; one.dispatchEvent(new Event('input', {bubbles: true})); note('held', row.classList.contains('held'));
+         row.dispatchEvent(new MouseEvent('dblclick', {bubbles: true})); note('free', !row.classList.contains('held'));
+         one.value = 2; one.dispatchEvent(new Event('input', {bubbles: true})); }""",
+    """{ const search = document.querySelector('#panel [type=search]'); search.value = 'zzz';
+         search.dispatchEvent(new Event('input', {bubbles: true}));
+         note('none', getComputedStyle(document.querySelector('#tabpanel-Face > .quiet')).display); search.value = '';
+         search.dispatchEvent(new Event('input', {bubbles: true})); }""",
+    button("Reset", "#tabpanel-Face"), "note('reset', document.querySelectorAll('.held').length)",
+    {"click": "#tab-Pose"}, switch("Idle"), switch("Look at the pointer"), {"until": "!!window.told"},
+    switch("Idle"), switch("Look at the pointer"),
+    *[slide(label, value) for label, value in (("Nod", 10), ("Turn", 20), ("Tilt", 5), ("Open", 12), ("Up and down", 5))],
+    "note('pose', [...flameport.player.getPose().neck, flameport.player.getPose().jaw[0]].map(x => x * 180 / Math.PI))",
+    {"press": "r"},
+    # Reading about it, asking for keys and code, and putting a message away.
+    {"click": "#tab-Info"}, "note('info', document.querySelector('#tabpanel-Info').textContent)",
+    {"click": "#tab-Compare"}, "document.querySelector('#file').click = () => note('picker', (told.picker ?? 0) + 1)",
+    button("Choose pictures…"), {"click": "#tab-View"}, button("Open…"), {"press": "o"},
+    button("Keys"), {"until": "!!document.querySelector('dialog[open] kbd')"}, button("Close", "dialog"),
+    {"until": "!document.querySelector('dialog')"}, {"press": "b"}, {"press": "b"}, {"press": "h"},
+    button("Embed…"), {"until": "!!document.querySelector('dialog[open] pre')"},
+    *[step for what in ("as an element", "from a script", "as a frame")
+      for step in (button(f"Copy: {what}", "dialog"), "note('copied', getSelection().toString())")],
+    {"press": "Escape"}, {"open": ["odd.txt"]}, {"until": "!document.querySelector('#message').hidden"},
+    button("Close message"), "note('message', document.querySelector('#message').hidden)",
+    {"press": "p"}, {"until": "document.querySelector('#said').textContent.includes('picture')"},
+    button("Controls"), {"until": "document.querySelector('#panel').hidden"}, button("Controls"),
+    # What the page has, and what was used of it.
+    "note('all', [...document.querySelectorAll(CONTROLS)].filter(e => !e.closest('.slider, #drop, #loading') && "
+    "e.id !== 'file').map(nameOf))",
+]
+
+
 def test_every_control_does_what_it_says_under_the_policy(exported, files, tmp_path):
-    task = page("controls", "window.told", CONTROLS, ready=READY, width=1100, height=760)
-    report = run("swiftshader", [task], files, tmp_path, exported)
+    # Without motion the camera is where it goes to at once.
+    tasks = [page(name, "({...told, used: [...used]})", steps, ready=READY, width=1100, height=760, motion=motion)
+             for name, steps, motion in (("controls", CONTROLS, "no-preference"), ("rest", REST, "reduce"))]
+    report = run("swiftshader", tasks, files, tmp_path, exported)
     assert not report["errors"], "also what the content security policy refuses is an error here"
+    rest = report["tasks"]["rest"]
+    assert (rest["on"], rest["back"], rest["loop"], rest["speed"]) == (2, 1, False, 0.25)
+    assert rest["clips"] == ["clip", "orbit.json"] and rest["key"] == 1 and rest["range"] == "start"
+    assert abs(rest["clip camera"]) > 0.05
+    assert rest["Splats"] == [True, True, True] and rest["UV"] == [True, True, False]
+    assert rest["Mesh"] == rest["Points"] == [False, False, True], "splats that nobody sees are not drawn"
+    assert rest["arrow"] == "mesh"
+    turns = [rest[name] for name in ("Profile left", "Three-quarter left", "Front", "Three-quarter right", "Profile right")]
+    assert turns == pytest.approx([-1, -0.7071, 0, 0.7071, 1], abs=1e-3)
+    assert (rest["face"], rest["head"]) == pytest.approx((rest["f"], rest["h"])) and rest["face"] < rest["head"]
+    assert rest["White"] == ["flat", "#ffffff"] and rest["Black"] == ["flat", "#000000"] and rest["own"] == "#123456"
+    assert rest["Transparent"][0] == "checker" and rest["Studio"][0] == "studio" and rest["Dark gray"] != rest["Light gray"]
+    assert rest["held"] and rest["free"] and rest["none"] != "none" and rest["reset"] == 0
+    assert rest["pose"] == pytest.approx([10, 20, 5, 12], abs=0.1)
+    assert "300 Gaussians" in rest["info"] and "free for any use" in rest["info"] and rest["picker"] == 3
+    assert rest["copied"].startswith("<iframe") and rest["message"] is True
+    unused = set(rest["all"]) - set(rest["used"]) - set(report["tasks"]["controls"]["used"])
+    assert unused == set(), "a control that no test uses"
     told = report["tasks"]["controls"]
     assert (told["on"], told["back"], told["loop"]) == (2, 1, False)
     assert told["view"] == "mesh" and told["mesh"] == 0 and told["ground"] == "flat"
@@ -143,6 +273,9 @@ def test_every_control_does_what_it_says_under_the_policy(exported, files, tmp_p
         assert found is not None
         assert (exported / found[1].split("/some/where/viewer/")[1]).is_file(), "the embed code names a file that is not there"
     assert "avatar.glb" in tag and "clip.json" in tag and "ui=none" in frame
+    with Image.open(tmp_path / "tiny-edge-height-2.png") as picture:
+        assert picture.size == tuple(2 * side for side in rest["size"])
+        assert np.asarray(picture.convert("RGBA"))[0, 0].tolist() == [0, 0, 0, 255]
     with Image.open(tmp_path / "tiny-edge-height.png") as picture:
         pixels = np.asarray(picture.convert("RGBA"))
     assert pixels[..., 3].min() == 0 and pixels[..., 3].max() > 200, "a transparent picture of something"
@@ -178,10 +311,20 @@ def test_screen_readers_and_contrast(exported, files, tmp_path):
     tabs = [page(f"{scheme}-{name}", "1", [{"click": f"#tab-{name}"}], ready=READY, width=1100, height=760, scheme=scheme,
                  axe=True)
             for scheme, name in (("light", "Face"), ("dark", "Pose"), ("light", "View"), ("dark", "Info"))]
-    empty = page("empty", "1", query="?ui=none&avatar=nowhere.glb", wait=FAILED, axe=True)
-    report = run("swiftshader", [*tabs, empty], files, tmp_path, exported)
+    done = "[...document.querySelectorAll('#panel tbody td:last-child')].every(td => td.textContent.endsWith('dB'))"
+    others = [
+        page("maps", "1", [{"press": "4"}, {"until": "!!document.querySelector('#uv option')"}], ready=READY, width=1100,
+             height=760, axe=True, scheme="dark"),
+        page("compare", "1", [{"open": ["00000.png", "00002.png"]}, {"until": f"!!document.querySelector('tbody') && {done}"}],
+             ready=READY, width=1100, height=760, axe=True),
+        page("help", "1", [{"press": "?"}, {"until": "!!document.querySelector('dialog')"}], ready=READY, axe=True,
+             scheme="dark"),
+        page("sheet", "1", [{"tap": "#panel-toggle"}], ready=READY, width=375, height=667, touch=2, axe=True),
+        page("empty", "1", query="?ui=none&avatar=nowhere.glb", wait=FAILED, axe=True),
+    ]
+    report = run("swiftshader", [*tabs, *others], files, tmp_path, exported)
     assert report["axe"] == {name: [] for name in report["axe"]}
-    assert len(report["axe"]) == 5
+    assert len(report["axe"]) == 9
 
 
 COMPARED = """new Promise(async done => {

@@ -1,4 +1,4 @@
-"""The page under fingers: gestures, sizes of what is tapped, the sheet, and nothing that scrolls away. Touches are the browser's own."""
+"""The page under fingers: gestures, sizes of what is tapped, the sheet. Touches are the browser's own."""
 
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ def test_fingers_turn_move_pinch_tap_scrub_and_paint(exported, tmp_path):
         {"tap": "#tab-View"}, {"tap": "#tabpanel-View [role=radio]:nth-child(4)"},
         {"until": "!document.querySelector('#uv').hidden"}, {"tap": "#panel-toggle"},
         {"until": "document.querySelector('#panel').hidden && document.querySelector('#uv-canvas').clientWidth > 120"},
-        "note('maps', [small(), wide()])", "window.before = camera(), window.colors = flameport.player.avatar.layers[0].sh.slice()",
+        "note('maps', [small(), wide()])",
+        "window.before = camera(), window.colors = flameport.player.avatar.layers[0].sh.slice()",
         {"fingers": [["#uv-canvas", 0.3, 0.3, 0.7, 0.7]]}, SOON, SOON,
         "note('painted', flameport.player.avatar.layers[0].sh.filter((x, i) => x !== colors[i]).length)",
         "note('still', camera().join() === before.join())",

@@ -37,6 +37,8 @@ export function showHelp(keys: Key[]): void {
     ["Wheel", "nearer, further; pinch does the same"],
     ["Double-click", "back to the first view; on a slider: let go of it"],
     ["Slider", "Enter to type a number, Delete to let go"],
+    ["On a map", "draw; arrow keys and space do the same; Alt-click takes a colour, Ctrl+Z undoes"],
+    ["Drop a picture", "on a map: takes its place; elsewhere: compare with it"],
   ]) {
     hands.append(element("dt", { textContent: how }), element("dd", { textContent: what }));
   }
