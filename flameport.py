@@ -259,7 +259,7 @@ class Train:
     """Train an avatar from a tracked video."""
 
     system: Positional[str]
-    """Which system: fate. More come with later versions."""
+    """Which system: fate, gaussian-avatars, flash-avatar, splatting-avatar or mono-gaussian-avatar."""
     out: Path
     """Run folder to write: settings, log, checkpoints, preview pictures, and at the end avatar.avatar."""
     data: Path | None = None
@@ -342,7 +342,9 @@ class Evaluate:
             _print_json(found.as_dict())
         else:
             _table(f"{self.path.name} on its {self.split} pictures", found.rows())
-            _wrote(self.path / "eval" / f"{self.split}.png", f"flameport bake {self.path} --out {self.path.name}.avatar")
+            bakes = hasattr(trainers.trainer(found.system), "bake")
+            _wrote(self.path / "eval" / f"{self.split}.png", f"flameport bake {self.path} --out {self.path.name}.avatar" if bakes
+                   else f"flameport export {self.path / 'avatar.avatar'} web --out page")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,7 +54,7 @@ class SceneGraphs:
     """Scenes and terms of one model as CUDA graphs, for the sizes it has now: one for training, one for looking."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[object, ...], tuple[Callable[..., tuple[Tensor, ...]], list[str]]] = {}
+        self._made: dict[tuple[object, ...], tuple[Callable[..., tuple[Tensor, ...]], list[str] | None]] = {}
 
     def __call__(self, model: "SplatModel", values: Values, batch: Batch, corrections: tuple[Tensor, ...]) -> Scene:
         """Return the scene of a frame, in one launch."""
@@ -65,12 +65,12 @@ class SceneGraphs:
             self._made[key] = self._capture(model, view, tuple(values), len(corrections), args)
         replay, names = self._made[key]
         made = replay(*args)
-        count = len(made) - len(names)
+        count = len(made) - len(names or ())
         return Scene(*made[:len(PARTS)], projected=made[len(PARTS):count],
-                     terms=dict(zip(names, made[count:], strict=True)) if names else None)
+                     terms=None if names is None else dict(zip(names, made[count:], strict=True)))
 
     def _capture(self, model: "SplatModel", view: View, of: tuple[str, ...], corrections: int,
-                 args: tuple[Tensor, ...]) -> tuple[Callable[..., tuple[Tensor, ...]], list[str]]:
+                 args: tuple[Tensor, ...]) -> tuple[Callable[..., tuple[Tensor, ...]], list[str] | None]:
         names: list[str] = []
         learning = torch.is_grad_enabled() and any(value.requires_grad for value in args[-len(of):])
         beside = learning and model.works_beside()
@@ -98,7 +98,7 @@ class SceneGraphs:
             parts = {name: getattr(scene, name) for name in PARTS}
             return (*(v.detach() if name in done else v for name, v in parts.items()), *projected, *terms.values())
 
-        return graphed(work, args), names
+        return graphed(work, args), names if learning else None
 
 
 def _kind(value: Tensor) -> tuple[object, ...]:
