@@ -122,6 +122,49 @@ def test_ktx2_textures_look_as_the_reference(compressed, tmp_path):
     assert min(found) > SMALL_DB, found
 
 
+BLOCKS = """(async () => {
+  const { loadAvatar, Player } = flameport;
+  const json = async (name) => (await fetch(`files/${name}`)).json();
+  const { getExtension, compressedTexSubImage3D } = WebGL2RenderingContext.prototype;
+  const told = {};
+  const all = ["EXT_texture_compression_bptc", "WEBGL_compressed_texture_astc", "WEBGL_compressed_texture_etc"];
+  for (const name of ["bc7", "astc", "etc2", "bytes"]) {
+    WebGL2RenderingContext.prototype.getExtension = function (wanted) {
+      return all.slice(0, ["bc7", "astc", "etc2", "bytes"].indexOf(name)).includes(wanted) ? null : getExtension.call(this, wanted);
+    };
+    WebGL2RenderingContext.prototype.compressedTexSubImage3D = function (...args) {
+      told[name] = args[8].toString(16);
+      compressedTexSubImage3D.apply(this, args);
+    };
+    const camera = await json("camera.json");
+    const canvas = Object.assign(document.createElement("canvas"), { width: camera.width, height: camera.height });
+    const player = new Player(canvas);
+    player.setAvatar(await loadAvatar("files/full.glb"));
+    player.setSequence(await json("clip.json"));
+    player.setCamera(camera);
+    player.pause();
+    player.seek({ frame: 0 });
+    await fetch(`out/${name}.u8`, { method: "PUT", body: await player.readPixels() });
+    player.dispose();
+  }
+  window.told = told;
+})().catch((error) => { window.told = { error: String(error.stack) }; })"""
+
+
+def test_ktx2_textures_become_the_blocks_that_a_device_samples(compressed, tmp_path):
+    """BC7 on computers, ASTC or ETC2 on phones, bytes where there is none of them."""
+    files, show, wanted = compressed
+    task = {"kind": "page", "name": "blocks", "width": 400, "height": 300, "steps": [BLOCKS], "wait": "window.told",
+            "tell": "window.told", "ready": "window.flameport"}
+    told = run("swiftshader", [task], files, tmp_path)["tasks"]["blocks"]
+    # The numbers of COMPRESSED_RGBA_BPTC_UNORM, _RGBA_ASTC_4x4 and _RGBA8_ETC2_EAC.
+    assert told == {"bc7": "8e8c", "astc": "93b0", "etc2": "9278"}
+    for name in ("bc7", "astc", "etc2", "bytes"):
+        picture = np.fromfile(tmp_path / f"{name}.u8", "u1").reshape(show.camera.height, show.camera.width, 4)[..., :3]
+        # ETC2 has one line of colours in half a block, and these images are as small and lively as none is: 34.5 dB.
+        assert psnr(picture / np.float32(255), wanted[0]) > (33 if name == "etc2" else SMALL_DB), name
+
+
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Show, list[np.ndarray]]:
     """BakedAvatar's eight shells: 16 radiance bases as KTX2, 8 features and an alpha of 1024 x 1024 each; 160 MB."""
