@@ -4,7 +4,7 @@
     python scripts/benchmark_quality.py report DIR [DIR ...]
 
 `train`, on a CUDA device: films the stand-in (or takes --data), asks two short trainings of each system how long a step takes,
-lets the `paper` preset's whole schedule fit into what --seconds leave room for, evaluates held-out pictures as tracked, times
+lets the whole schedule of a preset (`paper`; others as `flash-avatar:wasserstein`) fit into what --seconds leave room for, evaluates held-out pictures as tracked, times
 steps and frames, and leaves a JSON, an archive of the avatar and a contact sheet of each in DIR. `report`, anywhere: exports
 the avatars, photographs them in the browser, adds rows to benchmarks/quality.csv and draws benchmarks/quality.jpg. No number is
 carried on from a shorter training to a longer one.
@@ -35,7 +35,7 @@ SHOWN = 4
 """Held-out pictures on the sheet."""
 SHEET_WIDTH = 240
 COLUMNS = ("date", "commit", "machine", "capture", "system", "seconds_asked", "seconds", "steps", "gaussians", "psnr",
-           "psnr_masked", "ssim", "jitter_mm", "step_ms", "frame_ms", "peak_mb", "small_bytes", "browser_psnr", "note")
+           "psnr_masked", "ssim", "jitter_mm", "wobble_mm", "step_ms", "frame_ms", "peak_mb", "small_bytes", "browser_psnr", "note")
 
 
 def say(text: str) -> None:
@@ -47,11 +47,12 @@ def say(text: str) -> None:
 
 
 def trained(system: str, data: Path, folder: Path, steps: int, size: int, say: Any = lambda text: None) -> Any:
-    """Train `steps` of a system's whole `paper` schedule."""
+    """Train `steps` that a preset's whole schedule fits into; `system` may name one, as `flash-avatar:wasserstein`."""
     from trainers.loop import train
 
     shutil.rmtree(folder, ignore_errors=True)
-    return train(system, data, "insta", folder, preset="paper", steps=steps, fit_schedule=True, device="cuda", progress=say,
+    name, _, preset = system.partition(":")
+    return train(name, data, "insta", folder, preset=preset or "paper", steps=steps, fit_schedule=True, device="cuda", progress=say,
                  overrides={"size": str(size), "log_every": str(max(100, steps // 20)), "save_every": str(steps)})
 
 
@@ -62,7 +63,7 @@ def measure(system: str, data: Path, work: Path, out: Path, seconds: float, size
     from scripts.benchmark_gpu import TIMED, WARM, step_of, wall
     from trainers.evaluate import evaluate
     from trainers.run import Run
-    from trainers.wasserstein import jitter
+    from trainers.wasserstein import jitter, wobble
 
     asked, took, steps, a_step = PROBES[0], 0.0, 0, 1e-3
     for steps_asked in PROBES:
@@ -73,7 +74,8 @@ def measure(system: str, data: Path, work: Path, out: Path, seconds: float, size
         steps = max(PROBES[0], int(asked + (seconds - took) / a_step))
     say(f"{system}: {a_step * 1e3:.2f} ms a step, so {steps} steps in {seconds:.0f} s")
     torch.cuda.reset_peak_memory_stats()
-    folder = work / system
+    short = system.replace(":", "-")
+    folder = work / short
     summary = trained(system, data, folder, steps, size, say)
     row: dict[str, Any] = {"system": system, "seconds_asked": seconds, "seconds": round(summary.seconds, 1), "steps": steps,
                            "gaussians": summary.gaussians, "peak_mb": round(torch.cuda.max_memory_allocated() / 1e6)}
@@ -90,11 +92,25 @@ def measure(system: str, data: Path, work: Path, out: Path, seconds: float, size
     step = step_of(model, store)
     wall(step, WARM)
     row["step_ms"] = round(min(wall(step, TIMED) for _ in range(3)), 3)
-    data_of = Path(shutil.make_archive(str(work / system), "zip", folder / "avatar.avatar")).read_bytes()
+    row |= small(folder / "avatar.avatar", work)
+    if row["jitter_mm"]:
+        row["wobble_mm"] = round(wobble(model, held_out, 0.1), 4)
+    data_of = Path(shutil.make_archive(str(work / short), "zip", folder / "avatar.avatar")).read_bytes()
     for i in range(0, len(data_of), PART):
-        (out / f"{system}.zip.{i // PART}").write_bytes(data_of[i:i + PART])
-    shutil.copy(folder / "eval" / "test.png", out / f"{system}.png")
+        (out / f"{short}.zip.{i // PART}").write_bytes(data_of[i:i + PART])
+    shutil.copy(folder / "eval" / "test.png", out / f"{short}.png")
     return row
+
+
+def small(bundle: Path, work: Path) -> dict[str, Any]:
+    """Return bytes of the avatar as GLB, grade `small`, or why there is none."""
+    import flameport
+
+    try:
+        flameport.export(flameport.load(bundle), "glb", work / "small.glb", grade="small", allow_loss=True)
+    except Exception as error:  # The rest of the row holds.
+        return {"note": f"small: {error}"[:300]}
+    return {"small_bytes": (work / "small.glb").stat().st_size}
 
 
 def train_all(given: argparse.Namespace) -> int:
@@ -108,7 +124,8 @@ def train_all(given: argparse.Namespace) -> int:
     data = given.data or given.work / f"capture-{given.frames}-{given.size}-{given.person}"
     if not data.exists():
         capture(data, "insta", given.frames, given.size, given.person, say)
-    about = {"machine": f"{torch.cuda.get_device_name()}, torch {versions().get('torch', '')}", "commit": commit(),
+    about = {"machine": f"{torch.cuda.get_device_name()}, torch {versions().get('torch', '')}",
+             "commit": given.commit or (commit() or "")[:7],
              "date": datetime.date.today().isoformat(),
              "capture": f"stand-in {given.person}, insta, {given.frames} frames, {given.size} px"}
     for system in given.systems.split(","):
@@ -117,7 +134,7 @@ def train_all(given: argparse.Namespace) -> int:
         except Exception as error:  # A system that fails leaves the others their time.
             say(f"{system}: {type(error).__name__}: {error}")
             row = {"system": system, "seconds_asked": given.seconds, "note": f"failed: {error}"[:300]}
-        (given.out / f"{system}.json").write_text(json.dumps(about | row, indent=1))
+        (given.out / f"{system.replace(':', '-')}.json").write_text(json.dumps(about | row, indent=1))
         say(json.dumps(row))
     return 0
 
@@ -185,6 +202,7 @@ def main() -> int:
     first.add_argument("--frames", type=int, default=300)
     first.add_argument("--size", type=int, default=512)
     first.add_argument("--person", type=int, default=0)
+    first.add_argument("--commit", help="where the checkout is no repository")
     first.add_argument("--work", type=Path, default=Path("/tmp/benchmark_quality"))
     second = halves.add_parser("report")
     second.add_argument("folders", type=Path, nargs="+")
