@@ -5,7 +5,6 @@ import { loadAvatar, loadJson } from "../avatar/load.ts";
 import { cameraOf, type Point } from "../camera/camera.ts";
 import { Orbit } from "../camera/orbit.ts";
 import type { Device } from "../device.ts";
-import { loadSequence } from "../driving/sequence_stream.ts";
 import { byId } from "../elements.ts";
 import { ViewerError } from "../errors.ts";
 import { Player } from "../player.ts";
@@ -255,6 +254,7 @@ export class Page {
   private async loadClip(source: string | Blob, name: string, signal?: AbortSignal): Promise<void> {
     const { avatar } = this.player;
     if (!avatar) throw new ViewerError("Load an avatar before its clip.");
+    const { loadSequence } = await import("../driving/sequence_stream.ts");
     const sequence = await loadSequence(source, avatar.head, signal ? { signal } : {});
     if (this.player.avatar !== avatar || signal?.aborted) return;
     if (typeof source !== "string") this.offer(source, name);
