@@ -128,9 +128,9 @@ BLOCKS = """(async () => {
   const { getExtension, compressedTexSubImage3D } = WebGL2RenderingContext.prototype;
   const told = {};
   const all = ["EXT_texture_compression_bptc", "WEBGL_compressed_texture_astc", "WEBGL_compressed_texture_etc"];
-  for (const name of ["bc7", "astc", "etc2", "bytes"]) {
+  for (const [missing, name] of ["bc7", "astc", "etc2", "bytes"].entries()) {
     WebGL2RenderingContext.prototype.getExtension = function (wanted) {
-      return all.slice(0, ["bc7", "astc", "etc2", "bytes"].indexOf(name)).includes(wanted) ? null : getExtension.call(this, wanted);
+      return all.slice(0, missing).includes(wanted) ? null : getExtension.call(this, wanted);
     };
     WebGL2RenderingContext.prototype.compressedTexSubImage3D = function (...args) {
       told[name] = args[8].toString(16);
