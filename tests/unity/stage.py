@@ -84,7 +84,7 @@ def planned(work: Path) -> tuple[Plan, dict[Cell, Path]]:
     for cell in STAGES:
         out = work / cell.name.replace(" ", "-")
         out.mkdir(exist_ok=True)
-        sources = [assemblies.CI / "dotnet" / name for name in ("Stage.cs", *(["Project.cs"] if cell.editor else []))]
+        sources = [assemblies.CI / "dotnet" / name for name in ("Stage.cs", "Mistakes.cs", *(["Project.cs"] if cell.editor else []))]
         plan.write_to(plan.loose("Stage", sources, cell, nullable=True, program=True), out)
         programs[cell] = out / "Stage.dll"
     for name, text in WRONG.items():
@@ -135,6 +135,7 @@ class View:
     position: tuple[float, float, float]
     towards: tuple[float, float, float] = (0, 0, -1)
     fov: float = 20
+    """Degrees, from top to bottom."""
     size: tuple[int, int] = (192, 192)
     texture: bool = False
     """It draws into a texture of its own, not into the window."""

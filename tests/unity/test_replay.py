@@ -8,7 +8,7 @@ import pytest
 
 from exporter.targets import unity
 from formats.avatar import Avatar
-from formats.codecs import bundle, glb_avatar, sequence_binary, sequence_json
+from formats.codecs import bundle, glb_avatar, sequence_binary, sequence_json, unity_avatar
 from formats.conventions import linear_to_srgb, srgb_to_linear
 from formats.importers import lam
 from formats.picture import psnr
@@ -80,7 +80,9 @@ def shown(play: Play, program: Path, exact: bool = True) -> replay.Replay:
     """Run a play to its end, with nothing left on the card and nothing said on the console, and do its trace again."""
     play.add("console", "end", "close").run(program)
     assert play.of("console") == [] and play.of("ended") == [[]]
-    return play.replay(exact)
+    done = play.replay(exact)
+    assert done.unset == set()
+    return done
 
 
 def test_a_clip_looks_as_the_reference_to_two_cameras(tmp_path: Path, built: Built, standin: tuple[Path, Avatar]) -> None:
@@ -119,7 +121,7 @@ def layers_of(avatar: Avatar, seconds: float, view: View, place: Place) -> tuple
     """Return the reference's premultiplied display sRGB and alpha, from its pictures on white and on black."""
     assert avatar.sequence is not None
     white, black = (render_avatar(avatar, avatar.sequence, seconds * avatar.sequence.fps, view.camera(place),
-                                  RenderOptions((ground,) * 3, NEAR)).rgb.astype(np.float64) for ground in (1.0, 0.0))
+                                  RenderOptions((ground, ground, ground), NEAR)).rgb.astype(np.float64) for ground in (1.0, 0.0))
     return black, np.clip(1 - (white - black).mean(axis=2, keepdims=True), 0, 1)
 
 
@@ -135,7 +137,8 @@ def test_a_project_with_linear_colours_shows_what_was_trained(engine: str, tmp_p
     assert psnr(found, expected) > BOUND
 
 
-def test_two_avatars_and_two_of_one(tmp_path: Path, built: Built, standin: tuple[Path, Avatar], small: tuple[Path, Avatar]) -> None:
+def test_two_avatars_and_two_of_one(tmp_path: Path, built: Built, standin: tuple[Path, Avatar],
+                                    small: tuple[Path, Avatar]) -> None:
     (path, avatar), (other, tiny) = standin, small
     near, behind = Place((0.18, 0.05, 1.45)), Place((0.42, 0.1, 0.9), 160)
     play = begin(tmp_path, path, FRONT, SIDE)
@@ -169,7 +172,8 @@ def uploads(folder: Path) -> dict[int, int]:
 def test_what_happens_to_a_player_while_it_plays(tmp_path: Path, built: Built, standin: tuple[Path, Avatar],
                                                  small: tuple[Path, Avatar]) -> None:
     (path, avatar), (other, tiny) = standin, small
-    wide, close = View("A", FRONT.position, FRONT.towards, 20, (208, 144)), View("A", (0.31, 0.1, 1.7), (0, 0, -1), 30, (208, 144))
+    wide = View("A", FRONT.position, FRONT.towards, 20, (208, 144))
+    close = View("A", (0.31, 0.1, 1.7), (0, 0, -1), 30, (208, 144))
     play = begin(tmp_path, path, FRONT).add("seek name=p to=4", "frame", "screen width=208 height=144", "frame")
     play.add("set name=p enabled=0", "frame", "set name=p enabled=1", "frame", "set name=p active=0", "frame",
              "set name=p active=1", "frame")
@@ -200,8 +204,7 @@ def test_a_clip_runs_with_the_game_s_time(tmp_path: Path, built: Built, small: t
              "set name=p plays=1", "frame seconds=100", "say name=p")
     done = shown(play, built.programs[GAME])
     (first, second, third) = play.of("state")
-    duration = (avatar.sequence.frame_count - 1) / avatar.sequence.fps if hasattr(avatar.sequence, "frame_count") else float(first[2])
-    assert float(first[2]) == pytest.approx(duration, abs=1e-6)
+    assert float(first[2]) == pytest.approx((len(avatar.sequence.expr) - 1) / avatar.sequence.fps, abs=1e-6)
     assert float(first[1]) == pytest.approx(0.03, abs=1e-6) and second[1] == first[1]
     assert 0 <= float(third[1]) <= float(third[2]) and [state[3] for state in (first, second, third)] == ["True", "False", "True"]
     assert len(done.pictures) == 4
@@ -224,11 +227,11 @@ def test_fields_from_script_move_the_head(tmp_path: Path, built: Built, standin:
     assert decibels(done.pictures[0], wanted(avatar, 0, FRONT, PLACE, one)) > BOUND
 
 
-def test_without_compute_shaders_the_processor_fills_a_texture(tmp_path: Path, built: Built, standin: tuple[Path, Avatar]) -> None:
+def test_without_compute_shaders_the_processor_fills_a_texture(tmp_path: Path, built: Built,
+                                                               standin: tuple[Path, Avatar]) -> None:
     path, avatar = standin
-    play = begin(tmp_path, path, FRONT, SIDE, engine="compute=0").add("seek name=p to=4", "frame", "set name=p most=1000", "frame",
-                                                                     "say name=p", "console")
-    play.add("end", "close").run(built.programs[GAME])
+    play = begin(tmp_path, path, FRONT, SIDE, engine="compute=0").add("seek name=p to=4", "frame")
+    play.add("set name=p most=1000", "frame", "say name=p", "console", "end", "close").run(built.programs[GAME])
     done = play.replay()
     assert done.counts["dispatch"] == 0 and done.counts["AvatarFallback.shader: Splats"] == 4
     for picture, view in zip(done.pictures[:2], (FRONT, SIDE), strict=True):
@@ -274,9 +277,9 @@ def test_a_file_is_imported_and_dragged_into_a_scene(tmp_path: Path, built: Buil
     sequence_json.write(avatar.sequence, clip)
     damaged.write_bytes(path.read_bytes()[:5000])
     play = Play(tmp_path / "play").add(f"engine playing=0 pipeline={EDITOR.pipeline}", "screen width=192 height=192",
-                                       f"project package={PACKAGE}", f"open folder={tmp_path / 'play'}", f"import file={path} name=p")
-    play.add(f"set name=p {PLACE.words}", FRONT.words, "seek name=p to=4", "frame", "inspect name=p", "selftest",
-             f"import file={clip}", f"import file={damaged}", "listeners", "frame")
+                                       f"project package={PACKAGE}", f"open folder={tmp_path / 'play'}")
+    play.add(f"import file={path} name=p", f"set name=p {PLACE.words}", FRONT.words, "seek name=p to=4", "frame",
+             "inspect name=p", f"import file={clip}", f"import file={damaged}", "listeners", "frame")
     done = shown(play, built.programs[EDITOR])
     assert play.of("main") == [["GameObject"], ["SequenceAsset"]]
     kinds = {line[0]: line[1] for line in play.of("object")}
@@ -285,10 +288,68 @@ def test_a_file_is_imported_and_dragged_into_a_scene(tmp_path: Path, built: Buil
     (error,) = play.of("error")
     assert str(damaged) in error[0]
     assert play.of("inspector") == [["AvatarPlayerEditor"]]
-    # There is no card that gives anything back; everything else of the self-test ran.
-    report = json.loads(play.of("selftest")[0][0])
-    assert report["facts"]["pipeline"] == "built-in" if "facts" in report else report
     assert decibels(done.pictures[0], wanted(avatar, 4, FRONT, PLACE)) > ORDER_BOUND
+
+
+def test_the_self_test_passes_on_the_cpu_card(tmp_path: Path, built: Built) -> None:
+    def played(name: str, words: str = "") -> Play:
+        folder = tmp_path / name
+        return Play(folder).add("engine playing=0", f"project package={PACKAGE}", f"open folder={folder}", f"selftest {words}",
+                                "console", "end", "close").run(built.programs[EDITOR])
+
+    # A card's answers come with the second time: they are a replay of the first.
+    first = played("first")
+    answers = first.replay().write_answers(tmp_path / "answers")
+    blind, seeing = (json.loads(play.of("selftest")[0][0]) for play in (first, played("second", f"answers={answers}")))
+    assert seeing["pipeline"] == "built-in" and seeing["unity"].startswith("6000")
+    kernels = {name for check in seeing["checks"] for name in check["kernel"].split(", ")}
+    assert not blind["passed"] and any(not check["passed"] for check in blind["checks"])
+    assert kernels >= {"PoseVertices", "PoseSplats", "ProjectSplats", "Scatter"}
+    assert [check for check in seeing["checks"] if not check["passed"]] == [] and seeing["passed"]
+
+
+def test_the_recorder_refuses_mistakes(tmp_path: Path, built: Built) -> None:
+    play = Play(tmp_path).add("mistakes").run(built.programs[GAME])
+    found = dict(play.of("mistake"))
+    assert len(found) == 20
+    assert [name for name, said in found.items() if said == "nothing"] == []
+    assert "multiple of 4" in found["stride"] and "PoseVertexes" in found["kernel"] and "left on the card" in found["leak"]
+
+
+def test_the_replay_refuses_mistakes(tmp_path: Path, built: Built, small: tuple[Path, Avatar]) -> None:
+    view = View("A", (0.31, 0.1, 1.7), (0, 0, -1), 30, (64, 64))
+    shown(begin(tmp_path, small[0], view).add("seek name=p to=0.03", "frame"), built.programs[GAME])
+    trace = tmp_path / "trace.jsonl"
+    whole = [json.loads(line) for line in trace.read_text().splitlines()]
+
+    def first(op: str, name: str = "") -> int:
+        return next(i for i, said in enumerate(whole)
+                    if said["op"] == op and name in (said.get("kernel") or said.get("pass") or ""))
+
+    def refused(number: int, match: str, **changes: object) -> None:
+        lines = [dict(line) for line in whole]
+        for key, value in changes.items():
+            if isinstance(value, dict):
+                value = {k: v for k, v in (lines[number][key] | value).items() if v is not None}
+            lines[number][key] = value
+        trace.write_text("\n".join(json.dumps(line) for line in lines))
+        with pytest.raises(replay.Mistake, match=match):
+            replay.Replay(tmp_path).run()
+
+    project, count, splats = first("dispatch", "ProjectSplats"), first("dispatch", "CountDigits"), first("draw", "Splats")
+    keys = whole[project]["buffers"]["_Keys"]
+    made = next(i for i, said in enumerate(whole) if said["op"] == "buffer" and said["id"] == keys)
+    refused(project, "nothing is bound to _Keys", buffers={"_Keys": None})
+    refused(project, "no value for _Total", constants={"_Total": None})
+    refused(project, "whole number", constants={"_Record": 1.5})
+    refused(project, "was released", buffers={"_Keys": -keys})
+    refused(project, "elements of 16 bytes", buffers={"_Keys": whole[project]["buffers"]["_WorldIn"]})
+    refused(project, "a second time", buffers={"_Ellipses": whole[project]["buffers"]["_WorldIn"]})
+    refused(project, "groups for", groups=[1000, 1, 1])
+    refused(count, "groups for", groups=[7, 1, 1])
+    refused(made, "elements; it takes", count=4)
+    refused(splats, "nothing is bound to _Order", buffers={"_Order": None})
+    refused(splats, "instances", instances=2)
 
 
 @pytest.mark.demo
@@ -314,12 +375,13 @@ def test_lam_looks_as_the_reference(lam_zip: Path, tmp_path: Path, built: Built)
     names = avatar.head.expr_names
     expr = np.clip(rng.normal(0, 0.4, (2, len(names))), 0, 1)
     clip = Sequence(avatar.head.edition, 25, expr, rotation=rng.normal(0, 0.15, (2, 3)), expr_names=names)
-    unity.write(avatar, path, unity.Options(grade="small", clip=False))
+    path.write_bytes(unity_avatar.to_bytes(avatar))
     back, take = stage.read(path), tmp_path / "clip.fpsq"
     sequence_binary.write(clip, take)
     view, place = View("A", (0.35, 0.12, 2.3), (0, 0, -1), 20), standing(back)
+    expected = [wanted(back, seconds, view, place, clip) for seconds in (0, 0.04)]
     for quality in ("Exact", "Direct"):
         play = begin(tmp_path / quality, path, view, player=f"clip={take} quality={quality}", place=place)
         done = shown(play.add("seek name=p to=0", "frame", "seek name=p to=0.04", "frame"), built.programs[GAME])
-        for picture, seconds in zip(done.pictures, (0, 0.04), strict=True):
-            assert decibels(picture, wanted(back, seconds, view, place, clip)) > BOUND
+        for picture, whole in zip(done.pictures, expected, strict=True):
+            assert decibels(picture, whole) > BOUND

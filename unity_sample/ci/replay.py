@@ -94,6 +94,10 @@ class Replay:
     """How often each operation came, and each kernel and pass."""
     uploaded: int = 0
     """Bytes."""
+    unset: set[str] = field(default_factory=set)
+    """Constants that draws read and nobody set: the engine makes them 0."""
+    answers: list[bytes] = field(default_factory=list)
+    """What was read back, in order."""
 
     def run(self) -> "Replay":
         """Do everything.
@@ -195,14 +199,36 @@ class Replay:
         if surface.clear is not None:
             self._pass(surface, None).end()
             self._submit()
+        rgba = self._pixels(surface)
+        self.pictures.append(Picture(said["name"], said["frame"], rgba[::-1] if said["flipped"] else rgba))
+
+    def _readback(self, said: dict[str, Any]) -> None:
+        if said["format"] == "buffer":
+            data = bytes(device().queue.read_buffer(self.buffers[said["id"]].buffer, said["offset"], said["bytes"]))
+        else:
+            # As it lies in memory: the engine turns nothing round either.
+            rgba = self._pixels(self.surfaces[said["id"]])
+            if said["format"] == "RGBAFloat":
+                data = rgba.astype("<f4").tobytes()
+            else:
+                channels = {"RGB24": 3, "RGBA32": 4}[said["format"]]
+                data = np.round(np.clip(rgba[..., :channels], 0, 1) * 255).astype(np.uint8).tobytes()
+        self.answers.append(data)
+
+    def write_answers(self, path: Path) -> Path:
+        """Write what was read back for a second play (Headless/Readbacks.cs)."""
+        path.write_bytes(b"".join(len(data).to_bytes(4, "little") + data for data in self.answers))
+        return path
+
+    def _pixels(self, surface: Surface) -> Float32[np.ndarray, "H W 4"]:
+        """Return a target as it lies in memory."""
         dtype = DTYPES[surface.format]
         # Rows begin at multiples of 256 bytes.
         row = -(-4 * np.dtype(dtype).itemsize * surface.width // 256) * 256
         data = device().queue.read_texture({"texture": surface.color}, {"bytes_per_row": row, "rows_per_image": surface.height},
                                            (surface.width, surface.height, 1))
         rows = np.frombuffer(data, dtype).reshape(surface.height, -1)[:, :4 * surface.width]
-        rgba = rows.reshape(surface.height, surface.width, 4).astype(np.float32) / (255 if dtype == np.uint8 else 1)
-        self.pictures.append(Picture(said["name"], said["frame"], rgba[::-1] if said["flipped"] else rgba))
+        return rows.reshape(surface.height, surface.width, 4).astype(np.float32) / (255 if dtype == np.uint8 else 1)
 
     # Work
 
@@ -272,10 +298,10 @@ class Replay:
                 raise Mistake(f"{name}: {groups} groups for {count} numbers")
         elif name in ("PoseSplats", "ProjectSplats"):
             rows = np.frombuffer(device().queue.read_buffer(self.buffers[said["buffers"]["_Records"]].buffer), np.uint32).reshape(-1, 4)
-            count, first = rows[16 * values["_Record"], :2].tolist()
+            count, first = rows[16 * int(values.get("_Record", 0)), :2].tolist()
             need = {"_World": 4 * (first + count), "_WorldIn": 4 * (first + count), "_Ellipses": 3 * (first + count),
-                    "_Keys": values["_Total"]}
-            if groups != -(-count // 64) or (name == "ProjectSplats" and first + count > values["_Total"]):
+                    "_Keys": values.get("_Total", 0)}
+            if groups != -(-count // 64) or (name == "ProjectSplats" and first + count > values.get("_Total", 1 << 32)):
                 raise Mistake(f"{name}: {groups} groups for {count} Gaussians of {values.get('_Total')}")
         for key, least in need.items():
             if key in held and held[key] < least:
@@ -299,7 +325,9 @@ class Replay:
         for part, visibility in zip(reflections, (wgpu.ShaderStage.VERTEX, wgpu.ShaderStage.FRAGMENT), strict=True):
             if sum(slot.sort in ("read", "write") for slot in part.slots.values()) > MOST_BUFFERS:
                 raise Mistake(f"{shader}: {name}: more than {MOST_BUFFERS} buffers in a stage")
-            layout, entries = bindings(part, resources, said["constants"], visibility, f"{shader}: {name}")
+            unset = {constant: 0 for constant in part.offsets if constant not in said["constants"]}
+            self.unset |= set(unset)
+            layout, entries = bindings(part, resources, said["constants"] | unset, visibility, f"{shader}: {name}")
             layouts.append(device().create_bind_group_layout(entries=layout))
             groups.append(device().create_bind_group(layout=layouts[-1], entries=entries))
         run = self._pass(color, depth)

@@ -106,6 +106,7 @@ internal static partial class Stage
                 break;
             case "quiet": Quiet((int)Number("frames", 50)); break;
             case "listeners": Console.WriteLine("listeners\t" + Drawing.Listeners); break;
+            case "mistakes": MakeMistakes(); break;
             case "end": End(); break;
             default:
                 bool done = false;

@@ -209,34 +209,39 @@ namespace UnityEngine.Rendering
         public void RequestAsyncReadback(ComputeBuffer src, Action<AsyncGPUReadbackRequest> callback) => AsyncGPUReadback.Request(src, callback);
     }
 
-    // ScriptReference/Rendering.AsyncGPUReadback: there is no card here, so every request comes back with an error.
+    // ScriptReference/Rendering.AsyncGPUReadback: answers come from a replay of what was recorded before, and are noughts until then.
     public static class AsyncGPUReadback
     {
-        public static AsyncGPUReadbackRequest Request(GraphicsBuffer src, Action<AsyncGPUReadbackRequest> callback = null) => Ask(src.Block, callback);
-        public static AsyncGPUReadbackRequest Request(ComputeBuffer src, Action<AsyncGPUReadbackRequest> callback = null) => Ask(src.Block, callback);
-        public static AsyncGPUReadbackRequest Request(GraphicsBuffer src, int size, int offset, Action<AsyncGPUReadbackRequest> callback = null) => Ask(src.Block, callback);
-        public static AsyncGPUReadbackRequest Request(Texture src, int mipIndex = 0, Action<AsyncGPUReadbackRequest> callback = null)
+        public static AsyncGPUReadbackRequest Request(GraphicsBuffer src, Action<AsyncGPUReadbackRequest> callback = null) => Ask(src.Block, 0, src.count * src.stride, callback);
+        public static AsyncGPUReadbackRequest Request(ComputeBuffer src, Action<AsyncGPUReadbackRequest> callback = null) => Ask(src.Block, 0, src.count * src.stride, callback);
+        public static AsyncGPUReadbackRequest Request(GraphicsBuffer src, int size, int offset, Action<AsyncGPUReadbackRequest> callback = null) => Ask(src.Block, offset, size, callback);
+        public static AsyncGPUReadbackRequest Request(Texture src, int mipIndex = 0, Action<AsyncGPUReadbackRequest> callback = null) => Request(src, mipIndex, TextureFormat.RGBA32, callback);
+        public static AsyncGPUReadbackRequest Request(Texture src, int mipIndex, TextureFormat dstFormat, Action<AsyncGPUReadbackRequest> callback = null) =>
+            Said(Readbacks.Picture(src.Id("AsyncGPUReadback"), dstFormat.ToString(), src.width * src.height * Texture.PixelBytes(dstFormat)), callback);
+        private static AsyncGPUReadbackRequest Ask(GpuBlock block, int offset, int size, Action<AsyncGPUReadbackRequest> callback)
         {
-            src.Id("AsyncGPUReadback");
-            return Ask(null, callback);
+            GpuMemory.Check(block, "AsyncGPUReadback");
+            return Said(Readbacks.Buffer(block.Id, offset, size), callback);
         }
-        public static AsyncGPUReadbackRequest Request(Texture src, int mipIndex, TextureFormat dstFormat, Action<AsyncGPUReadbackRequest> callback = null) => Request(src, mipIndex, callback);
-        private static AsyncGPUReadbackRequest Ask(GpuBlock block, Action<AsyncGPUReadbackRequest> callback)
+        private static AsyncGPUReadbackRequest Said(byte[] answer, Action<AsyncGPUReadbackRequest> callback)
         {
-            if (block != null) GpuMemory.Check(block, "AsyncGPUReadback");
-            if (callback != null) AsyncWork.Later(() => callback(default));
-            return default;
+            var request = new AsyncGPUReadbackRequest { Answer = answer };
+            if (callback != null) AsyncWork.Later(() => callback(request));
+            return request;
         }
         public static void WaitAllRequests() => AsyncWork.Finish();
     }
 
     public struct AsyncGPUReadbackRequest
     {
+        internal byte[] Answer;
         public bool done => true;
-        public bool hasError => true;
+        public bool hasError => Answer == null;
         public int layerCount => 1;
         public void WaitForCompletion() { }
         public void Update() { }
-        public NativeArray<T> GetData<T>(int layer = 0) where T : struct => throw new InvalidOperationException("Cannot access the data as it is not available");
+        public NativeArray<T> GetData<T>(int layer = 0) where T : struct => Answer == null
+            ? throw new InvalidOperationException("Cannot access the data as it is not available")
+            : new NativeArray<T>(System.Runtime.InteropServices.MemoryMarshal.Cast<byte, T>(Answer).ToArray(), Allocator.None);
     }
 }

@@ -121,10 +121,15 @@ namespace UnityEngine
             pixels.Put(colors, 0, 0, colors.Length);
         }
         public void SetPixel(int x, int y, Color color) => pixels.Put(new[] { (Color32)color }, 0, 4 * (y * width + x), 1);
-        /// <summary>What comes back from a card that is not there: nothing.</summary>
         public void ReadPixels(Rect source, int destX, int destY)
         {
-            if (RenderTexture.active == null) throw new EngineException("ReadPixels: no active render texture");
+            RenderTexture from = RenderTexture.active;
+            if (from == null || source != new Rect(0, 0, width, height) || from.width != width || from.height != height || destX + destY != 0)
+            {
+                throw new EngineException("the stand-in reads the whole active render texture only");
+            }
+            byte[] answer = Readbacks.Picture(from.Id("ReadPixels"), format.ToString(), pixels.Bytes.Length);
+            pixels.Put(answer, 0, 0, answer.Length);
         }
         public byte[] GetRawTextureData() => (byte[])pixels.Bytes.Clone();
         public NativeArray<T> GetRawTextureData<T>() where T : struct => new NativeArray<T>(pixels.Bytes.Length / GpuMemory.SizeOf(typeof(T)), Allocator.None);
