@@ -165,7 +165,7 @@ namespace Flameport
 
         internal static void Check(LinearDynamics dynamics, string where)
         {
-            int driving = dynamics.Function?.Driving.Length ?? dynamics.Rank;
+            int driving = dynamics.Function?.DrivingCount ?? dynamics.Rank;
             if (dynamics.Rank < 1 || (dynamics.Mean != null && dynamics.Mean.Length != driving))
             {
                 throw new AvatarFormatException($"{where}: dynamics of rank {dynamics.Rank} have a mean of "

@@ -9,7 +9,6 @@ namespace Flameport
     public sealed class CoefficientFunction
     {
         private readonly float[] linear, bias, inner, innerBias, outer, low, high;
-        private readonly double[] driving, hidden;
 
         /// <summary>Check the sizes; throws <see cref="AvatarFormatException"/>.</summary>
         public CoefficientFunction(int rank, float[] linear, float[] bias, float[] inner, float[] innerBias, float[] outer,
@@ -29,15 +28,17 @@ namespace Flameport
             this.outer = outer;
             this.low = low;
             this.high = high;
-            driving = new double[d];
-            hidden = new double[h];
         }
 
-        /// <summary>D: put the driver less its mean here, then <see cref="Evaluate"/>.</summary>
-        public double[] Driving => driving;
+        /// <summary>D: how many numbers drive it.</summary>
+        public int DrivingCount => low.Length;
 
-        /// <summary>Write the coefficients; numbers beyond what the function was fitted to are held at its end.</summary>
-        public void Evaluate(double[] coefficients)
+        /// <summary>H: how many numbers it works with.</summary>
+        public int HiddenCount => innerBias.Length;
+
+        /// <summary>Write the coefficients of the driver less its mean, whose numbers beyond what the function was fitted
+        /// to are held at its end, in place. <paramref name="hidden"/> is room for its own.</summary>
+        public void Evaluate(double[] driving, double[] hidden, double[] coefficients)
         {
             for (int d = 0; d < driving.Length; d++) driving[d] = Math.Min(Math.Max(driving[d], low[d]), high[d]);
             for (int h = 0; h < hidden.Length; h++) hidden[h] = Math.Tanh(innerBias[h] + Product(inner, h, driving));

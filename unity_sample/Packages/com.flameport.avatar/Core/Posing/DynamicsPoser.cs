@@ -6,11 +6,14 @@ namespace Flameport
     public sealed class DynamicsPoser
     {
         private readonly LinearDynamics dynamics;
+        private readonly double[] numbers, hidden;
 
         public DynamicsPoser(LinearDynamics dynamics)
         {
             this.dynamics = dynamics;
             Coefficients = new double[dynamics.Rank];
+            numbers = dynamics.Function == null ? Coefficients : new double[dynamics.Function.DrivingCount];
+            hidden = new double[dynamics.Function?.HiddenCount ?? 0];
         }
 
         /// <summary>What multiplies the tables; what the shaders take.</summary>
@@ -23,8 +26,6 @@ namespace Flameport
         /// </summary>
         public void Drive(Pose pose)
         {
-            CoefficientFunction? function = dynamics.Function;
-            double[] numbers = function == null ? Coefficients : function.Driving;
             int known = 0, absent = 0;
             foreach (string name in dynamics.Driver)
             {
@@ -52,7 +53,7 @@ namespace Flameport
                     at += gap;
                 }
             }
-            function?.Evaluate(Coefficients);
+            dynamics.Function?.Evaluate(numbers, hidden, Coefficients);
         }
 
         /// <summary>Add the deltas of a channel to <paramref name="values"/>; nothing where it does not move.</summary>
