@@ -28,7 +28,7 @@ export function centersOf(layer: Layer, poser: HeadPoser): Centers {
     binding.kind === "face"
       ? onFaces(binding, poser, local, moving !== null)
       : binding.vertex
-        ? onVertices(binding.vertex, poser, local)
+        ? onVertices(binding.vertex, poser, local, moving !== null)
         : onOwnTables(binding.own!, poser, local);
   return {
     place(pose, coefficients, out) {
@@ -152,22 +152,30 @@ function byFace(face: Uint32Array, count: number): { used: Uint32Array; starts: 
 }
 
 /** A Gaussian moves with its vertex, and its offset from it turns with the vertex's blended joint rotation. */
-function onVertices(vertex: Uint32Array, poser: HeadPoser, local: Points): Place {
+function onVertices(vertex: Uint32Array, poser: HeadPoser, local: Points, moves: boolean): Place {
   const { template } = poser.head;
   poser.linear ??= new Float64Array(poser.head.vertexCount * 9);
   const { linear, matrices } = poser;
   const one = new Float64Array(9);
+  const offsets = new Float64Array(3 * vertex.length);
+  const measure = () => {
+    for (let i = 0, o = 0; i < vertex.length; i++) {
+      for (let c = 0; c < 3; c++, o++) offsets[o] = local[o] - template[3 * vertex[i] + c];
+    }
+  };
+  measure();
   return (_, out) => {
     const v = poser.vertices;
+    if (moves) measure();
     const step = poser.asOne ? 0 : 9;
     const turns = poser.asOne ? one : linear;
     for (let r = 0; r < 9; r++) one[r] = matrices[4 * Math.floor(r / 3) + (r % 3)];
     for (let i = 0, o = 0; i < vertex.length; i++, o += 3) {
       const a = 3 * vertex[i];
       const m = step * vertex[i];
-      const x = local[o] - template[a];
-      const y = local[o + 1] - template[a + 1];
-      const z = local[o + 2] - template[a + 2];
+      const x = offsets[o];
+      const y = offsets[o + 1];
+      const z = offsets[o + 2];
       out[o] = v[a] + turns[m] * x + turns[m + 1] * y + turns[m + 2] * z;
       out[o + 1] = v[a + 1] + turns[m + 3] * x + turns[m + 4] * y + turns[m + 5] * z;
       out[o + 2] = v[a + 2] + turns[m + 6] * x + turns[m + 7] * y + turns[m + 8] * z;

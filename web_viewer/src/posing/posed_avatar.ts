@@ -89,9 +89,13 @@ export class PosedAvatar {
   }
 }
 
-/** Tell whether a layer's centres are what the binding says: those of the faces, and nothing more. */
+/** Tell whether a layer's centres are what the binding says, triangle by triangle or vertex by vertex, and nothing more. */
 function isFinal({ binding, dynamics, strands }: Layer): boolean {
-  return binding.kind === "face" && !strands && !(dynamics?.space === "posed" && dynamics.tables.means);
+  return (
+    (binding.kind === "face" || binding.vertex !== null) &&
+    !strands &&
+    !(dynamics?.space === "posed" && dynamics.tables.means)
+  );
 }
 
 /** Return what places the means of strands one step further, where only that tells their direction; null elsewhere. */
