@@ -30,7 +30,9 @@ namespace Flameport
         /// <summary>After what is solid and the sky, before what is transparent.</summary>
         private const CameraEvent When = CameraEvent.BeforeForwardAlpha;
         private static readonly List<AvatarPlayer> Players = new List<AvatarPlayer>();
-        private static readonly Stack<CommandBuffer> Spare = new Stack<CommandBuffer>();
+        /// <summary>Cameras before the buffer of one is filled for another: a render thread may still be reading it.</summary>
+        private const int Rest = 4;
+        private static readonly Queue<CommandBuffer> Spare = new Queue<CommandBuffer>();
         private static readonly Stack<(Camera to, CommandBuffer commands)> Given = new Stack<(Camera, CommandBuffer)>();
         private static readonly CameraFrame Frame = new CameraFrame();
         private static readonly double[] Place = new double[16];
@@ -53,7 +55,7 @@ namespace Flameport
             Camera.onPreCull -= BeforeCulling;
             Camera.onPostRender -= AfterRendering;
             while (Given.Count > 0) TakeBack();
-            while (Spare.Count > 0) Spare.Pop().Release();
+            while (Spare.Count > 0) Spare.Dequeue().Release();
         }
 
         /// <summary>Whether a camera shows avatars: no previews, no reflections, no orthographic ones.</summary>
@@ -69,7 +71,8 @@ namespace Flameport
             int samples = camera.targetTexture ? camera.targetTexture.antiAliasing : camera.allowMSAA
                 && camera.actualRenderingPath == RenderingPath.Forward ? Mathf.Max(1, QualitySettings.antiAliasing) : 1;
             // A camera may draw while another one does.
-            CommandBuffer commands = Spare.Count > 0 ? Spare.Pop() : new CommandBuffer { name = "Flameport" };
+            CommandBuffer commands = Spare.Count >= Rest ? Spare.Dequeue() : new CommandBuffer { name = "Flameport" };
+            commands.Clear();
             Record(commands, camera, new CameraTarget
             {
                 Color = BuiltinRenderTextureType.CameraTarget, Depth = BuiltinRenderTextureType.CameraTarget,
@@ -88,8 +91,7 @@ namespace Flameport
         {
             (Camera to, CommandBuffer commands) = Given.Pop();
             if (to) to.RemoveCommandBuffer(When, commands);
-            commands.Clear();
-            Spare.Push(commands);
+            Spare.Enqueue(commands);
         }
 
         /// <summary>Record everything that a camera shows of avatars.</summary>
