@@ -1,9 +1,12 @@
-"""What a page does around a player: it is hidden and comes back, its canvas changes size, its pixels are finer or coarser."""
+"""What happens to a page: it is hidden and comes back, its canvas changes size, a stranger's file has markup in its words."""
+
+import dataclasses
 
 import pytest
 
 from exporter.targets import glb
-from tests.builders import tiny_avatar
+from formats.avatar import Meta
+from tests.builders import tiny_avatar, tiny_head, tiny_sequence
 from tests.web_viewer.browser import run
 
 pytestmark = pytest.mark.browser
@@ -72,3 +75,30 @@ def test_time_stands_while_a_page_is_hidden_and_pictures_fit_their_canvas(tmp_pa
     # The head fills the same share of the picture, whatever its size.
     for each in (large, fine, finest):
         assert each["share"] == pytest.approx(small["share"], abs=0.03) and each["share"] > 0.05
+
+
+HOSTILE = """<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>"""
+
+
+def test_what_a_strangers_file_says_is_text(tmp_path):
+    """Names, terms, and ranges with markup in them, wherever the page shows them, and in an element."""
+    head = tiny_head()
+    head = dataclasses.replace(head, expr_names=(HOSTILE, *head.expr_names[1:]))
+    avatar = tiny_avatar("strands", n=60, head=head)
+    clip = dataclasses.replace(tiny_sequence(head, 6), ranges={HOSTILE: (0, 3), "rest": (3, 6)})
+    layers = tuple(dataclasses.replace(layer, name=f"{HOSTILE}{i}") for i, layer in enumerate(avatar.layers))
+    avatar = dataclasses.replace(avatar, layers=layers, sequence=clip, meta=Meta(HOSTILE, license_notices=(f"{HOSTILE} terms",)))
+    (tmp_path / "files").mkdir()
+    glb.write(avatar, tmp_path / "files" / "avatar.glb", glb.Options())
+    tell = """(async () => {
+      for (const tab of document.querySelectorAll('[role=tab]')) { tab.click(); await new Promise((r) => setTimeout(r, 60)); }
+      const named = document.querySelector('#name').textContent, text = document.body.innerHTML;
+      return { named, hacked: window.hacked ?? null, images: document.querySelectorAll('img[src=x], [onerror]').length,
+        escaped: text.split('&lt;img src=x').length - 1, whole: document.body.textContent.includes('onerror="window.hacked=1"') };
+    })()"""
+    task = {"kind": "page", "name": "hostile", "width": 900, "height": 700, "query": "?avatar=files/avatar.glb", "tell": tell,
+            "ready": "!!document.querySelector('#name').textContent.includes('onerror')"}
+    report = run("swiftshader", [task], tmp_path / "files", tmp_path)
+    told = report["tasks"]["hostile"]
+    assert told["named"] == HOSTILE and told["hacked"] is None and told["images"] == 0
+    assert told["whole"] and told["escaped"] > 3, "names, terms and ranges are there, as text"
