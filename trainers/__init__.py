@@ -98,6 +98,7 @@ def bake(run: Path, out: Path, *, preset: str | None = None, steps: int | None =
     system = importlib.import_module("trainers.run").Run.open(run).system
     module = trainer(system)
     if not hasattr(module, "bake"):
-        raise UnsupportedFeature(f"{run}: '{system}' has nothing to bake; export {run / 'avatar.avatar'} as it is")
+        raise UnsupportedFeature(f"{run}: '{system}' has nothing to bake; export {run / 'avatar.avatar'} as it is, or "
+                                 "turn its networks into tables with --linearise")
     return module.bake(run, out, preset=preset, steps=steps, data=data, device=device, resume=resume,
                        overrides=overrides, progress=progress)
