@@ -230,8 +230,12 @@ REST: list[Any] = [
     button("Close message"), "note('message', document.querySelector('#message').hidden)",
     {"press": "p"}, {"until": "document.querySelector('#said').textContent.includes('picture')"},
     button("Controls"), {"until": "document.querySelector('#panel').hidden"}, button("Controls"),
+    # Sections fold and unfold; ranges have a test of their own, and maps, too.
+    "for (const one of document.querySelectorAll('#panel summary')) { one.click(); one.click(); }",
+    "note('folded', document.querySelectorAll('#tabpanel-View details:not([open])').length)",
+    "for (const one of document.querySelectorAll('#transport .ranges button')) one.click()", PAUSED,
     # What the page has, and what was used of it.
-    "note('all', [...document.querySelectorAll(CONTROLS)].filter(e => !e.closest('.slider, #drop, #loading') && "
+    "note('all', [...document.querySelectorAll(CONTROLS)].filter(e => !e.closest('.slider, #drop, #loading, #uv') && "
     "e.id !== 'file').map(nameOf))",
 ]
 
@@ -257,6 +261,7 @@ def test_every_control_does_what_it_says_under_the_policy(exported, files, tmp_p
     assert rest["held"] and rest["free"] and rest["none"] != "none" and rest["reset"] == 0
     assert rest["pose"] == pytest.approx([10, 20, 5, 12], abs=0.1)
     assert "300 Gaussians" in rest["info"] and "free for any use" in rest["info"] and rest["picker"] == 3
+    assert rest["folded"] == 0
     assert rest["copied"].startswith("<iframe") and rest["message"] is True
     unused = set(rest["all"]) - set(rest["used"]) - set(report["tasks"]["controls"]["used"])
     assert unused == set(), "a control that no test uses"
