@@ -11,7 +11,6 @@ from exporter.targets import glb
 from formats.avatar import Avatar
 from formats.camera import Camera
 from formats.codecs import camera_json, sequence_json
-from formats.picture import psnr
 from formats.render import render_avatar
 from formats.sequence import Sequence
 from tests.web_viewer.browser import run
@@ -67,11 +66,3 @@ def photograph(driver: str, show: Show, files: Path, out: Path, grades: tuple[st
             canvas = np.fromfile(out / f"{grade}.{i}.canvas.u8", "u1").reshape(shape)[..., :3].astype(np.float32) / 255
             pairs.append((half, canvas))
     return pictures
-
-
-def worst(pairs: list[tuple[np.ndarray, np.ndarray]], wanted: list[np.ndarray]) -> tuple[float, float]:
-    """Return the lowest dB of the half-float pictures and of the canvas's."""
-    for picture in wanted:
-        assert picture.std() > 0.02, "the reference picture is empty"
-    return (min(psnr(half, picture) for (half, _), picture in zip(pairs, wanted, strict=True)),
-            min(psnr(canvas, picture) for (_, canvas), picture in zip(pairs, wanted, strict=True)))

@@ -17,7 +17,7 @@ from formats.render import render_avatar
 from scripts import benchmark_layers
 from tests.builders import tiny_avatar, tiny_camera
 from tests.web_viewer.browser import DRIVERS, run, unavailable
-from tests.web_viewer.pictures import CANVAS_DB, EDGE_DB, HALF_DB, SMALL_DB, Show, photograph, worst, write_show
+from tests.web_viewer.pictures import CANVAS_DB, EDGE_DB, HALF_DB, SMALL_DB, Show, write_show
 from web_viewer import dist_folder
 
 pytestmark = pytest.mark.browser
@@ -115,13 +115,6 @@ def compressed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Show, li
     return files, show, wanted
 
 
-def test_ktx2_textures_look_as_the_reference(compressed, tmp_path):
-    """They are transcoded to what the device samples, BC7 here, and stay compressed on the card."""
-    files, show, wanted = compressed
-    found = worst(photograph("swiftshader", show, files, tmp_path)["full"], wanted)
-    assert min(found) > SMALL_DB, found
-
-
 BLOCKS = """(async () => {
   const { loadAvatar, Player } = flameport;
   const json = async (name) => (await fetch(`files/${name}`)).json();
@@ -152,7 +145,7 @@ BLOCKS = """(async () => {
 
 
 def test_ktx2_textures_become_the_blocks_that_a_device_samples(compressed, tmp_path):
-    """BC7 on computers, ASTC or ETC2 on phones, bytes where there is none of them."""
+    """BC7 on computers, ASTC or ETC2 on phones, bytes where there is none of them; they stay compressed on the card."""
     files, show, wanted = compressed
     task = {"kind": "page", "name": "blocks", "width": 400, "height": 300, "steps": [BLOCKS], "wait": "window.told",
             "tell": "window.told", "ready": "window.flameport"}
