@@ -268,7 +268,8 @@ class Train:
     """How that folder is laid out: imavatar, point-avatar, insta, metrical-tracker, vhap, nersemble, nersemble-benchmark or
     gaussian-head-avatar; known already with --resume."""
     preset: str | None = None
-    """Named settings of the system: paper (the default), or demo for a quick one on the CPU; flash-avatar also has wasserstein."""
+    """Named settings of the system: paper (the default), or demo for a quick one on the CPU; flash-avatar also has
+    wasserstein."""
     head: str | None = None
     """HEAD.safetensors from `flameport head`, or the word `standin`; head.safetensors in the data folder when absent."""
     edition: Literal["flame2019", "flame2020", "flame2023", "flame2023-no-jaw", "flame2023-open", "standin"] | None = None
