@@ -19,7 +19,7 @@ namespace Flameport
         private readonly Dictionary<string, int> columns;
         private Sequence? clip, fitted;
         private SequenceFit? fit;
-        private bool changed = true;
+        private bool changed = true, playing;
 
         public Playback(Head head)
         {
@@ -42,7 +42,17 @@ namespace Flameport
         /// <summary>Seconds of the clip in a second; backwards when negative.</summary>
         public double Speed { get; set; } = 1;
         public bool Loop { get; set; } = true;
-        public bool IsPlaying { get; set; }
+        /// <summary>Whether the clip runs; one that came to its end starts again from the other one.</summary>
+        public bool IsPlaying
+        {
+            get => playing;
+            set
+            {
+                if (value && !playing && !Loop && Speed >= 0 && Time >= Duration) Seek(0);
+                if (value && !playing && !Loop && Speed < 0 && Time <= 0) Seek(Duration);
+                playing = value;
+            }
+        }
         /// <summary>Blinks and small motion; null for none.</summary>
         public Idle? Idle { get; set; }
 
@@ -62,13 +72,13 @@ namespace Flameport
             }
         }
 
-        /// <summary>Go to a moment of the clip; outside of it, to its nearest end, or round where it loops.</summary>
+        /// <summary>Go to a moment of the clip; outside of it, to its nearest end, or round where it loops. A loop lasts one
+        /// frame longer, so that the last frame is seen before the first comes again.</summary>
         public void Seek(double seconds)
         {
-            double length = Duration;
-            bool inside = seconds >= 0 && seconds <= length;
-            if (Loop && !inside && length > 0) seconds -= Math.Floor(seconds / length) * length;
-            Time = double.IsNaN(seconds) ? 0 : Math.Min(Math.Max(seconds, 0), length);
+            double length = Duration, round = fitted == null || !Loop ? 0 : length + 1 / fitted.Fps;
+            if (!(seconds >= 0 && seconds <= length) && round > 0) seconds -= Math.Floor(seconds / round) * round;
+            Time = double.IsNaN(seconds) ? 0 : Math.Min(Math.Max(seconds, 0), Math.Max(length, round));
             changed = true;
         }
 
@@ -77,10 +87,10 @@ namespace Flameport
         {
             if (Idle != null) IdleTime += seconds;
             changed |= Idle != null;
-            if (!IsPlaying || Duration == 0 || Speed == 0) return;
+            if (!playing || Duration == 0 || Speed == 0) return;
             double next = Time + seconds * Speed;
             Seek(next);
-            if (!Loop && (next < 0 || next > Duration)) IsPlaying = false;
+            if (!Loop && (next < 0 || next > Duration)) playing = false;
         }
 
         /// <summary>Set an expression, in place of what the clip says; false where the head has none of that

@@ -13,23 +13,32 @@ namespace Flameport.Tests
         {
             Avatar avatar = Read();
             var playback = new Playback(avatar.Head) { Clip = avatar.Clip };
-            double length = playback.Duration;
+            double length = playback.Duration, frame = 1 / avatar.Clip!.Fps;
             Assert.Greater(length, 0);
             playback.Advance(0.1);
             Assert.AreEqual(0, playback.Time);
             playback.IsPlaying = true;
             playback.Advance(0.25 * length);
             Assert.AreEqual(0.25 * length, playback.Time, 1e-9);
-            playback.Advance(length);
+            // A loop lasts a frame longer, in which the last one stays.
+            playback.Advance(0.75 * length + frame / 2);
+            Assert.AreEqual(length + frame / 2, playback.Time, 1e-9);
+            playback.Advance(0.25 * length + frame / 2);
             Assert.AreEqual(0.25 * length, playback.Time, 1e-9);
             playback.Speed = -2;
             playback.Advance(0.25 * length);
-            Assert.AreEqual(0.75 * length, playback.Time, 1e-9);
+            Assert.AreEqual(0.75 * length + frame, playback.Time, 1e-9);
             playback.Speed = 1;
             playback.Loop = false;
             playback.Advance(2 * length);
             Assert.AreEqual(length, playback.Time);
             Assert.IsFalse(playback.IsPlaying);
+            playback.IsPlaying = true;
+            Assert.AreEqual(0, playback.Time, "begins again");
+            playback.Speed = -1;
+            playback.IsPlaying = false;
+            playback.IsPlaying = true;
+            Assert.AreEqual(length, playback.Time, "backwards, from the end");
             playback.Seek(double.NaN);
             Assert.AreEqual(0, playback.Time);
             Sequence clip = avatar.Clip!;
