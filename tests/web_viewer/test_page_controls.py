@@ -22,7 +22,7 @@ from tests.web_viewer.test_page import FAILED, READY, SHOWN, page
 
 pytestmark = pytest.mark.browser
 
-BOUND = ["edge-height", "vertex", "own-skin", "vertex-index", "linear"]
+BOUND = ["edge-height", "vertex", "own-skin", "vertex-index", "linear", "fitted"]
 """Kinds of `tiny_avatar` whose bundles are read in the browser: both bindings, shared and own tables, dynamics."""
 
 
