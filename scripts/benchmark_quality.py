@@ -4,8 +4,9 @@
     python scripts/benchmark_quality.py report DIR [DIR ...]
 
 `train`, on a CUDA device: films the stand-in (or takes --data), asks two short trainings of each system how long a step takes,
-lets the whole schedule of a preset (`paper`; others as `flash-avatar:wasserstein`) fit into what --seconds leave room for, evaluates held-out pictures as tracked, times
-steps and frames, and leaves a JSON, an archive of the avatar and a contact sheet of each in DIR. `report`, anywhere: exports
+lets the whole schedule of a preset (`paper`; others as `flash-avatar:wasserstein`) fit into what --seconds leave room for,
+evaluates held-out pictures as tracked, times steps and frames, and leaves a JSON, an archive of the avatar in parts and a
+contact sheet of each in DIR. `report`, anywhere: exports
 the avatars, photographs them in the browser, adds rows to benchmarks/quality.csv and draws benchmarks/quality.jpg. No number is
 carried on from a shorter training to a longer one.
 """
@@ -35,7 +36,8 @@ SHOWN = 4
 """Held-out pictures on the sheet."""
 SHEET_WIDTH = 240
 COLUMNS = ("date", "commit", "machine", "capture", "system", "seconds_asked", "seconds", "steps", "gaussians", "psnr",
-           "psnr_masked", "ssim", "jitter_mm", "wobble_mm", "step_ms", "frame_ms", "peak_mb", "small_bytes", "browser_psnr", "note")
+           "psnr_masked", "ssim", "jitter_mm", "wobble_mm", "step_ms", "frame_ms", "peak_mb", "small_bytes", "browser_psnr",
+           "note")
 
 
 def say(text: str) -> None:
@@ -52,8 +54,9 @@ def trained(system: str, data: Path, folder: Path, steps: int, size: int, say: A
 
     shutil.rmtree(folder, ignore_errors=True)
     name, _, preset = system.partition(":")
-    return train(name, data, "insta", folder, preset=preset or "paper", steps=steps, fit_schedule=True, device="cuda", progress=say,
-                 overrides={"size": str(size), "log_every": str(max(100, steps // 20)), "save_every": str(steps)})
+    return train(name, data, "insta", folder, preset=preset or "paper", steps=steps, fit_schedule=True, device="cuda",
+                 progress=say, overrides={"size": str(size), "log_every": str(max(100, steps // 20)),
+                                         "save_every": str(steps)})
 
 
 def measure(system: str, data: Path, work: Path, out: Path, seconds: float, size: int) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def measure(system: str, data: Path, work: Path, out: Path, seconds: float, size
     summary = trained(system, data, folder, steps, size, say)
     row: dict[str, Any] = {"system": system, "seconds_asked": seconds, "seconds": round(summary.seconds, 1), "steps": steps,
                            "gaussians": summary.gaussians, "peak_mb": round(torch.cuda.max_memory_allocated() / 1e6)}
-    found = evaluate(folder, "test", progress=say)
+    found = evaluate(folder, "test", baseline=False, progress=say)
     row |= {name: round(found.mean("model", name) or 0, 4) for name in ("psnr", "psnr_masked", "ssim")}
     run = Run.open(folder)
     model, store = run.load_model(torch.device("cuda"))
@@ -104,10 +107,11 @@ def measure(system: str, data: Path, work: Path, out: Path, seconds: float, size
 
 def small(bundle: Path, work: Path) -> dict[str, Any]:
     """Return bytes of the avatar as GLB, grade `small`, or why there is none."""
-    import flameport
+    from exporter.export import export, options_type
+    from formats.codecs import read_avatar
 
     try:
-        flameport.export(flameport.load(bundle), "glb", work / "small.glb", grade="small", allow_loss=True)
+        export(read_avatar(bundle), "glb", work / "small.glb", options_type("glb")(grade="small"), None, True)
     except Exception as error:  # The rest of the row holds.
         return {"note": f"small: {error}"[:300]}
     return {"small_bytes": (work / "small.glb").stat().st_size}
