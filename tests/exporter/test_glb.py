@@ -71,6 +71,35 @@ def assert_same_mesh(a: PosedMesh, b: PosedMesh) -> None:
 
 @pytest.mark.parametrize("grade", ["plain", "full"])
 @pytest.mark.parametrize("kind", AVATAR_KINDS)
+def _extent(content: dict, index: int) -> tuple[int, int]:
+    """Return where the bytes of an accessor begin and end in the binary chunk; nothing for one without bytes."""
+    accessor = content["accessors"][index]
+    sparse = accessor.get("sparse", {})
+    views = [part["bufferView"] for part in (accessor, sparse.get("indices", {}), sparse.get("values", {}))
+             if "bufferView" in part]
+    places = [view.get("extensions", {}).get("EXT_meshopt_compression", view) for view in
+              (content["bufferViews"][i] for i in views)]
+    return (min((p["byteOffset"] for p in places), default=0),
+            max((p["byteOffset"] + p["byteLength"] for p in places), default=0))
+
+
+@pytest.mark.parametrize("grade", ["plain", "small"])
+def test_the_bytes_of_a_first_picture_come_first(grade):
+    document = document_of(carried("linear"), grade=grade)
+    content = document.json
+    root = content["extensions"]["FLAMEPORT_avatar"]
+    (primitive,) = content["meshes"][root["layers"][0]["mesh"]]["primitives"]
+    names = primitive["attributes"]
+    ours = primitive["extensions"]["KHR_gaussian_splatting"]["extensions"]["FLAMEPORT_avatar"]
+    head = content["meshes"][root["head"]["mesh"]]["primitives"][0]
+    needed = [head["indices"], head["attributes"]["POSITION"], *(target["POSITION"] for target in head["targets"]),
+              *(names[f"KHR_gaussian_splatting:{name}"] for name in ("ROTATION", "SCALE", "OPACITY", "SH_DEGREE_0_COEF_0")),
+              ours["binding"]["face"], ours["binding"]["barycentric"]]
+    late = [*ours["dynamics"]["tables"].values(),
+            *(index for name, index in names.items() if name.startswith("KHR_gaussian_splatting:SH_DEGREE_1"))]
+    assert max(_extent(content, i)[1] for i in needed) <= min(_extent(content, i)[0] for i in late)
+
+
 def test_avatar_comes_back_moving_the_same(kind: str, grade: str) -> None:
     avatar = carried(kind, degree=2)
     assert_same_motion(avatar, glb_avatar.from_document(document_of(avatar, grade=grade)))

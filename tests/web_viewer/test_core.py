@@ -304,29 +304,49 @@ return { partial, degree: layers[0].degree, early: psnr(early, wanted), ink: ink
 """
 
 
-@pytest.mark.parametrize("driver", ["swiftshader", "llvmpipe"])
-def test_a_picture_is_there_before_the_avatar_is(page, tmp_path, driver):
-    files = tmp_path / "files"
-    files.mkdir()
+@pytest.fixture(scope="module")
+def detailed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `detail.glb`, of which most is how colours change with the direction, and `cut.glb`, which lacks its end."""
+    files = tmp_path_factory.mktemp("detailed")
     avatar = on_triangles(3000)
     (layer,) = avatar.layers
     assert isinstance(layer, SplatLayer)
-    rng = np.random.default_rng(3)
-    cloud = layer.cloud
-    # Colours that change with the direction, by what trained ones do: about 4 % of the range.
+    cloud, rng = layer.cloud, np.random.default_rng(3)
+    # By what trained ones do: about 4 % of the range.
     more = rng.normal(0, 0.03, (len(cloud.sh), 15, 3)).astype(np.float32)
     cloud = dataclasses.replace(cloud, sh=np.concatenate([cloud.sh[:, :1], more], axis=1))
     head = dataclasses.replace(avatar.head, exprdirs=avatar.head.exprdirs[:, :, :4], expr_names=avatar.head.expr_names[:4],
                                posedirs=None, arkit_map=None, J_exprdirs=None)
     avatar = dataclasses.replace(avatar, head=head, layers=(dataclasses.replace(layer, cloud=cloud),))
     glb.write(avatar, files / "detail.glb", glb.Options())
-    found = _ask(page, tmp_path / "out", EARLY, driver, files=files)
+    data = (files / "detail.glb").read_bytes()
+    (files / "cut.glb").write_bytes(data[:int(0.8 * len(data))])
+    return files
+
+
+@pytest.mark.parametrize("driver", ["swiftshader", "llvmpipe"])
+def test_a_picture_is_there_before_the_avatar_is(page, detailed, tmp_path, driver):
+    found = _ask(page, tmp_path, EARLY, driver, files=detailed)
     assert not found["errors"] and found["left"] == 0
     assert found["partial"] is True and found["degree"] == 0 and found["ink"] > 1000
     assert found["aborted"] == "AvatarFormatError" and found["stages"] == ["first", "rest"]
     # All that is missing is how colours change with the direction.
     assert found["early"] > 30 and found["middle"] > 30
     assert found["final"] == 999, "the picture of what came in two parts is that of what came at once"
+
+
+def test_the_page_shows_a_face_while_the_rest_arrives_and_says_when_it_does_not(detailed, tmp_path):
+    shown = "window.flameport?.player?.stats.shown > 0"
+    tell = ("({ state: document.body.dataset.state, message: document.querySelector('#message').textContent.trim(),"
+            " shown: flameport.player.stats.shown, partial: flameport.player.avatar.partial === true })")
+    base = {"kind": "page", "width": 500, "height": 400, "tell": tell}
+    tasks = [base | {"name": "slow", "query": "?avatar=slow/detail.glb", "wait": shown},
+             base | {"name": "cut", "query": "?avatar=files/cut.glb",
+                     "wait": f"{shown} && document.body.dataset.state === 'ready'"}]
+    found = run("swiftshader", tasks, detailed, tmp_path)["tasks"]
+    assert found["slow"]["state"] == "loading" and found["slow"]["partial"] and not found["slow"]["message"]
+    assert found["cut"]["partial"] and found["cut"]["shown"] > 0
+    assert "The file was cut off" in found["cut"]["message"]
 
 
 SOAK = """
