@@ -84,7 +84,8 @@ def planned(work: Path) -> tuple[Plan, dict[Cell, Path]]:
     for cell in STAGES:
         out = work / cell.name.replace(" ", "-")
         out.mkdir(exist_ok=True)
-        sources = [assemblies.CI / "dotnet" / name for name in ("Stage.cs", "Mistakes.cs", *(["Project.cs"] if cell.editor else []))]
+        names = ["Stage.cs", "Mistakes.cs", *(["Project.cs"] if cell.editor else [])]
+        sources = [assemblies.CI / "dotnet" / name for name in names]
         plan.write_to(plan.loose("Stage", sources, cell, nullable=True, program=True), out)
         programs[cell] = out / "Stage.dll"
     for name, text in WRONG.items():

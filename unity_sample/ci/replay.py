@@ -41,6 +41,16 @@ def elements() -> dict[str, int]:
     return found
 
 
+@functools.cache
+def kernel(shader: str, name: str) -> Kernel:
+    """Return a kernel, compiled once."""
+    return Kernel(name, SHADERS / shader)
+
+
+PIPELINES: dict[str, tuple[list[Any], Any]] = {}
+"""Layouts and pipelines of passes, by all that they depend on: making one takes longer than drawing with it."""
+
+
 @dataclass(eq=False)
 class Picture:
     """What a camera showed at the end of its drawing."""
@@ -109,8 +119,6 @@ class Replay:
         self.reversed = True
         self.target: tuple[int, int] = (0, 0)
         self.viewport: list[float] | None = None
-        self.run_kernels: dict[tuple[str, str], Kernel] = {}
-        self.pipelines: dict[Any, Any] = {}
         for number, line in enumerate((self.folder / "trace.jsonl").read_text().splitlines(), 1):
             said = json.loads(line)
             self.counts[said["op"]] += 1
@@ -270,19 +278,17 @@ class Replay:
     def _dispatch(self, said: dict[str, Any]) -> None:
         name = said["kernel"]
         self.counts[name] += 1
-        kernel = self.run_kernels.get((said["shader"], name))
-        if kernel is None:
-            kernel = self.run_kernels[said["shader"], name] = Kernel(name, SHADERS / said["shader"])
-        reads = {slot for slot in kernel.reflection.slots if slot != "$Globals"}
+        made = kernel(said["shader"], name)
+        reads = {slot for slot in made.reflection.slots if slot != "$Globals"}
         resources = self._resources(said, reads)
-        writes = [slot.name for slot in kernel.reflection.slots.values() if slot.sort == "write"]
+        writes = [slot.name for slot in made.reflection.slots.values() if slot.sort == "write"]
         for slot in writes:
             if sum(resources.get(other) is resources.get(slot) for other in reads if other in resources) > 1:
                 raise Mistake(f"{name}: {slot} is bound a second time")
         if said["groups"][1:] != [1, 1]:
             raise Mistake(f"{name}: {said['groups']} groups; the kernels have one dimension")
         self._check_sizes(said, reads)
-        kernel.run(resources, said["constants"], said["groups"][0])
+        made.run(resources, said["constants"], said["groups"][0])
 
     def _check_sizes(self, said: dict[str, Any], reads: set[str]) -> None:
         """Fail where buffers are smaller than what Shaders/README.md says that the kernel touches."""
@@ -321,25 +327,32 @@ class Replay:
         resources = self._resources(said, reads)
         color, depth = self.surfaces[said["target"]], self.surfaces.get(said["depth"])
         depth = depth if depth is not None and depth.depth is not None else None
-        layouts, groups = [], []
+        said_layouts, said_entries = [], []
         for part, visibility in zip(reflections, (wgpu.ShaderStage.VERTEX, wgpu.ShaderStage.FRAGMENT), strict=True):
             if sum(slot.sort in ("read", "write") for slot in part.slots.values()) > MOST_BUFFERS:
                 raise Mistake(f"{shader}: {name}: more than {MOST_BUFFERS} buffers in a stage")
             unset = {constant: 0 for constant in part.offsets if constant not in said["constants"]}
             self.unset |= set(unset)
             layout, entries = bindings(part, resources, said["constants"] | unset, visibility, f"{shader}: {name}")
-            layouts.append(device().create_bind_group_layout(entries=layout))
-            groups.append(device().create_bind_group(layout=layouts[-1], entries=entries))
+            said_layouts.append(layout)
+            said_entries.append(entries)
+        # The engine turns winding round with the picture: what is front stays front.
+        flipped = said["constants"].get("_Picture", [0, 0, 1])[2] < 0
+        key = repr((shader, name, color.format, depth is None, flipped, self.reversed, said_layouts))
+        if key not in PIPELINES:
+            layouts = [device().create_bind_group_layout(entries=layout) for layout in said_layouts]
+            PIPELINES[key] = layouts, self._pipeline(program, code, reflections, layouts, color, depth, flipped)
+        layouts, pipeline = PIPELINES[key]
         run = self._pass(color, depth)
-        run.set_pipeline(self._pipeline(shader, name, program, code, reflections, layouts, color, depth, said))
-        for i, group in enumerate(groups):
-            run.set_bind_group(i, group)
+        run.set_pipeline(pipeline)
+        for i, entries in enumerate(said_entries):
+            run.set_bind_group(i, device().create_bind_group(layout=layouts[i], entries=entries))
         run.draw(said["vertices"])
         run.end()
         self._submit()
 
-    def _pipeline(self, shader: str, name: str, program: dict[str, str], code: tuple[bytes, bytes], reflections: list[Any],
-                  layouts: list[Any], color: Surface, depth: Surface | None, said: dict[str, Any]) -> Any:
+    def _pipeline(self, program: dict[str, str], code: tuple[bytes, bytes], reflections: list[Any], layouts: list[Any],
+                  color: Surface, depth: Surface | None, flipped: bool) -> Any:
         over = {"src_factor": "one", "dst_factor": "one-minus-src-alpha", "operation": "add"}
         target = {"format": color.format, "write_mask": 0 if program.get("ColorMask") == "0" else 0xF}
         if "Blend" in program:
@@ -347,8 +360,6 @@ class Replay:
         compare = {"LEqual": "less-equal", "Always": "always", "Equal": "equal"}[program.get("ZTest", "LEqual")]
         if self.reversed:
             compare = compare.replace("less", "greater")
-        # The engine turns winding round with the picture: what is front stays front.
-        flipped = said["constants"].get("_Picture", [0, 0, 1])[2] < 0
         return device().create_render_pipeline(
             layout=device().create_pipeline_layout(bind_group_layouts=layouts),
             vertex={"module": device().create_shader_module(code=code[0]), "entry_point": reflections[0].entry, "buffers": []},
