@@ -2,6 +2,7 @@
 
 import { readClip, type Sequence } from "../driving/sequence.ts";
 import { AvatarFormatError } from "../errors.ts";
+import type { StrandDetail } from "../gl/strand_detail.ts";
 import type { Channel } from "../posing/dynamics.ts";
 import type { BoundLayer } from "../posing/rest.ts";
 import type { Influences } from "../posing/skinning.ts";
@@ -129,6 +130,8 @@ export interface Strands {
   segmentScale: number;
   /** N * 3: from a segment's first point to its second, in the binding's offset units. */
   steps: Float32Array;
+  /** Chooses how many of them a view draws; brought by their reader, so that no other avatar loads it. */
+  Detail: typeof StrandDetail;
 }
 
 /** Gaussians in the binding's local space: means (offsets on faces), quats wxyz, linear scales. */

@@ -1,5 +1,6 @@
 /** Strands of a GLB, as one Gaussian per segment (`exporter/GLB.md`, 1.5; `formats.deform.deform_strands`). */
 
+import { StrandDetail } from "../gl/strand_detail.ts";
 import { quatAlong } from "../posing/rotations.ts";
 import type { FaceBinding, Head, Layer } from "./avatar.ts";
 import { EXTENSION, fail, integer, onePrimitive, SPLATS, text } from "./fields.ts";
@@ -60,7 +61,7 @@ export function readStrands(glb: Glb, head: Head, entry: Json, index: number): L
     order: segmentOrder(own.order === undefined ? null : glb.integers(own.order, 1, count, count), points - 1),
     shFrame: "world",
     dynamics: null,
-    strands: { count, points, segmentScale, steps },
+    strands: { count, points, segmentScale, steps, Detail: StrandDetail },
     features: null,
   };
 }

@@ -10,7 +10,7 @@ import { type GL, Program, Table, Target, WIDTH } from "./device.ts";
 import type { Extras } from "./extras.ts";
 import { FETCH } from "./shader_math.ts";
 import { SplatLayer } from "./splat_layer.ts";
-import { StrandDetail } from "./strand_detail.ts";
+import type { StrandDetail } from "./strand_detail.ts";
 
 // One triangle around each ellipse: 30 % more area than a quad, but most splats are a few pixels large and cost by the
 // triangle. Frames took 0.85 (SwiftShader) and 0.75 (llvmpipe) of the time; octagons 1.6.
@@ -101,8 +101,8 @@ export class Renderer implements AvatarRenderer {
     });
     this.centers = new Float32Array(rows * WIDTH * 3);
     this.posed = new PosedAvatar(avatar, undefined, (_, l) => this.centersOf(l));
-    const thins = !exact && !avatar.decoder && avatar.layers.some((layer) => layer.strands);
-    this.detail = thins ? new StrandDetail(avatar, this.rows, this.ids) : null;
+    const Detail = exact || avatar.decoder ? null : avatar.layers.find((layer) => layer.strands)?.strands?.Detail;
+    this.detail = Detail ? new Detail(avatar, this.rows, this.ids) : null;
     this.vertices = new Table(gl, "rgb32f", head.vertexCount);
     this.joints = new Table(gl, "rgb32f", 3 * head.parents.length);
     this.vertexData = new Float32Array(3 * head.vertexCount);
