@@ -59,6 +59,8 @@ export class Player extends Actor {
   private failure: Error | null = null;
   /** More of the avatar is on its way: `LoadOptions.first`. */
   private unfinished = false;
+  /** The clip that is on its way is to play. */
+  private eager = false;
   private pictureDirty = true;
   private lost = false;
   private disposed = false;
@@ -112,6 +114,7 @@ export class Player extends Actor {
     this.nextPose = new Pose(avatar.head);
     this.camera = defaultCamera(avatar);
     this.unfinished = avatar.partial === true;
+    this.eager = false;
     this.cast(avatar);
   }
 
@@ -126,7 +129,18 @@ export class Player extends Actor {
       this.posed = false;
     }
     this.receiveClip();
+    if (this.eager) this.play();
     this.move();
+  }
+
+  override play(): void {
+    this.eager = this.unfinished;
+    super.play();
+  }
+
+  override pause(): void {
+    this.eager = false;
+    super.pause();
   }
 
   private put(avatar: Avatar): AvatarRenderer {

@@ -1,11 +1,13 @@
 /** When a player draws what, with a device that only notes what it is told: pictures are looked at in real browsers. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { readAvatar } from "../../src/avatar/avatar.ts";
+import { type Avatar, readAvatar } from "../../src/avatar/avatar.ts";
 import type { AvatarRenderer, Device } from "../../src/device.ts";
+import { fitted } from "../../src/driving/arkit_clip.ts";
+import { readSequence } from "../../src/driving/sequence_json.ts";
 import { DeviceError } from "../../src/errors.ts";
 import { Player } from "../../src/player.ts";
 import type { Pose } from "../../src/posing/pose.ts";
-import { goldenBytes } from "../files.ts";
+import { goldenBytes, goldenJson } from "../files.ts";
 
 const avatar = readAvatar(goldenBytes("edge-height.glb"));
 
@@ -236,5 +238,73 @@ describe.each([true, false])("a player that draws nothing for a while (needs tim
     }
     await reading;
     expect(log.at(-1)).toBe("read 4");
+  });
+});
+
+describe("a player whose avatar comes in two parts", () => {
+  const clip = avatar.clip ?? readSequence(goldenJson("edge-height.clip.json"), avatar.head);
+  const parts = (degree: number): Avatar => {
+    const layers = [{ ...avatar.layers[0], degree, dynamics: null }];
+    return { ...avatar, layers, clip: null, partial: true };
+  };
+  const complete = (early: Avatar) => {
+    delete early.partial;
+    early.clip = clip;
+  };
+
+  it("keeps its camera and what is held, and lets the clip take over softly", () => {
+    const { player, log, jaw, errors } = stage(false);
+    const early = parts(0);
+    player.setAvatar(early);
+    const camera = { ...player.getCamera()!, fx: 1234 };
+    player.setCamera(camera);
+    jaw(0.25);
+    player.play();
+    frame();
+    const loads = log.filter((line) => line === "disposed").length;
+    complete(early);
+    player.setAvatar(early);
+    expect(player.getCamera()).toBe(camera);
+    expect(player.sequence).not.toBeNull();
+    expect(player.isPlaying).toBe(true);
+    frame();
+    expect(player.getPose()!.jaw[0]).toBe(0.25);
+    // Nothing of it is drawn otherwise now, so what is on the card stays there.
+    expect(log.filter((line) => line === "disposed").length).toBe(loads);
+    expect(errors).toEqual([]);
+    // From then on it is an avatar like any other: shown again, it starts again.
+    player.setAvatar(early);
+    expect(player.getCamera()!.fx).not.toBe(1234);
+    player.dispose();
+  });
+
+  it("does not take another clip away, and may be lost meanwhile", () => {
+    const { player, device, errors, log } = stage(false);
+    const early = parts(1);
+    player.setAvatar(early);
+    const own = fitted(clip, avatar.head);
+    player.setSequence(own);
+    device.onLost!();
+    complete(early);
+    player.setAvatar(early);
+    expect(player.sequence).toBe(own);
+    const before = log.length;
+    device.onRestored!();
+    frame();
+    expect(log.length).toBeGreaterThan(before);
+    expect(errors).toHaveLength(1);
+    player.dispose();
+  });
+
+  it("tells what a device that came back refuses", () => {
+    const { player, device, errors } = stage(false);
+    device.onLost!();
+    device.load = () => {
+      throw new DeviceError("It is smaller now.");
+    };
+    expect(() => device.onRestored!()).not.toThrow();
+    frame();
+    expect(errors.at(-1)).toBe("It is smaller now.");
+    player.dispose();
   });
 });
