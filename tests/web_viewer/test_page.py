@@ -1,6 +1,7 @@
 """The page: what a person sees and does, in a real browser, from a sub-path."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,38 @@ def test_an_exported_page_shows_the_avatar_and_obeys(files, tmp_path):
         assert seen["transport"] and not seen["scrolls"] and not seen["playing"]
         assert seen["moved"] > 0, "the clip did not play"
         assert seen["held"] == 1 and 1.5 in seen["pose"]
+
+
+@pytest.mark.browser
+def test_a_still_stands_where_the_avatar_will_and_visitors_load_no_panel(files, tmp_path):
+    exported, waiting = tmp_path / "page", tmp_path / "waiting"
+    web.write(tiny_avatar("edge-height", n=300), exported, web.Options())
+    shutil.copytree(exported, waiting)
+    manifest = json.loads((waiting / "manifest.json").read_text())
+    (waiting / "manifest.json").write_text(json.dumps(manifest | {"avatar": "slow/avatar.glb"}))
+    box = "(name => { const { left, right, top, bottom } = document.querySelector(name).getBoundingClientRect(); " \
+          "return [left, right, top, bottom]; })"
+    loaded = "performance.getEntriesByType('resource').map(e => e.name.split('/').at(-1))"
+    coming = page("coming", "window.told", [
+        {"until": "!document.querySelector('#loading').hidden && document.querySelector('#poster').naturalWidth > 0"},
+        f"window.told = {{still: {box}('#poster'), panel: {box}('#panel'), stage: {box}('#stage')}}",
+        {"click": "#loading-stop"}, {"until": FAILED}, "told.gone = document.querySelector('#poster').hidden"],
+        wait="true", width=1100)
+    tell = f"({{hidden: document.querySelector('#poster').hidden, loaded: {loaded}, view: {box}('#view'), " \
+           f"stage: {box}('#stage')}})"
+    there = [page("there", tell, ready=READY, width=1100), page("bare", tell, ready=READY, query="?ui=none")]
+    told = run("swiftshader", there, files, tmp_path / "out", exported)["tasks"]
+    seen = run("swiftshader", [coming], files, tmp_path / "out", waiting)["tasks"]["coming"]
+    assert told["there"]["hidden"] and told["bare"]["hidden"] and seen["gone"]
+    assert any(name.startswith("desk") for name in told["there"]["loaded"])
+    assert not [name for name in told["bare"]["loaded"] if name.startswith(("desk", "poster.webp.", "uv", "dialogs"))]
+    left, right, top, bottom = told["there"]["view"]
+    still = seen["still"]
+    # A square in the middle of where the picture will be; nothing moves when it comes.
+    assert seen["stage"] == told["there"]["stage"] and seen["panel"][0] == seen["stage"][1]
+    assert (still[0] + still[1]) / 2 == pytest.approx((left + right) / 2, abs=1)
+    assert (still[2], still[3]) == pytest.approx((top, bottom), abs=2)
+    assert still[1] - still[0] == pytest.approx(still[3] - still[2])
 
 
 @pytest.mark.browser

@@ -198,9 +198,9 @@ REST: list[Any] = [
          own.dispatchEvent(new Event('input', {bubbles: true}));
          note('own', document.querySelector('#stage').style.getPropertyValue('--flat')); }""", button("Black"),
     # Pictures, twice the size, over what is behind; then four times by key.
-    "note('size', [flameport.player.canvas.width, flameport.player.canvas.height])",
     button("2×"), switch("Transparent background"), switch("Transparent background"), button("Save picture"),
-    {"until": "document.querySelector('#said').textContent.includes('picture')"}, button("4×"), button("1×"),
+    {"until": "document.querySelector('#said').textContent.includes('picture')"},
+    "note('size', [flameport.player.canvas.width, flameport.player.canvas.height])", button("4×"), button("1×"),
     # The face and what it does by itself, by pointer.
     {"click": "#tab-Face"}, "document.querySelector('#panel summary').click(), document.querySelector('#panel summary').click()",
     """{ const row = document.querySelector('[title="smile"]').closest('.slider'), one = row.querySelector('[type=range]');

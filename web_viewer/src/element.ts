@@ -66,6 +66,8 @@ export class FlameAvatarElement extends Base {
   /** What to go on with when it comes back to a document. */
   private kept: { seconds: number; playing: boolean } | null = null;
   private begun = false;
+  /** Everything that the attributes name is there; before, what has come is seen and stands still. */
+  private whole = false;
 
   constructor() {
     super();
@@ -211,6 +213,7 @@ export class FlameAvatarElement extends Base {
   }
 
   private async load(signal: AbortSignal): Promise<void> {
+    this.whole = false;
     try {
       const progress = (loaded: number, total: number | null, stage: string) =>
         this.tell("progress", { loaded, total, stage });
@@ -229,6 +232,7 @@ export class FlameAvatarElement extends Base {
       if (signal.aborted) return;
       this.drive();
       this.describe();
+      this.whole = true;
       const { kept } = this;
       this.kept = null;
       if (kept) player.seek(kept.seconds);
@@ -296,7 +300,7 @@ export class FlameAvatarElement extends Base {
       if (!signal.aborted) this.fail(error);
     });
     this.box.classList.toggle("clip", (clip?.frames ?? 0) > 1);
-    if (isPlaying || (this.autoplay && !calm() && this.box.classList.contains("shown"))) shown.play();
+    if (isPlaying || (this.autoplay && !calm() && this.whole)) shown.play();
   }
 
   private async loadCamera(signal: AbortSignal): Promise<void> {

@@ -222,8 +222,8 @@ export class Page {
     this.clipName = null;
     this.clips = avatar.clip ? [{ name: "in the file", load: async () => this.playOwn(avatar) }] : [];
     this.transport.offer(this.clips, this.fail);
-    this.begin();
     delete document.body.dataset.expects;
+    this.begin();
     if (!this.content.bare) await this.atDesk((desk) => desk.take(avatar));
   }
 
@@ -322,6 +322,8 @@ export class Page {
 
   /** Keep the picture clear of the playback bar. */
   readonly fit = (): void => {
+    // Until there is an avatar, an exported page keeps the place of what it expects.
+    if (document.body.dataset.expects !== undefined) return;
     const bar = byId("transport");
     // Without a box, e.g. where nothing can play, it takes no room.
     const shown = bar.getClientRects().length > 0;
