@@ -6,9 +6,8 @@
 `train`, on a CUDA device: films the stand-in (or takes --data), asks two short trainings of each system how long a step takes,
 lets the whole schedule of a preset (`paper`; others as `flash-avatar:wasserstein`) fit into what --seconds leave room for,
 evaluates held-out pictures as tracked, times steps and frames, and leaves a JSON, an archive of the avatar in parts and a
-contact sheet of each in DIR. `report`, anywhere: exports
-the avatars, photographs them in the browser, adds rows to benchmarks/quality.csv and draws benchmarks/quality.jpg. No number is
-carried on from a shorter training to a longer one.
+contact sheet of each in DIR. `report`, anywhere: exports the avatars, photographs them in the browser, and adds rows to
+benchmarks/quality.csv. No number is carried on from a shorter training to a longer one.
 """
 
 import argparse
@@ -32,9 +31,6 @@ PROBES = (400, 1200, 4000)
 """Steps of short trainings; the last only where there is to be a much longer one."""
 PART = 15 << 20
 """Bytes of a part of an archive."""
-SHOWN = 4
-"""Held-out pictures on the sheet."""
-SHEET_WIDTH = 240
 COLUMNS = ("date", "commit", "machine", "capture", "system", "seconds_asked", "seconds", "steps", "gaussians", "psnr",
            "psnr_masked", "ssim", "jitter_mm", "wobble_mm", "step_ms", "frame_ms", "peak_mb", "small_bytes", "browser_psnr",
            "note")
