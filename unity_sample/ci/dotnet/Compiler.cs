@@ -13,7 +13,7 @@ using Microsoft.CodeAnalysis.Text;
 
 /// <summary>
 /// Compiles many assemblies in one process: what starting a compiler takes is taken once. Reads a plan, lines of a word and
-/// a value (`unit` name, then `source`, `define`, `reference` a file, `uses` a unit before it, `nullable`, `program`, `out`), and writes
+/// a value (`unit` name, then `source`, `define`, `reference` a file, `uses` a unit, `nullable`, `program`, `out`), and writes
 /// a line `unit`, tab, message for each error; warnings are errors. C# 8, Unity's language.
 /// </summary>
 internal static class Compiler
@@ -73,12 +73,14 @@ internal static class Compiler
                 files[path] = MetadataReference.CreateFromFile(path);
             }
             var options = new CSharpCompilationOptions(
-                unit.Program ? OutputKind.ConsoleApplication : OutputKind.DynamicallyLinkedLibrary, optimizationLevel: OptimizationLevel.Release,
+                unit.Program ? OutputKind.ConsoleApplication : OutputKind.DynamicallyLinkedLibrary,
+                    optimizationLevel: OptimizationLevel.Release,
                 generalDiagnosticOption: ReportDiagnostic.Error, warningLevel: 4, concurrentBuild: false,
                 nullableContextOptions: unit.Nullable ? NullableContextOptions.Enable : NullableContextOptions.Disable);
             IEnumerable<MetadataReference> references = unit.References.Select(path => files[path]).Concat(
                 unit.Uses.Select(name => (MetadataReference)made[name].Made!.ToMetadataReference()));
-            unit.Made = CSharpCompilation.Create(unit.Name.Split('@')[0], unit.Sources.Select(path => trees[(path, symbols)]), references,
+            unit.Made = CSharpCompilation.Create(unit.Name.Split('@')[0], unit.Sources.Select(path => trees[(path,
+                symbols)]), references,
                 options);
             made[unit.Name] = unit;
         }
@@ -88,7 +90,8 @@ internal static class Compiler
             Unit unit = units[i];
             // Without a place to go, checking is enough.
             var bytes = new MemoryStream();
-            ImmutableArray<Diagnostic> found = unit.Outs.Count == 0 ? unit.Made!.GetDiagnostics() : unit.Made!.Emit(bytes).Diagnostics;
+            ImmutableArray<Diagnostic> found = unit.Outs.Count == 0 ? unit.Made!.GetDiagnostics()
+                : unit.Made!.Emit(bytes).Diagnostics;
             var bad = found.Where(one => one.Severity == DiagnosticSeverity.Error).ToList();
             foreach (string path in unit.Outs) if (bad.Count == 0) File.WriteAllBytes(path, bytes.ToArray());
             errors[i] = string.Join("\n", bad.Select(one => unit.Name + "\t" + one.ToString().Replace("\n", " ")));

@@ -41,7 +41,8 @@ internal static partial class Stage
         Project.Add(Package + "Shaders/AvatarKernels.compute", kernels!);
         foreach (string path in Directory.GetFiles(Path.Combine(package, "Shaders"), "*.shader"))
         {
-            Project.Add(Package + "Shaders/" + Path.GetFileName(path), Shaders.Find("Flameport/" + Path.GetFileNameWithoutExtension(path))!);
+            Project.Add(Package + "Shaders/" + Path.GetFileName(path),
+                Shaders.Find("Flameport/" + Path.GetFileNameWithoutExtension(path))!);
         }
         string bytes = Path.Combine(package, "Editor", "SelfTest", "SelfTest.bytes");
         Project.Add(Package + "Editor/SelfTest/SelfTest.bytes", Project.Bytes(File.ReadAllBytes(bytes)));
@@ -49,7 +50,8 @@ internal static partial class Stage
 
     private static void Import(string file)
     {
-        Imported imported = file.EndsWith(".flameseq") ? new Imported(new SequenceImporter(), file) : new Imported(new AvatarImporter(), file);
+        Imported imported = file.EndsWith(".flameseq") ? new Imported(new SequenceImporter(), file)
+            : new Imported(new AvatarImporter(), file);
         foreach (string line in imported.Errors) Console.WriteLine("error\t" + line);
         foreach (string line in imported.Warnings) Console.WriteLine("warning\t" + line);
         foreach (string path in imported.Depends) Console.WriteLine("depends\t" + path);

@@ -63,12 +63,15 @@ internal static class Reference
     {
         if (depth > 8 || !known.TryGetValue(type, out HashSet<string>? members)) return false;
         if (members.Contains(member)) return true;
-        return bases.TryGetValue(type, out HashSet<string>? above) && above.Any(name => Has(name, member, known, bases, depth + 1));
+        return bases.TryGetValue(type, out HashSet<string>? above) && above.Any(name => Has(name, member, known, bases,
+            depth + 1));
     }
 
-    private static void Collect(string path, string[] symbols, Dictionary<string, HashSet<string>> into, Dictionary<string, HashSet<string>> bases)
+    private static void Collect(string path, string[] symbols, Dictionary<string, HashSet<string>> into, Dictionary<string,
+        HashSet<string>> bases)
     {
-        CSharpParseOptions parse = CSharpParseOptions.Default.WithLanguageVersion(LanguageVersion.CSharp8).WithPreprocessorSymbols(symbols);
+        CSharpParseOptions parse =
+            CSharpParseOptions.Default.WithLanguageVersion(LanguageVersion.CSharp8).WithPreprocessorSymbols(symbols);
         var root = CSharpSyntaxTree.ParseText(File.ReadAllText(path), parse).GetCompilationUnitRoot();
         foreach (BaseTypeDeclarationSyntax type in root.DescendantNodes().OfType<BaseTypeDeclarationSyntax>())
         {
@@ -95,7 +98,8 @@ internal static class Reference
         }
         foreach (DelegateDeclarationSyntax one in root.DescendantNodes().OfType<DelegateDeclarationSyntax>())
         {
-            into[(one.Parent is TypeDeclarationSyntax outer ? Nested(outer) + "." : "") + one.Identifier.Text] = new HashSet<string>();
+            into[(one.Parent is TypeDeclarationSyntax outer ? Nested(outer) + "."
+                : "") + one.Identifier.Text] = new HashSet<string>();
         }
     }
 
@@ -127,12 +131,14 @@ internal static class Reference
         {
             yield return $"{name}({string.Join(", ", parameters.Take(count).Select(Said))})";
         }
-        while (count-- > 0 && (parameters[count].Default != null || parameters[count].AttributeLists.Any(list => list.ToString().Contains("DefaultValue"))));
+        while (count-- > 0 && (parameters[count].Default != null
+            || parameters[count].AttributeLists.Any(list => list.ToString().Contains("DefaultValue"))));
     }
 
     private static string Said(ParameterSyntax one)
     {
-        string way = string.Join("", one.Modifiers.Where(word => word.Text == "ref" || word.Text == "out").Select(word => word.Text + " "));
+        string way = string.Join("", one.Modifiers.Where(word => word.Text == "ref"
+            || word.Text == "out").Select(word => word.Text + " "));
         return way + Plain(one.Type!);
     }
 
@@ -144,7 +150,8 @@ internal static class Reference
             case AliasQualifiedNameSyntax alias: return Plain(alias.Name);
             case NullableTypeSyntax nullable: return Plain(nullable.ElementType);
             case ArrayTypeSyntax array: return Plain(array.ElementType) + "[]";
-            case GenericNameSyntax generic: return generic.Identifier.Text + "<" + string.Join(",", generic.TypeArgumentList.Arguments.Select(Plain)) + ">";
+            case GenericNameSyntax generic: return generic.Identifier.Text + "<" + string.Join(",",
+                generic.TypeArgumentList.Arguments.Select(Plain)) + ">";
             default: return type.ToString().Replace("UInt32", "uint").Replace("Int32", "int");
         }
     }

@@ -53,8 +53,10 @@ internal static partial class Stage
     }
 
     private static string Text(string key, string fallback = "") => said.TryGetValue(key, out string? value) ? value : fallback;
-    private static bool Is(string key, bool fallback = false) => said.TryGetValue(key, out string? value) ? value == "1" : fallback;
-    private static float Number(string key, float fallback = 0) => said.TryGetValue(key, out string? value) ? float.Parse(value) : fallback;
+    private static bool Is(string key, bool fallback = false) =>
+        said.TryGetValue(key, out string? value) ? value == "1" : fallback;
+    private static float Number(string key, float fallback = 0) =>
+        said.TryGetValue(key, out string? value) ? float.Parse(value) : fallback;
 
     private static Vector3 Vector(string key, Vector3 fallback)
     {
@@ -97,7 +99,8 @@ internal static partial class Stage
             case "say":
                 AvatarPlayer player = players[Text("name")];
                 Bounds b = player.Bounds;
-                Console.WriteLine(string.Join("\t", "state", Text("name"), player.Time.ToString("R"), player.Duration.ToString("R"),
+                Console.WriteLine(string.Join("\t", "state", Text("name"), player.Time.ToString("R"),
+                    player.Duration.ToString("R"),
                     player.IsPlaying, player.Error, player.Warning, $"{b.center.x},{b.center.y},{b.center.z},{b.extents.x}"));
                 break;
             case "console":
@@ -134,14 +137,17 @@ internal static partial class Stage
             Drawing.Use(null);
             return;
         }
-        Type type = Assembly.Load(pipeline == "URP" ? "Unity.RenderPipelines.Universal.Runtime" : "Unity.RenderPipelines.HighDefinition.Runtime")
+        Type type = Assembly.Load(pipeline == "URP" ? "Unity.RenderPipelines.Universal.Runtime"
+            : "Unity.RenderPipelines.HighDefinition.Runtime")
             .GetType(pipeline == "URP" ? "UnityEngine.Rendering.Universal.UniversalRenderPipelineAsset"
                 : "UnityEngine.Rendering.HighDefinition.HDRenderPipelineAsset", true)!;
         Drawing.Use((UnityEngine.Rendering.RenderPipelineAsset)ScriptableObject.CreateInstance(type));
     }
 
-    private static AvatarAsset Asset(string file) => AvatarAsset.Create(File.ReadAllBytes(file), kernels, Shaders.Find("Flameport/Avatar"),
-        Shaders.Find("Flameport/AvatarMesh"), Shaders.Find("Flameport/AvatarComposite"), Shaders.Find("Flameport/AvatarFallback"));
+    private static AvatarAsset Asset(string file) =>
+        AvatarAsset.Create(File.ReadAllBytes(file), kernels, Shaders.Find("Flameport/Avatar"),
+        Shaders.Find("Flameport/AvatarMesh"), Shaders.Find("Flameport/AvatarComposite"),
+            Shaders.Find("Flameport/AvatarFallback"));
 
     private static void Player()
     {
@@ -174,7 +180,8 @@ internal static partial class Stage
         if (said.ContainsKey("enabled")) player.enabled = Is("enabled");
         if (said.ContainsKey("active")) player.gameObject.SetActive(Is("active"));
         if (said.ContainsKey("layer")) player.gameObject.layer = (int)Number("layer");
-        if (said.ContainsKey("expression")) Console.WriteLine("set\t" + player.SetExpression(Text("expression"), Number("weight")));
+        if (said.ContainsKey("expression")) Console.WriteLine("set\t" + player.SetExpression(Text("expression"),
+            Number("weight")));
         if (said.ContainsKey("arkit")) Console.WriteLine("set\t" + player.SetArkit(Text("arkit"), Number("weight")));
     }
 
@@ -189,7 +196,8 @@ internal static partial class Stage
         }
         Transform at = camera.transform;
         at.position = Vector("position", at.position);
-        if (said.ContainsKey("towards")) at.rotation = Quaternion.LookRotation(Vector("towards", Vector3.forward), Vector("up", Vector3.up));
+        if (said.ContainsKey("towards")) at.rotation = Quaternion.LookRotation(Vector("towards", Vector3.forward),
+            Vector("up", Vector3.up));
         camera.fieldOfView = Number("fov", camera.fieldOfView);
         camera.depth = Number("depth", camera.depth);
         camera.cullingMask = (int)Number("mask", camera.cullingMask);
@@ -197,7 +205,8 @@ internal static partial class Stage
         if (said.ContainsKey("enabled")) camera.enabled = Is("enabled");
         if (!said.ContainsKey("width")) return;
         if (camera.targetTexture) Object.DestroyImmediate(camera.targetTexture);
-        var target = new RenderTexture((int)Number("width"), (int)Number("height"), 24, RenderTextureFormat.ARGBHalf) { name = Text("name") };
+        var target = new RenderTexture((int)Number("width"), (int)Number("height"), 24,
+            RenderTextureFormat.ARGBHalf) { name = Text("name") };
         target.Create();
         made.Add(target);
         camera.targetTexture = target;

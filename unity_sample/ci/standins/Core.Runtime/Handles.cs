@@ -45,14 +45,17 @@ namespace UnityEngine.Rendering
     public static class RTHandles
     {
         public static RTHandle Alloc(in RenderTextureDescriptor descriptor, FilterMode filterMode = FilterMode.Point,
-            TextureWrapMode wrapMode = TextureWrapMode.Repeat, bool isShadowMap = false, int anisoLevel = 1, float mipMapBias = 0, string name = "") =>
+            TextureWrapMode wrapMode = TextureWrapMode.Repeat, bool isShadowMap = false, int anisoLevel = 1,
+                float mipMapBias = 0, string name = "") =>
             new RTHandle(new RenderTexture(descriptor) { name = name });
         /// <summary>A target of the current camera's size times the factor.</summary>
         public static RTHandle Alloc(Vector2 scaleFactor, int slices = 1, DepthBits depthBufferBits = DepthBits.None,
             GraphicsFormat colorFormat = GraphicsFormat.R8G8B8A8_SRGB, FilterMode filterMode = FilterMode.Point,
             TextureWrapMode wrapMode = TextureWrapMode.Repeat, TextureDimension dimension = TextureDimension.Tex2D,
-            bool enableRandomWrite = false, bool useMipMap = false, bool autoGenerateMips = true, bool isShadowMap = false, int anisoLevel = 1,
-            float mipMapBias = 0, MSAASamples msaaSamples = MSAASamples.None, bool bindTextureMS = false, bool useDynamicScale = false,
+            bool enableRandomWrite = false, bool useMipMap = false, bool autoGenerateMips = true, bool isShadowMap = false,
+                int anisoLevel = 1,
+            float mipMapBias = 0, MSAASamples msaaSamples = MSAASamples.None, bool bindTextureMS = false,
+                bool useDynamicScale = false,
             RenderTextureMemoryless memoryless = RenderTextureMemoryless.None, string name = "")
         {
             return new RTHandle(() => new RenderTextureDescriptor((int)(Gpu.NowCamera.pixelWidth * scaleFactor.x),
@@ -90,8 +93,10 @@ namespace UnityEngine.Rendering
             if (obj) Engine.Destroy(obj);
         }
         public static Material CreateEngineMaterial(Shader shader) => new Material(shader);
-        public static void SetRenderTarget(CommandBuffer cmd, RTHandle buffer, ClearFlag clearFlag = ClearFlag.None) => cmd.SetRenderTarget(buffer);
-        public static void SetRenderTarget(CommandBuffer cmd, RTHandle colorBuffer, RTHandle depthBuffer, ClearFlag clearFlag = ClearFlag.None) =>
+        public static void SetRenderTarget(CommandBuffer cmd, RTHandle buffer, ClearFlag clearFlag = ClearFlag.None) =>
+            cmd.SetRenderTarget(buffer);
+        public static void SetRenderTarget(CommandBuffer cmd, RTHandle colorBuffer, RTHandle depthBuffer,
+            ClearFlag clearFlag = ClearFlag.None) =>
             cmd.SetRenderTarget(colorBuffer, depthBuffer);
     }
     public enum MSAASamples { None = 1, MSAA2x = 2, MSAA4x = 4, MSAA8x = 8 }
@@ -125,8 +130,10 @@ namespace UnityEngine.Rendering
     public class RasterCommandBuffer : BaseCommandBuffer
     {
         internal RasterCommandBuffer(CommandBuffer wrapped) : base(wrapped) { }
-        public void ClearRenderTarget(bool clearDepth, bool clearColor, Color backgroundColor) => Wrapped.ClearRenderTarget(clearDepth, clearColor, backgroundColor);
-        public void DrawProcedural(Matrix4x4 matrix, Material material, int shaderPass, MeshTopology topology, int vertexCount, int instanceCount, MaterialPropertyBlock properties) =>
+        public void ClearRenderTarget(bool clearDepth, bool clearColor, Color backgroundColor) =>
+            Wrapped.ClearRenderTarget(clearDepth, clearColor, backgroundColor);
+        public void DrawProcedural(Matrix4x4 matrix, Material material, int shaderPass, MeshTopology topology,
+            int vertexCount, int instanceCount, MaterialPropertyBlock properties) =>
             Wrapped.DrawProcedural(matrix, material, shaderPass, topology, vertexCount, instanceCount, properties);
         public void DrawProcedural(Matrix4x4 matrix, Material material, int shaderPass, MeshTopology topology, int vertexCount) =>
             Wrapped.DrawProcedural(matrix, material, shaderPass, topology, vertexCount);
@@ -134,18 +141,22 @@ namespace UnityEngine.Rendering
     public class ComputeCommandBuffer : BaseCommandBuffer
     {
         internal ComputeCommandBuffer(CommandBuffer wrapped) : base(wrapped) { }
-        public void DispatchCompute(ComputeShader computeShader, int kernelIndex, int threadGroupsX, int threadGroupsY, int threadGroupsZ) =>
+        public void DispatchCompute(ComputeShader computeShader, int kernelIndex, int threadGroupsX, int threadGroupsY,
+            int threadGroupsZ) =>
             Wrapped.DispatchCompute(computeShader, kernelIndex, threadGroupsX, threadGroupsY, threadGroupsZ);
-        public void SetComputeIntParam(ComputeShader computeShader, int nameID, int val) => Wrapped.SetComputeIntParam(computeShader, nameID, val);
+        public void SetComputeIntParam(ComputeShader computeShader, int nameID, int val) =>
+            Wrapped.SetComputeIntParam(computeShader, nameID, val);
         public void SetComputeBufferParam(ComputeShader computeShader, int kernelIndex, int nameID, GraphicsBuffer buffer) =>
             Wrapped.SetComputeBufferParam(computeShader, kernelIndex, nameID, buffer);
     }
     public class UnsafeCommandBuffer : BaseCommandBuffer
     {
         internal UnsafeCommandBuffer(CommandBuffer wrapped) : base(wrapped) { }
-        public void SetRenderTarget(RenderTargetIdentifier color, RenderTargetIdentifier depth) => Wrapped.SetRenderTarget(color, depth);
+        public void SetRenderTarget(RenderTargetIdentifier color, RenderTargetIdentifier depth) =>
+            Wrapped.SetRenderTarget(color, depth);
         public void SetRenderTarget(RenderTargetIdentifier rt) => Wrapped.SetRenderTarget(rt);
-        public void ClearRenderTarget(bool clearDepth, bool clearColor, Color backgroundColor) => Wrapped.ClearRenderTarget(clearDepth, clearColor, backgroundColor);
+        public void ClearRenderTarget(bool clearDepth, bool clearColor, Color backgroundColor) =>
+            Wrapped.ClearRenderTarget(clearDepth, clearColor, backgroundColor);
     }
     public struct CommandBufferHelpers
     {

@@ -11,7 +11,8 @@ namespace UnityEngine.Rendering.RenderGraphModule
     // com.unity.render-pipelines.core 17: render graph. Passes run in the order in which they were added; nothing is culled
     // but what says that it may be and writes nothing.
     [Flags]
-    public enum AccessFlags { None = 0, Read = 1, Write = 2, Discard = 4, WriteAll = Write | Discard, AllowGrab = 8, GrabRead = Read | AllowGrab, ReadWrite = Read | Write }
+    public enum AccessFlags { None = 0, Read = 1, Write = 2, Discard = 4, WriteAll = Write | Discard, AllowGrab = 8,
+        GrabRead = Read | AllowGrab, ReadWrite = Read | Write }
 
     public struct TextureHandle
     {
@@ -38,11 +39,14 @@ namespace UnityEngine.Rendering.RenderGraphModule
         public TextureWrapMode wrapMode;
         public MSAASamples msaaSamples;
         public bool enableRandomWrite;
-        public TextureDesc(int width, int height, bool dynamicResolution = false, bool xrReady = false) : this() { this.width = width; this.height = height; }
-        public TextureDesc(RenderTextureDescriptor input) : this() { width = input.width; height = input.height; format = input.graphicsFormat; }
+        public TextureDesc(int width, int height, bool dynamicResolution = false, bool xrReady = false)
+            : this() { this.width = width; this.height = height; }
+        public TextureDesc(RenderTextureDescriptor input) : this() { width = input.width; height = input.height;
+            format = input.graphicsFormat; }
     }
 
-    public delegate void BaseRenderFunc<PassData, ContextType>(PassData data, ContextType renderGraphContext) where PassData : class, new();
+    public delegate void BaseRenderFunc<PassData, ContextType>(PassData data, ContextType renderGraphContext) where PassData
+        : class, new();
 
     public class UnsafeGraphContext { public UnsafeCommandBuffer cmd; }
     public class RasterGraphContext { public RasterCommandBuffer cmd; }
@@ -82,13 +86,18 @@ namespace UnityEngine.Rendering.RenderGraphModule
         private static Pass now;
         public string name => "graph";
 
-        public IUnsafeRenderGraphBuilder AddUnsafePass<PassData>(string passName, out PassData passData, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) where PassData : class, new() =>
+        public IUnsafeRenderGraphBuilder AddUnsafePass<PassData>(string passName, out PassData passData,
+            [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) where PassData : class, new() =>
             Add(passName, out passData);
-        public IUnsafeRenderGraphBuilder AddUnsafePass<PassData>(string passName, out PassData passData, ProfilingSampler sampler, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) where PassData : class, new() =>
+        public IUnsafeRenderGraphBuilder AddUnsafePass<PassData>(string passName, out PassData passData,
+            ProfilingSampler sampler, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) where PassData
+                : class, new() =>
             Add(passName, out passData);
-        public IRasterRenderGraphBuilder AddRasterRenderPass<PassData>(string passName, out PassData passData, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) where PassData : class, new() =>
+        public IRasterRenderGraphBuilder AddRasterRenderPass<PassData>(string passName, out PassData passData,
+            [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) where PassData : class, new() =>
             Add(passName, out passData);
-        public IComputeRenderGraphBuilder AddComputePass<PassData>(string passName, out PassData passData, [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) where PassData : class, new() =>
+        public IComputeRenderGraphBuilder AddComputePass<PassData>(string passName, out PassData passData,
+            [CallerFilePath] string file = "", [CallerLineNumber] int line = 0) where PassData : class, new() =>
             Add(passName, out passData);
 
         private Pass Add<PassData>(string passName, out PassData data) where PassData : class, new()
@@ -102,16 +111,21 @@ namespace UnityEngine.Rendering.RenderGraphModule
         public TextureHandle ImportTexture(RTHandle rt) => new TextureHandle { Number = ++numbers, Handle = rt };
         public TextureDesc GetTextureDesc(in TextureHandle texture) => texture.Said.HasValue ? new TextureDesc(texture.Said.Value)
             : new TextureDesc(Gpu.NowCamera.pixelWidth, Gpu.NowCamera.pixelHeight);
-        internal static TextureHandle Handle(RenderTextureDescriptor said) => new TextureHandle { Number = ++numbers, Said = said };
+        internal static TextureHandle Handle(RenderTextureDescriptor said) =>
+            new TextureHandle { Number = ++numbers, Said = said };
 
         /// <summary>Give a handle its texture: only while a pass runs that said it uses it.</summary>
         internal static RTHandle Resolve(TextureHandle handle)
         {
             if (!handle.IsValid()) return null;
             if (now == null) throw new EngineException("a texture handle has a texture only while its pass runs");
-            if (!now.Uses.Contains(handle.Number)) throw new EngineException($"pass '{now.Name}' did not say that it uses a texture that it uses");
+            if (!now.Uses.Contains(handle.Number))
+            {
+                throw new EngineException($"pass '{now.Name}' did not say that it uses a texture that it uses");
+            }
             if (handle.Handle != null) return handle.Handle;
-            if (!made.TryGetValue(handle.Number, out RTHandle found)) found = made[handle.Number] = RTHandles.Alloc(handle.Said.Value);
+            if (!made.TryGetValue(handle.Number,
+                out RTHandle found)) found = made[handle.Number] = RTHandles.Alloc(handle.Said.Value);
             return found;
         }
 
@@ -163,7 +177,8 @@ namespace UnityEngine.Rendering.RenderGraphModule
             }
             public TextureHandle CreateTransientTexture(in TextureDesc desc)
             {
-                TextureHandle handle = RenderGraph.Handle(new RenderTextureDescriptor(desc.width, desc.height) { graphicsFormat = desc.format });
+                TextureHandle handle = RenderGraph.Handle(new RenderTextureDescriptor(desc.width,
+                    desc.height) { graphicsFormat = desc.format });
                 Uses.Add(handle.Number);
                 return handle;
             }

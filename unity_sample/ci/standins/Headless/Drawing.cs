@@ -48,7 +48,8 @@ namespace Flameport.Headless
             RenderPipelineAsset pipeline = GraphicsSettings.Now;
             if (!Trace.Silent)
             {
-                Trace.Write("camera", ("name", camera.Text), ("target", camera.Picture.Id("camera")), ("reversedZ", Engine.ReversedZ), ("pipeline", pipeline ? pipeline.GetType().Name : "built-in"), ("linear", Engine.Linear));
+                Trace.Write("camera", ("name", camera.Text), ("target", camera.Picture.Id("camera")), ("reversedZ",
+                    Engine.ReversedZ), ("pipeline", pipeline ? pipeline.GetType().Name : "built-in"), ("linear", Engine.Linear));
             }
             if (pipeline)
             {
@@ -90,7 +91,8 @@ namespace Flameport.Headless
             Gpu.Clear(color, camera.clearFlags != CameraClearFlags.Nothing, background, 1);
         }
 
-        internal static void ToTarget() => Gpu.Target(BuiltinRenderTextureType.CameraTarget, BuiltinRenderTextureType.CameraTarget, RenderBufferLoadAction.Load);
+        internal static void ToTarget() =>
+            Gpu.Target(BuiltinRenderTextureType.CameraTarget, BuiltinRenderTextureType.CameraTarget, RenderBufferLoadAction.Load);
 
         private static void Events(Camera camera, CameraEvent from, CameraEvent to)
         {
@@ -124,7 +126,8 @@ namespace Flameport.Headless
             {
                 if (found) Engine.Destroy(found);
                 RenderTextureFormat format = Engine.Hdr ? RenderTextureFormat.ARGBHalf : RenderTextureFormat.ARGB32;
-                found = screens[camera.Identity] = new RenderTexture(Engine.ScreenWidth, Engine.ScreenHeight, 24, format) { name = "screen" };
+                found = screens[camera.Identity] = new RenderTexture(Engine.ScreenWidth, Engine.ScreenHeight, 24,
+                    format) { name = "screen" };
             }
             return found;
         }

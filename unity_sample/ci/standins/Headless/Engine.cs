@@ -44,7 +44,8 @@ namespace Flameport.Headless
             var found = new List<T>();
             foreach (Object one in objects)
             {
-                if (one is T own && !one.Destroyed && !(one is Component part && !part.gameObject.activeInHierarchy)) found.Add(own);
+                if (one is T own && !one.Destroyed && !(one is Component part
+                    && !part.gameObject.activeInHierarchy)) found.Add(own);
             }
             return found.ToArray();
         }
@@ -59,7 +60,8 @@ namespace Flameport.Headless
 
         internal static MethodInfo Method(Type type, string name)
         {
-            const BindingFlags all = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+            const BindingFlags all =
+                BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
             for (Type at = type; at != null && at != typeof(Object); at = at.BaseType)
             {
                 MethodInfo found = at.GetMethod(name, all, null, Type.EmptyTypes, null);
@@ -72,7 +74,10 @@ namespace Flameport.Headless
         {
             MethodInfo found = Method(target.GetType(), name);
             if (found == null) return null;
-            if (found.ReturnType != typeof(void)) throw new EngineException($"{target.GetType().Name}.{name}: messages return nothing");
+            if (found.ReturnType != typeof(void))
+            {
+                throw new EngineException($"{target.GetType().Name}.{name}: messages return nothing");
+            }
             return (Action)found.CreateDelegate(typeof(Action), target);
         }
 
@@ -198,13 +203,15 @@ namespace Flameport.Headless
 
         internal static bool IsSerialised(FieldInfo field) => !field.IsInitOnly && !field.IsStatic
             && !field.IsDefined(typeof(NonSerializedAttribute), false)
-            && (field.IsPublic || field.IsDefined(typeof(SerializeField), false) || field.IsDefined(typeof(SerializeReference), false));
+            && (field.IsPublic || field.IsDefined(typeof(SerializeField), false)
+                || field.IsDefined(typeof(SerializeReference), false));
 
         /// <summary>Return the fields that Unity would keep in a file.</summary>
         public static List<FieldInfo> SerialisedFields(Type type)
         {
             var found = new List<FieldInfo>();
-            const BindingFlags all = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+            const BindingFlags all =
+                BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
             for (Type at = type; at != null && at != typeof(MonoBehaviour) && at != typeof(ScriptableObject); at = at.BaseType)
             {
                 foreach (FieldInfo field in at.GetFields(all)) if (IsSerialised(field)) found.Add(field);
@@ -225,7 +232,7 @@ namespace Flameport.Headless
 
         internal static void StopRoutines(MonoBehaviour owner) => routines.RemoveAll(one => ReferenceEquals(one.owner, owner));
 
-        /// <summary>One turn of the player loop without drawing: starts, updates, coroutines, late updates, destructions.</summary>
+        /// <summary>One turn of the player loop without drawing: starts, updates, late updates, destructions.</summary>
         public static void Frame(float seconds)
         {
             Time.Advance(seconds);
@@ -238,7 +245,8 @@ namespace Flameport.Headless
             }
             for (int i = 0; i < running.Count; i++) if (messages.TryGetValue(running[i], out Messages own)) own.Update?.Invoke();
             for (int i = routines.Count - 1; i >= 0; i--) if (!routines[i].routine.MoveNext()) routines.RemoveAt(i);
-            for (int i = 0; i < running.Count; i++) if (messages.TryGetValue(running[i], out Messages own)) own.LateUpdate?.Invoke();
+            for (int i = 0; i < running.Count; i++) if (messages.TryGetValue(running[i],
+                out Messages own)) own.LateUpdate?.Invoke();
             AsyncWork.Finish();
             foreach (Object one in doomed) Destroy(one);
             doomed.Clear();
@@ -249,7 +257,8 @@ namespace Flameport.Headless
         {
             foreach (Type type in assembly.GetTypes())
             {
-                const BindingFlags all = BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+                const BindingFlags all =
+                    BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
                 foreach (MethodInfo method in type.GetMethods(all))
                 {
                     if (method.IsDefined(typeof(RuntimeInitializeOnLoadMethodAttribute), false)) method.Invoke(null, null);

@@ -43,13 +43,15 @@ namespace Flameport.Headless
             switch (c.Doing)
             {
                 case Doing.Bind: ((ComputeShader)c.What).Bind(c.A, c.B, c.Other, "SetComputeBufferParam"); break;
-                case Doing.ComputeTexture: ((ComputeShader)c.What).Bind(c.A, c.B, PictureOf(c.Target), "SetComputeTextureParam"); break;
+                case Doing.ComputeTexture: ((ComputeShader)c.What).Bind(c.A, c.B, PictureOf(c.Target),
+                    "SetComputeTextureParam"); break;
                 case Doing.Constant: ((ComputeShader)c.What).Constants[c.B] = c.Value; break;
                 case Doing.Dispatch: Dispatch((ComputeShader)c.What, c.A, c.C, c.D, c.E); break;
                 case Doing.Target: Target(c.Target, c.Depth, c.Load); break;
                 case Doing.ClearTarget: Clear((c.A & 1) != 0, (c.A & 2) != 0, c.Color, c.Number); break;
                 case Doing.Viewport:
-                    if (!Trace.Silent) Trace.Write("viewport", ("area", new double[] { c.Area.x, c.Area.y, c.Area.width, c.Area.height }));
+                    if (!Trace.Silent) Trace.Write("viewport", ("area", new double[] { c.Area.x, c.Area.y, c.Area.width,
+                        c.Area.height }));
                     break;
                 case Doing.Draw: Draw((Material)c.What, c.A, (MeshTopology)c.B, c.C, c.D, (MaterialPropertyBlock)c.Other); break;
                 case Doing.DrawMesh: Trace.Write("mesh", ("shader", ((Material)c.What).shader.File)); break;
@@ -57,11 +59,17 @@ namespace Flameport.Headless
                 case Doing.GlobalTexture: Globals.Set(c.A, c.Target); break;
                 case Doing.GlobalConstant: Globals.Constants[c.A] = c.Value; break;
                 case Doing.Temporary:
-                    if (temporary.ContainsKey(c.A)) throw new EngineException($"GetTemporaryRT: {Shader.NameOf(c.A)} is there already");
+                    if (temporary.ContainsKey(c.A))
+                    {
+                        throw new EngineException($"GetTemporaryRT: {Shader.NameOf(c.A)} is there already");
+                    }
                     temporary[c.A] = Pool(c.Said);
                     break;
                 case Doing.ReleaseTemporary:
-                    if (!temporary.Remove(c.A, out RenderTexture made)) throw new EngineException($"ReleaseTemporaryRT: no {Shader.NameOf(c.A)}");
+                    if (!temporary.Remove(c.A, out RenderTexture made))
+                    {
+                        throw new EngineException($"ReleaseTemporaryRT: no {Shader.NameOf(c.A)}");
+                    }
                     if (Trace.Silent) pool.Add(made);
                     else Engine.Destroy(made);
                     break;
@@ -80,7 +88,8 @@ namespace Flameport.Headless
             for (int i = 0; i < pool.Count; i++)
             {
                 RenderTexture one = pool[i];
-                if (one.width != said.width || one.height != said.height || one.format != said.colorFormat || !Trace.Silent) continue;
+                if (one.width != said.width || one.height != said.height || one.format != said.colorFormat
+                    || !Trace.Silent) continue;
                 pool.RemoveAt(i);
                 return one;
             }
@@ -92,7 +101,10 @@ namespace Flameport.Headless
         /// <summary>Free what a silent time kept, and fail where a frame left a temporary target behind.</summary>
         public static void CheckTemporaries()
         {
-            foreach (int name in temporary.Keys) throw new EngineException($"temporary target {Shader.NameOf(name)} was not released");
+            foreach (int name in temporary.Keys)
+            {
+                throw new EngineException($"temporary target {Shader.NameOf(name)} was not released");
+            }
         }
 
         public static void EmptyPool()
@@ -123,10 +135,12 @@ namespace Flameport.Headless
 
         public static void Target(RenderTargetIdentifier color, RenderTargetIdentifier depth, RenderBufferLoadAction load)
         {
-            RenderTexture picture = PictureOf(color), heights = depth.Type == BuiltinRenderTextureType.None ? null : PictureOf(depth);
+            RenderTexture picture = PictureOf(color), heights = depth.Type == BuiltinRenderTextureType.None ? null
+                : PictureOf(depth);
             if (heights != null && (picture.width != heights.width || picture.height != heights.height))
             {
-                throw new EngineException($"SetRenderTarget: colour {picture.width} x {picture.height}, depth {heights.width} x {heights.height}");
+                throw new EngineException($"SetRenderTarget: colour {picture.width} x {picture.height}, depth "
+                    + $"{heights.width} x {heights.height}");
             }
             NowColor = color.Type == BuiltinRenderTextureType.CurrentActive ? NowColor : color;
             NowDepth = depth;
@@ -165,7 +179,8 @@ namespace Flameport.Headless
                 ("buffers", bound), ("textures", pictures), ("constants", constants));
         }
 
-        public static void Draw(Material material, int pass, MeshTopology topology, int vertices, int instances, MaterialPropertyBlock given)
+        public static void Draw(Material material, int pass, MeshTopology topology, int vertices, int instances,
+            MaterialPropertyBlock given)
         {
             if (!material) throw new EngineException("a draw with a material that was destroyed");
             int target = PictureOf(NowColor).Id("Draw");
@@ -176,7 +191,8 @@ namespace Flameport.Headless
             sheet.CopyFrom(material.Sheet);
             if (given != null) sheet.CopyFrom(given.Sheet);
             var bound = new Dictionary<string, object>();
-            foreach (KeyValuePair<int, GpuBlock> one in sheet.Buffers) bound[Shader.NameOf(one.Key)] = one.Value.Alive ? one.Value.Id : -one.Value.Id;
+            foreach (KeyValuePair<int, GpuBlock> one in sheet.Buffers) bound[Shader.NameOf(one.Key)] = one.Value.Alive
+                ? one.Value.Id : -one.Value.Id;
             var pictures = new Dictionary<string, object>();
             foreach (KeyValuePair<int, Texture> one in sheet.Textures)
             {
@@ -192,7 +208,8 @@ namespace Flameport.Headless
             foreach (KeyValuePair<int, ShaderValue> one in sheet.Constants) constants[Shader.NameOf(one.Key)] = one.Value.Said;
             for (int at = pass < 0 ? 0 : pass; at <= (pass < 0 ? material.passCount - 1 : pass); at++)
             {
-                Trace.Write("draw", ("shader", material.shader.File), ("pass", material.shader.Passes[at]), ("topology", topology.ToString()),
+                Trace.Write("draw", ("shader", material.shader.File), ("pass", material.shader.Passes[at]), ("topology",
+                    topology.ToString()),
                     ("vertices", vertices), ("instances", instances), ("target", target), ("depth", depth),
                     ("buffers", bound), ("textures", pictures), ("constants", constants));
             }

@@ -27,10 +27,16 @@ namespace Flameport.Headless
         {
             // ScriptReference/GraphicsBuffer-ctor: the engine's own checks, and Unity's limit of 2048 bytes.
             if (count <= 0) throw new ArgumentException("Attempting to create a zero length compute buffer", nameof(count));
-            if (stride <= 0) throw new ArgumentException("Attempting to create a compute buffer with a negative or null stride", nameof(stride));
+            if (stride <= 0)
+            {
+                throw new ArgumentException("A compute buffer with a negative or null stride", nameof(stride));
+            }
             if (stride % 4 != 0) throw new EngineException($"a buffer's stride must be a multiple of 4; got {stride}");
             if (stride > 2048) throw new EngineException($"a buffer's stride must be 2048 at most; got {stride}");
-            if ((long)count * stride >= 1L << 31) throw new EngineException($"a buffer of {(long)count * stride} bytes: 2 GiB at most");
+            if ((long)count * stride >= 1L << 31)
+            {
+                throw new EngineException($"a buffer of {(long)count * stride} bytes: 2 GiB at most");
+            }
             var block = new GpuBlock { Id = NextId(), Kind = "buffer", Count = count, Stride = stride, Alive = true };
             alive[block.Id] = block;
             Trace.Write("buffer", ("id", block.Id), ("count", count), ("stride", stride), ("target", target));
@@ -70,7 +76,7 @@ namespace Flameport.Headless
             return found;
         }
 
-        /// <summary>Copy elements of an array into a buffer at element <paramref name="to"/> of the array's element size.</summary>
+        /// <summary>Copy elements of an array into a buffer, from its element <paramref name="to"/> of that size.</summary>
         public static void Upload(GpuBlock block, Array data, int from, int to, int count)
         {
             Check(block, "SetData");
@@ -84,8 +90,8 @@ namespace Flameport.Headless
             int size = SizeOf(element);
             if ((long)(to + count) * size > (long)block.Count * block.Stride)
             {
-                throw new EngineException($"buffer {block.Id} {block.Name} of {(long)block.Count * block.Stride} bytes; written up to "
-                    + $"{(long)(to + count) * size}");
+                throw new EngineException($"buffer {block.Id} {block.Name} of {(long)block.Count * block.Stride} bytes; "
+                    + $"written up to {(long)(to + count) * size}");
             }
             if (Trace.Silent || count == 0) return;
             byte[] bytes = Trace.BytesOf(data, from, count);

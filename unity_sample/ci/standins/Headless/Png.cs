@@ -15,7 +15,8 @@ namespace Flameport.Headless
             if (data.Length < 33 || data[0] != 0x89 || data[1] != 'P' || data[2] != 'N' || data[3] != 'G') return false;
             (width, height) = (Number(data, 16), Number(data, 20));
             int depth = data[24], kind = data[25], channels = kind == 0 ? 1 : kind == 2 ? 3 : kind == 6 ? 4 : 0;
-            if (depth != 8 || channels == 0 || data[28] != 0) throw new EngineException($"the stand-in reads no PNG of kind {kind}, {depth} bits");
+            if (depth != 8 || channels == 0
+                || data[28] != 0) throw new EngineException($"the stand-in reads no PNG of kind {kind}, {depth} bits");
             var packed = new MemoryStream();
             for (int at = 8; at + 12 <= data.Length; at += 12 + Number(data, at))
             {

@@ -38,7 +38,8 @@ namespace Flameport.Headless
         {
             if (answers.Count == 0) return new byte[size];
             byte[] answer = answers.Dequeue();
-            return answer.Length == size ? answer : throw new EngineException($"an answer of {answer.Length} bytes; {size} were asked for");
+            return answer.Length == size ? answer
+                : throw new EngineException($"an answer of {answer.Length} bytes; {size} were asked for");
         }
     }
 }

@@ -21,7 +21,8 @@ namespace Flameport.Headless
             {
                 string text = File.ReadAllText(path);
                 var passes = new List<string>();
-                foreach (Match one in Regex.Matches(text, "^\\s*Name \"(\\w+)\"", RegexOptions.Multiline)) passes.Add(one.Groups[1].Value);
+                foreach (Match one in Regex.Matches(text, "^\\s*Name \"(\\w+)\"",
+                    RegexOptions.Multiline)) passes.Add(one.Groups[1].Value);
                 string name = Regex.Match(text, "^Shader \"([^\"]+)\"", RegexOptions.Multiline).Groups[1].Value;
                 byName[name] = new Shader(Path.GetFileName(path), passes.ToArray()) { name = name };
             }
@@ -30,7 +31,8 @@ namespace Flameport.Headless
                 string text = File.ReadAllText(path), file = Path.GetFileName(path);
                 texts[file] = text;
                 var kernels = new List<string>();
-                foreach (Match one in Regex.Matches(text, "^#pragma kernel (\\w+)", RegexOptions.Multiline)) kernels.Add(one.Groups[1].Value);
+                foreach (Match one in Regex.Matches(text, "^#pragma kernel (\\w+)",
+                    RegexOptions.Multiline)) kernels.Add(one.Groups[1].Value);
                 found[file] = new ComputeShader(file, kernels.ToArray()) { name = Path.GetFileNameWithoutExtension(path) };
             }
             return found;

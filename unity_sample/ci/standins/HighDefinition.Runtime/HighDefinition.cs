@@ -6,8 +6,10 @@ using Flameport.Headless;
 namespace UnityEngine.Rendering.HighDefinition
 {
     // com.unity.render-pipelines.high-definition 14 and 17: custom passes
-    public class HDCamera { internal HDCamera(Camera camera) { this.camera = camera; } public Camera camera { get; } public int actualWidth => camera.pixelWidth; public int actualHeight => camera.pixelHeight; }
-    public enum CustomPassInjectionPoint { BeforeRendering = 0, BeforeTransparent = 1, BeforePostProcess = 2, AfterPostProcess = 3, BeforePreRefraction = 4, AfterOpaqueDepthAndNormal = 5 }
+    public class HDCamera { internal HDCamera(Camera camera) { this.camera = camera; } public Camera camera { get;
+        } public int actualWidth => camera.pixelWidth; public int actualHeight => camera.pixelHeight; }
+    public enum CustomPassInjectionPoint { BeforeRendering = 0, BeforeTransparent = 1, BeforePostProcess = 2,
+        AfterPostProcess = 3, BeforePreRefraction = 4, AfterOpaqueDepthAndNormal = 5 }
 
     public struct CustomPassContext
     {
@@ -61,7 +63,8 @@ namespace UnityEngine.Rendering.HighDefinition
     public class CustomPassVolume : MonoBehaviour
     {
         private static readonly List<CustomPassVolume> active = new List<CustomPassVolume>();
-        private static readonly List<(CustomPassInjectionPoint at, CustomPass pass, float priority)> global = new List<(CustomPassInjectionPoint, CustomPass, float)>();
+        private static readonly List<(CustomPassInjectionPoint at, CustomPass pass,
+            float priority)> global = new List<(CustomPassInjectionPoint, CustomPass, float)>();
         public bool isGlobal { get; set; } = true;
         public List<CustomPass> customPasses = new List<CustomPass>();
         public CustomPassInjectionPoint injectionPoint = CustomPassInjectionPoint.BeforeTransparent;
@@ -72,9 +75,11 @@ namespace UnityEngine.Rendering.HighDefinition
             return pass;
         }
 #if UNITY_6000_0_OR_NEWER
-        public static void RegisterGlobalCustomPass(CustomPassInjectionPoint injectionPoint, CustomPass customPassInstance, float priority = 0) =>
+        public static void RegisterGlobalCustomPass(CustomPassInjectionPoint injectionPoint, CustomPass customPassInstance,
+            float priority = 0) =>
             global.Add((injectionPoint, customPassInstance, priority));
-        public static bool UnregisterGlobalCustomPass(CustomPass customPassInstance) => global.RemoveAll(one => one.pass == customPassInstance) > 0;
+        public static bool UnregisterGlobalCustomPass(CustomPass customPassInstance) =>
+            global.RemoveAll(one => one.pass == customPassInstance) > 0;
         public static void UnregisterAllGlobalCustomPasses() => global.Clear();
 #endif
         private void OnEnable() => active.Add(this);
@@ -85,7 +90,8 @@ namespace UnityEngine.Rendering.HighDefinition
         }
         internal static void Run(CustomPassInjectionPoint at, Camera camera, CommandBuffer commands)
         {
-            foreach ((CustomPassInjectionPoint point, CustomPass pass, float _) in global) if (point == at && pass.enabled) pass.Run(camera, commands);
+            foreach ((CustomPassInjectionPoint point, CustomPass pass, float _) in global) if (point == at
+                && pass.enabled) pass.Run(camera, commands);
             foreach (CustomPassVolume volume in active)
             {
                 if (volume.injectionPoint != at) continue;
@@ -102,7 +108,8 @@ namespace UnityEngine.Rendering.HighDefinition
         {
             Drawing.Begin(camera);
             var commands = new CommandBuffer();
-            foreach (CustomPassInjectionPoint at in new[] { CustomPassInjectionPoint.BeforeRendering, CustomPassInjectionPoint.AfterOpaqueDepthAndNormal,
+            foreach (CustomPassInjectionPoint at in new[] { CustomPassInjectionPoint.BeforeRendering,
+                CustomPassInjectionPoint.AfterOpaqueDepthAndNormal,
                 CustomPassInjectionPoint.BeforePreRefraction, CustomPassInjectionPoint.BeforeTransparent })
             {
                 CustomPassVolume.Run(at, camera, commands);

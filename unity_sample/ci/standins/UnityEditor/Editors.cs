@@ -108,7 +108,8 @@ namespace UnityEditor
         public int intValue { get => (int)field.GetValue(what); set => field.SetValue(what, value); }
         public float floatValue { get => (float)field.GetValue(what); set => field.SetValue(what, value); }
         public string stringValue { get => (string)field.GetValue(what); set => field.SetValue(what, value); }
-        public int enumValueIndex { get => (int)field.GetValue(what); set => field.SetValue(what, Enum.ToObject(field.FieldType, value)); }
+        public int enumValueIndex { get => (int)field.GetValue(what); set => field.SetValue(what,
+            Enum.ToObject(field.FieldType, value)); }
         public Object objectReferenceValue { get => (Object)field.GetValue(what); set => field.SetValue(what, value); }
         private System.Collections.IList List => (System.Collections.IList)field.GetValue(what);
         public int arraySize { get => List.Count; set { while (List.Count < value) List.Add(null); } }
@@ -121,7 +122,8 @@ namespace UnityEditor
     {
         /// <summary>Assets by path; the runner fills it.</summary>
         internal static readonly Dictionary<string, Object> Known = new Dictionary<string, Object>();
-        public static T LoadAssetAtPath<T>(string assetPath) where T : Object => Known.TryGetValue(assetPath, out Object found) ? found as T : null;
+        public static T LoadAssetAtPath<T>(string assetPath) where T : Object =>
+            Known.TryGetValue(assetPath, out Object found) ? found as T : null;
         public static Object LoadAssetAtPath(string assetPath, Type type) => LoadAssetAtPath<Object>(assetPath);
         public static Object LoadMainAssetAtPath(string assetPath) => LoadAssetAtPath<Object>(assetPath);
         public static Object[] LoadAllAssetsAtPath(string assetPath) => new[] { LoadAssetAtPath<Object>(assetPath) };
@@ -259,8 +261,10 @@ namespace UnityEditor
         public static void LabelField(string label, string label2, params GUILayoutOption[] options) { }
         public static void LabelField(string label, GUIStyle style, params GUILayoutOption[] options) { }
         public static float Slider(float value, float leftValue, float rightValue, params GUILayoutOption[] options) => value;
-        public static float Slider(string label, float value, float leftValue, float rightValue, params GUILayoutOption[] options) => value;
-        public static int IntSlider(string label, int value, int leftValue, int rightValue, params GUILayoutOption[] options) => value;
+        public static float Slider(string label, float value, float leftValue, float rightValue,
+            params GUILayoutOption[] options) => value;
+        public static int IntSlider(string label, int value, int leftValue, int rightValue,
+            params GUILayoutOption[] options) => value;
         public static bool Foldout(bool foldout, string content) => true;
         public static bool Foldout(bool foldout, string content, bool toggleOnLabelClick) => true;
         public static bool BeginFoldoutHeaderGroup(bool foldout, string content) => true;
@@ -269,11 +273,13 @@ namespace UnityEditor
         public static float FloatField(string label, float value, params GUILayoutOption[] options) => value;
         public static int IntField(string label, int value, params GUILayoutOption[] options) => value;
         public static Vector3 Vector3Field(string label, Vector3 value, params GUILayoutOption[] options) => value;
-        public static Object ObjectField(string label, Object obj, Type objType, bool allowSceneObjects, params GUILayoutOption[] options) => obj;
+        public static Object ObjectField(string label, Object obj, Type objType, bool allowSceneObjects,
+            params GUILayoutOption[] options) => obj;
         public static string TextField(string label, string text, params GUILayoutOption[] options) => text;
         public static string TextArea(string text, params GUILayoutOption[] options) => text;
         public static bool PropertyField(SerializedProperty property, params GUILayoutOption[] options) => false;
-        public static bool PropertyField(SerializedProperty property, bool includeChildren, params GUILayoutOption[] options) => false;
+        public static bool PropertyField(SerializedProperty property, bool includeChildren,
+            params GUILayoutOption[] options) => false;
         public static void Space() { }
         public static void Space(float width) { }
         public static Rect BeginHorizontal(params GUILayoutOption[] options) => default;

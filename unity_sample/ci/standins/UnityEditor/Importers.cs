@@ -60,8 +60,12 @@ namespace UnityEditor.AssetImporters
             if (!obj) throw new ArgumentNullException(nameof(obj));
             if (string.IsNullOrEmpty(identifier)) throw new EngineException("AddObjectToAsset: identifiers are not empty");
             if (obj is Component) throw new EngineException("AddObjectToAsset: components come with their object");
-            foreach (Object one in Given.Values) if (ReferenceEquals(one, obj)) throw new EngineException("AddObjectToAsset: the object is in the asset already");
-            if (Given.ContainsKey(identifier)) throw new EngineException($"AddObjectToAsset: identifier '{identifier}' is not unique");
+            foreach (Object one in Given.Values) if (ReferenceEquals(one,
+                obj)) throw new EngineException("AddObjectToAsset: the object is in the asset already");
+            if (Given.ContainsKey(identifier))
+            {
+                throw new EngineException($"AddObjectToAsset: identifier '{identifier}' is not unique");
+            }
             Given[identifier] = obj;
             if (thumbnail) Thumbnails[obj] = thumbnail;
         }

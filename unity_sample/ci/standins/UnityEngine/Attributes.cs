@@ -34,9 +34,11 @@ namespace UnityEngine
         public int order { get; set; }
     }
     [AttributeUsage(AttributeTargets.Class)]
-    public class DefaultExecutionOrder : Attribute { public DefaultExecutionOrder(int order) { this.order = order; } public int order { get; } }
+    public class DefaultExecutionOrder : Attribute { public DefaultExecutionOrder(int order) { this.order = order;
+        } public int order { get; } }
     [AttributeUsage(AttributeTargets.Class, Inherited = false)]
-    public sealed class HelpURLAttribute : Attribute { public HelpURLAttribute(string url) { URL = url; } public string URL { get; } }
+    public sealed class HelpURLAttribute : Attribute { public HelpURLAttribute(string url) { URL = url;
+        } public string URL { get; } }
     [AttributeUsage(AttributeTargets.Class | AttributeTargets.Method)]
     public sealed class ContextMenu : Attribute { public ContextMenu(string itemName) { } }
     [AttributeUsage(AttributeTargets.Class)]
@@ -46,17 +48,22 @@ namespace UnityEngine
 
     [AttributeUsage(AttributeTargets.Field, Inherited = true)]
     public abstract class PropertyAttribute : Attribute { public int order { get; set; } }
-    public sealed class TooltipAttribute : PropertyAttribute { public TooltipAttribute(string tooltip) { this.tooltip = tooltip; } public readonly string tooltip; }
-    public sealed class HeaderAttribute : PropertyAttribute { public HeaderAttribute(string header) { this.header = header; } public readonly string header; }
+    public sealed class TooltipAttribute
+        : PropertyAttribute { public TooltipAttribute(string tooltip) { this.tooltip = tooltip;
+            } public readonly string tooltip; }
+    public sealed class HeaderAttribute : PropertyAttribute { public HeaderAttribute(string header) { this.header = header;
+        } public readonly string header; }
     public sealed class SpaceAttribute : PropertyAttribute { public SpaceAttribute() { } public SpaceAttribute(float height) { } }
     public sealed class RangeAttribute : PropertyAttribute
     {
         public readonly float min, max;
         public RangeAttribute(float min, float max) { this.min = min; this.max = max; }
     }
-    public sealed class MinAttribute : PropertyAttribute { public MinAttribute(float min) { this.min = min; } public readonly float min; }
+    public sealed class MinAttribute : PropertyAttribute { public MinAttribute(float min) { this.min = min;
+        } public readonly float min; }
 
-    public enum RuntimeInitializeLoadType { AfterSceneLoad, BeforeSceneLoad, AfterAssembliesLoaded, BeforeSplashScreen, SubsystemRegistration }
+    public enum RuntimeInitializeLoadType { AfterSceneLoad, BeforeSceneLoad, AfterAssembliesLoaded, BeforeSplashScreen,
+        SubsystemRegistration }
     [AttributeUsage(AttributeTargets.Method)]
     public class RuntimeInitializeOnLoadMethodAttribute : Attribute
     {

@@ -49,8 +49,10 @@ namespace UnityEngine
         public void SetData(Array data, int managedBufferStartIndex, int graphicsBufferStartIndex, int count) =>
             GpuMemory.Upload(Block, data, managedBufferStartIndex, graphicsBufferStartIndex, count);
         public void SetData<T>(List<T> data) where T : struct => GpuMemory.Upload(Block, data.ToArray(), 0, 0, data.Count);
-        public void SetData<T>(NativeArray<T> data) where T : struct => GpuMemory.Upload(Block, data.Values, data.First, 0, data.Length);
-        public void SetData<T>(NativeArray<T> data, int nativeBufferStartIndex, int graphicsBufferStartIndex, int count) where T : struct =>
+        public void SetData<T>(NativeArray<T> data) where T : struct =>
+            GpuMemory.Upload(Block, data.Values, data.First, 0, data.Length);
+        public void SetData<T>(NativeArray<T> data, int nativeBufferStartIndex, int graphicsBufferStartIndex, int count)
+            where T : struct =>
             GpuMemory.Upload(Block, data.Values, data.First + nativeBufferStartIndex, graphicsBufferStartIndex, count);
         public void GetData(Array data) => throw new EngineException("GetData waits for the card; read back asynchronously");
     }
@@ -60,7 +62,8 @@ namespace UnityEngine
     {
         internal readonly GpuBlock Block;
         public ComputeBuffer(int count, int stride) : this(count, stride, ComputeBufferType.Default) { }
-        public ComputeBuffer(int count, int stride, ComputeBufferType type) : this(count, stride, type, ComputeBufferMode.Immutable) { }
+        public ComputeBuffer(int count, int stride, ComputeBufferType type) : this(count, stride, type,
+            ComputeBufferMode.Immutable) { }
         public ComputeBuffer(int count, int stride, ComputeBufferType type, ComputeBufferMode usage)
         {
             Block = GpuMemory.Buffer(count, stride, type.ToString());
@@ -75,8 +78,10 @@ namespace UnityEngine
         public void SetData(Array data, int managedBufferStartIndex, int computeBufferStartIndex, int count) =>
             GpuMemory.Upload(Block, data, managedBufferStartIndex, computeBufferStartIndex, count);
         public void SetData<T>(List<T> data) where T : struct => GpuMemory.Upload(Block, data.ToArray(), 0, 0, data.Count);
-        public void SetData<T>(NativeArray<T> data) where T : struct => GpuMemory.Upload(Block, data.Values, data.First, 0, data.Length);
-        public void SetData<T>(NativeArray<T> data, int nativeBufferStartIndex, int computeBufferStartIndex, int count) where T : struct =>
+        public void SetData<T>(NativeArray<T> data) where T : struct =>
+            GpuMemory.Upload(Block, data.Values, data.First, 0, data.Length);
+        public void SetData<T>(NativeArray<T> data, int nativeBufferStartIndex, int computeBufferStartIndex, int count)
+            where T : struct =>
             GpuMemory.Upload(Block, data.Values, data.First + nativeBufferStartIndex, computeBufferStartIndex, count);
         public void GetData(Array data) => throw new EngineException("GetData waits for the card; read back asynchronously");
     }
@@ -97,7 +102,10 @@ namespace UnityEngine
         }
         internal void CheckKernel(int kernelIndex, string where)
         {
-            if (kernelIndex < 0 || kernelIndex >= Kernels.Length) throw new EngineException($"{where}: kernel index {kernelIndex} of {Kernels.Length}");
+            if (kernelIndex < 0 || kernelIndex >= Kernels.Length)
+            {
+                throw new EngineException($"{where}: kernel index {kernelIndex} of {Kernels.Length}");
+            }
         }
         public int FindKernel(string name)
         {
@@ -116,10 +124,14 @@ namespace UnityEngine
             CheckKernel(kernelIndex, "GetKernelThreadGroupSizes");
             (x, y, z) = Shaders.GroupSize(File, Kernels[kernelIndex]);
         }
-        public void SetBuffer(int kernelIndex, int nameID, ComputeBuffer buffer) => Bind(kernelIndex, nameID, buffer.Block, "SetBuffer");
-        public void SetBuffer(int kernelIndex, string name, ComputeBuffer buffer) => SetBuffer(kernelIndex, Shader.PropertyToID(name), buffer);
-        public void SetBuffer(int kernelIndex, int nameID, GraphicsBuffer buffer) => Bind(kernelIndex, nameID, buffer.Block, "SetBuffer");
-        public void SetBuffer(int kernelIndex, string name, GraphicsBuffer buffer) => SetBuffer(kernelIndex, Shader.PropertyToID(name), buffer);
+        public void SetBuffer(int kernelIndex, int nameID, ComputeBuffer buffer) =>
+            Bind(kernelIndex, nameID, buffer.Block, "SetBuffer");
+        public void SetBuffer(int kernelIndex, string name, ComputeBuffer buffer) =>
+            SetBuffer(kernelIndex, Shader.PropertyToID(name), buffer);
+        public void SetBuffer(int kernelIndex, int nameID, GraphicsBuffer buffer) =>
+            Bind(kernelIndex, nameID, buffer.Block, "SetBuffer");
+        public void SetBuffer(int kernelIndex, string name, GraphicsBuffer buffer) =>
+            SetBuffer(kernelIndex, Shader.PropertyToID(name), buffer);
         internal void Bind(int kernel, int name, object what, string where)
         {
             CheckKernel(kernel, where);
@@ -128,7 +140,8 @@ namespace UnityEngine
             Bound[(kernel, name)] = what;
         }
         public void SetTexture(int kernelIndex, int nameID, Texture texture) => Bind(kernelIndex, nameID, texture, "SetTexture");
-        public void SetTexture(int kernelIndex, string name, Texture texture) => SetTexture(kernelIndex, Shader.PropertyToID(name), texture);
+        public void SetTexture(int kernelIndex, string name, Texture texture) =>
+            SetTexture(kernelIndex, Shader.PropertyToID(name), texture);
         public void SetInt(int nameID, int val) => Constants[Shader.CheckId(nameID)] = new ShaderValue(val);
         public void SetInt(string name, int val) => SetInt(Shader.PropertyToID(name), val);
         public void SetFloat(int nameID, float val) => Constants[Shader.CheckId(nameID)] = new ShaderValue(val);
@@ -182,7 +195,8 @@ namespace Unity.Collections
             if (Values == null) throw new ObjectDisposedException("The NativeArray has already been disposed.");
             Values = null;
         }
-        public NativeArray<T> GetSubArray(int start, int length) => new NativeArray<T> { Values = Values, First = First + start, Length = length };
+        public NativeArray<T> GetSubArray(int start, int length) =>
+            new NativeArray<T> { Values = Values, First = First + start, Length = length };
         public void CopyFrom(T[] array)
         {
             if (array.Length != Length) throw new ArgumentException("source and destination length must be the same");
@@ -198,7 +212,8 @@ namespace Unity.Collections
         public ReadOnlySpan<T> AsReadOnlySpan() => AsSpan();
         public IEnumerator<T> GetEnumerator() => ((IEnumerable<T>)ToArray()).GetEnumerator();
         System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
-        public bool Equals(NativeArray<T> other) => ReferenceEquals(Values, other.Values) && First == other.First && Length == other.Length;
+        public bool Equals(NativeArray<T> other) =>
+            ReferenceEquals(Values, other.Values) && First == other.First && Length == other.Length;
         public override bool Equals(object obj) => obj is NativeArray<T> other && Equals(other);
         public override int GetHashCode() => Values == null ? 0 : Values.GetHashCode();
     }

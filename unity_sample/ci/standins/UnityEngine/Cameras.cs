@@ -13,7 +13,7 @@ namespace UnityEngine
         internal readonly List<(CameraEvent at, CommandBuffer buffer)> Events = new List<(CameraEvent, CommandBuffer)>();
         private Matrix4x4? view, projection;
         internal RenderTexture Picture;
-        /// <summary>Draws into a texture that is turned over later, not straight onto the window; so do the editor's views.</summary>
+        /// <summary>Draws into a texture that is turned over later, as the editor's views do, not onto the window.</summary>
         internal bool IntoTexture => targetTexture || (allowHDR && Engine.Hdr) || forceIntoRenderTexture || !Engine.Playing;
 
         public delegate void CameraCallback(Camera cam);
@@ -62,7 +62,8 @@ namespace UnityEngine
         /// <summary>From the world to x right, y up, -z forward.</summary>
         public Matrix4x4 worldToCameraMatrix
         {
-            get => view ?? Matrix4x4.Scale(new Vector3(1, 1, -1)) * Matrix4x4.TRS(transform.position, transform.rotation, Vector3.one).inverse;
+            get => view ?? Matrix4x4.Scale(new Vector3(1, 1, -1)) * Matrix4x4.TRS(transform.position, transform.rotation,
+                Vector3.one).inverse;
             set => view = value;
         }
         public Matrix4x4 cameraToWorldMatrix => worldToCameraMatrix.inverse;
@@ -124,19 +125,24 @@ namespace UnityEngine
         public static void ExecuteCommandBufferAsync(CommandBuffer buffer, ComputeQueueType queueType) => Gpu.Run(buffer);
         public static void CopyTexture(Texture src, int srcElement, int srcMip, Texture dst, int dstElement, int dstMip)
         {
-            if (src is Texture2D from && dst is Texture2DArray to && srcMip == 0 && dstMip == 0 && srcElement == 0) to.CopyFrom(from, dstElement);
+            if (src is Texture2D from && dst is Texture2DArray to && srcMip == 0 && dstMip == 0
+                && srcElement == 0) to.CopyFrom(from, dstElement);
             else throw new EngineException("the stand-in copies pictures into arrays only");
         }
         public static void SetRenderTarget(RenderTexture rt) => RenderTexture.active = rt;
         public static void DrawProceduralNow(MeshTopology topology, int vertexCount, int instanceCount = 1) =>
             Gpu.Draw(Gpu.NowMaterial.material, Gpu.NowMaterial.pass, topology, vertexCount, instanceCount, null);
-        public static void RenderPrimitives(in RenderParams rparams, MeshTopology topology, int vertexCount, int instanceCount = 1) =>
+        public static void RenderPrimitives(in RenderParams rparams, MeshTopology topology, int vertexCount,
+            int instanceCount = 1) =>
             Drawing.Later(rparams, topology, vertexCount, instanceCount);
-        public static void DrawProcedural(Material material, Bounds bounds, MeshTopology topology, int vertexCount, int instanceCount = 1,
+        public static void DrawProcedural(Material material, Bounds bounds, MeshTopology topology, int vertexCount,
+            int instanceCount = 1,
             Camera camera = null, MaterialPropertyBlock properties = null, ShadowCastingMode castShadows = ShadowCastingMode.On,
             bool receiveShadows = true, int layer = 0) =>
-            Drawing.Later(new RenderParams(material) { camera = camera, matProps = properties, worldBounds = bounds, layer = layer }, topology, vertexCount, instanceCount);
-        public static void RenderMesh(in RenderParams rparams, Mesh mesh, int submeshIndex, Matrix4x4 objectToWorld, Matrix4x4? prevObjectToWorld = null) { }
+            Drawing.Later(new RenderParams(material) { camera = camera, matProps = properties, worldBounds = bounds,
+                layer = layer }, topology, vertexCount, instanceCount);
+        public static void RenderMesh(in RenderParams rparams, Mesh mesh, int submeshIndex, Matrix4x4 objectToWorld,
+            Matrix4x4? prevObjectToWorld = null) { }
         public static void DrawMesh(Mesh mesh, Matrix4x4 matrix, Material material, int layer) { }
     }
 
@@ -168,7 +174,8 @@ namespace UnityEngine.Rendering
             // The engine copies now and runs at Submit, after everything that was recorded before; in order, so now will do.
             Gpu.Run(commandBuffer);
         }
-        public void ExecuteCommandBufferAsync(CommandBuffer commandBuffer, ComputeQueueType queueType) => ExecuteCommandBuffer(commandBuffer);
+        public void ExecuteCommandBufferAsync(CommandBuffer commandBuffer, ComputeQueueType queueType) =>
+            ExecuteCommandBuffer(commandBuffer);
         public void Submit() { }
         public void SetupCameraProperties(Camera camera) { }
         public bool Equals(ScriptableRenderContext other) => true;

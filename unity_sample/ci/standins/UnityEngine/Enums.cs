@@ -20,14 +20,16 @@ namespace UnityEngine
     }
     public enum RenderTextureFormat
     {
-        ARGB32 = 0, Depth = 1, ARGBHalf = 2, Shadowmap = 3, Default = 7, ARGB2101010 = 8, DefaultHDR = 9, ARGBFloat = 11, RGFloat = 12,
+        ARGB32 = 0, Depth = 1, ARGBHalf = 2, Shadowmap = 3, Default = 7, ARGB2101010 = 8, DefaultHDR = 9, ARGBFloat = 11,
+            RGFloat = 12,
         RGHalf = 13, RFloat = 14, RHalf = 15, R8 = 16,
     }
     public enum RenderTextureReadWrite { Default, Linear, sRGB }
     public enum RenderTextureMemoryless { None = 0, Color = 1, Depth = 2, MSAA = 4 }
     [Flags]
     public enum DepthTextureMode { None = 0, Depth = 1, DepthNormals = 2, MotionVectors = 4 }
-    public enum RuntimePlatform { OSXEditor = 0, OSXPlayer = 1, WindowsPlayer = 2, WindowsEditor = 7, IPhonePlayer = 8, Android = 11, LinuxPlayer = 13, LinuxEditor = 16, WebGLPlayer = 17 }
+    public enum RuntimePlatform { OSXEditor = 0, OSXPlayer = 1, WindowsPlayer = 2, WindowsEditor = 7, IPhonePlayer = 8,
+        Android = 11, LinuxPlayer = 13, LinuxEditor = 16, WebGLPlayer = 17 }
     public enum KeyCode { None = 0, Space = 32, Escape = 27, LeftArrow = 276, RightArrow = 275 }
 }
 
@@ -52,7 +54,8 @@ namespace UnityEngine.Rendering
     public enum TextureDimension { Unknown = -1, None = 0, Any = 1, Tex2D = 2, Tex3D = 3, Cube = 4, Tex2DArray = 5 }
     public enum BuiltinRenderTextureType
     {
-        PropertyName = -4, BufferPtr = -3, RenderTexture = -2, BindableTexture = -1, None = 0, CurrentActive = 1, CameraTarget = 2, Depth = 3,
+        PropertyName = -4, BufferPtr = -3, RenderTexture = -2, BindableTexture = -1, None = 0, CurrentActive = 1,
+            CameraTarget = 2, Depth = 3,
     }
     public enum CameraEvent
     {
@@ -81,5 +84,6 @@ namespace UnityEngine.Rendering
     }
     [Flags]
     public enum CommandBufferExecutionFlags { None = 0, AsyncCompute = 2 }
-    public enum RenderQueue { Background = 1000, Geometry = 2000, AlphaTest = 2450, GeometryLast = 2500, Transparent = 3000, Overlay = 4000 }
+    public enum RenderQueue { Background = 1000, Geometry = 2000, AlphaTest = 2450, GeometryLast = 2500, Transparent = 3000,
+        Overlay = 4000 }
 }

@@ -15,7 +15,8 @@ namespace UnityEngine
         public string tooltip { get; set; }
         public Texture image { get; set; }
     }
-    public enum TextAnchor { UpperLeft, UpperCenter, UpperRight, MiddleLeft, MiddleCenter, MiddleRight, LowerLeft, LowerCenter, LowerRight }
+    public enum TextAnchor { UpperLeft, UpperCenter, UpperRight, MiddleLeft, MiddleCenter, MiddleRight, LowerLeft,
+        LowerCenter, LowerRight }
     public enum FontStyle { Normal, Bold, Italic, BoldAndItalic }
     public enum ScaleMode { StretchToFill, ScaleAndCrop, ScaleToFit }
     public enum EventType { MouseDown, MouseUp, MouseMove, MouseDrag, KeyDown, KeyUp, ScrollWheel, Repaint, Layout, Used = 12 }
@@ -89,7 +90,8 @@ namespace UnityEngine
         public static string TextArea(string text, params GUILayoutOption[] options) => text;
         public static int Toolbar(int selected, string[] texts, params GUILayoutOption[] options) => selected;
         public static int SelectionGrid(int selected, string[] texts, int xCount, params GUILayoutOption[] options) => selected;
-        public static float HorizontalSlider(float value, float leftValue, float rightValue, params GUILayoutOption[] options) => value;
+        public static float HorizontalSlider(float value, float leftValue, float rightValue,
+            params GUILayoutOption[] options) => value;
         public static void Space(float pixels) { }
         public static void FlexibleSpace() { }
         public static void BeginHorizontal(params GUILayoutOption[] options) { }

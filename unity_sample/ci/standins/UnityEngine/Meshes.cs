@@ -26,7 +26,10 @@ namespace UnityEngine
         public int[] triangles { get => (int[])corners.Clone(); set => SetTriangles(value, 0); }
         private T[] Sized<T>(T[] value, string what)
         {
-            if (value.Length != points.Length) throw new EngineException($"Mesh.{what} is out of bounds: {value.Length} for {points.Length} vertices");
+            if (value.Length != points.Length)
+            {
+                throw new EngineException($"Mesh.{what} is out of bounds: {value.Length} for {points.Length} vertices");
+            }
             return (T[])value.Clone();
         }
         public void MarkDynamic() { }
@@ -50,8 +53,14 @@ namespace UnityEngine
         {
             foreach (int corner in triangles)
             {
-                if (corner < 0 || corner >= points.Length) throw new EngineException($"Mesh.SetTriangles: vertex {corner} of {points.Length}");
-                if (corner > 65535 && indexFormat == IndexFormat.UInt16) throw new EngineException("Mesh.SetTriangles: more than 65536 vertices need IndexFormat.UInt32");
+                if (corner < 0 || corner >= points.Length)
+                {
+                    throw new EngineException($"Mesh.SetTriangles: vertex {corner} of {points.Length}");
+                }
+                if (corner > 65535 && indexFormat == IndexFormat.UInt16)
+                {
+                    throw new EngineException("Mesh.SetTriangles: more than 65536 vertices need IndexFormat.UInt32");
+                }
             }
             corners = (int[])triangles.Clone();
         }
@@ -90,7 +99,8 @@ namespace UnityEngine
         public Mesh mesh { get => sharedMesh; set => sharedMesh = value; }
     }
     public sealed class SkinnedMeshRenderer : Renderer { public Mesh sharedMesh { get; set; } }
-    public sealed class Light : Behaviour { public float intensity { get; set; } public LightType type { get; set; } public Color color { get; set; } }
+    public sealed class Light : Behaviour { public float intensity { get; set; } public LightType type { get; set;
+        } public Color color { get; set; } }
     public enum LightType { Spot = 0, Directional = 1, Point = 2 }
     public sealed class AudioListener : Behaviour { }
 }

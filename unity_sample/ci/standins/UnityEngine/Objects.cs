@@ -41,7 +41,10 @@ namespace UnityEngine
         public static void Destroy(Object obj) => Destroy(obj, 0);
         public static void Destroy(Object obj, float t)
         {
-            if (!Application.isPlaying) throw new EngineException("Destroy may not be called from edit mode! Use DestroyImmediate.");
+            if (!Application.isPlaying)
+            {
+                throw new EngineException("Destroy may not be called from edit mode! Use DestroyImmediate.");
+            }
             Engine.DestroyLater(obj);
         }
         public static void DestroyImmediate(Object obj) => Engine.Destroy(obj);
@@ -56,7 +59,8 @@ namespace UnityEngine
             return copy;
         }
         public static T[] FindObjectsByType<T>(FindObjectsSortMode sortMode) where T : Object => Engine.Find<T>();
-        public static T[] FindObjectsByType<T>(FindObjectsInactive findObjectsInactive, FindObjectsSortMode sortMode) where T : Object =>
+        public static T[] FindObjectsByType<T>(FindObjectsInactive findObjectsInactive, FindObjectsSortMode sortMode)
+            where T : Object =>
             Engine.Find<T>();
         public static T FindAnyObjectByType<T>() where T : Object => FindFirstObjectByType<T>();
         public static T FindFirstObjectByType<T>() where T : Object
@@ -134,7 +138,8 @@ namespace UnityEngine
     public class YieldInstruction { }
     public sealed class Coroutine : YieldInstruction { }
     public sealed class WaitForEndOfFrame : YieldInstruction { }
-    public sealed class WaitForSeconds : YieldInstruction { public WaitForSeconds(float seconds) { Seconds = seconds; } internal float Seconds; }
+    public sealed class WaitForSeconds : YieldInstruction { public WaitForSeconds(float seconds) { Seconds = seconds;
+        } internal float Seconds; }
 
     // ScriptReference/Transform: position, rotation and scale of its own, and a parent.
     public class Transform : Component, System.Collections.IEnumerable
@@ -307,7 +312,8 @@ namespace UnityEngine
         public T[] GetComponentsInChildren<T>()
         {
             var found = new List<T>(GetComponents<T>());
-            for (int i = 0; i < transform.childCount; i++) found.AddRange(transform.GetChild(i).gameObject.GetComponentsInChildren<T>());
+            for (int i = 0; i < transform.childCount;
+                i++) found.AddRange(transform.GetChild(i).gameObject.GetComponentsInChildren<T>());
             return found.ToArray();
         }
     }

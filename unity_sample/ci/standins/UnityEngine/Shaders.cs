@@ -34,7 +34,8 @@ namespace UnityEngine
         }
         internal static string NameOf(int id) => names[CheckId(id)];
         internal static int CheckId(int id) =>
-            id > 0 && id < names.Count ? id : throw new EngineException($"{id} is no number of a shader property; Shader.PropertyToID gives them");
+            id > 0 && id < names.Count ? id
+                : throw new EngineException($"{id} is no number of a shader property; Shader.PropertyToID gives them");
         public static void SetGlobalVector(int nameID, Vector4 value) => Gpu.Globals.Set(nameID, value);
         public static void SetGlobalVector(string name, Vector4 value) => SetGlobalVector(PropertyToID(name), value);
         public static void SetGlobalFloat(int nameID, float value) => Gpu.Globals.Set(nameID, value);

@@ -93,7 +93,8 @@ namespace UnityEngine
         public static string graphicsDeviceName => "recorder";
         public static string graphicsDeviceVendor => "flameport";
         public static string graphicsDeviceVersion => "headless";
-        public static GraphicsDeviceType graphicsDeviceType => Engine.Compute ? GraphicsDeviceType.Vulkan : GraphicsDeviceType.OpenGLES3;
+        public static GraphicsDeviceType graphicsDeviceType =>
+            Engine.Compute ? GraphicsDeviceType.Vulkan : GraphicsDeviceType.OpenGLES3;
         public static string operatingSystem => "none";
         public static string deviceModel => "none";
         public static string processorType => "none";

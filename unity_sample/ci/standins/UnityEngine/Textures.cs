@@ -38,7 +38,8 @@ namespace UnityEngine
                 case TextureFormat.Alpha8: case TextureFormat.R8: return 1;
                 case TextureFormat.R16: case TextureFormat.RHalf: return 2;
                 case TextureFormat.RGB24: return 3;
-                case TextureFormat.RGBA32: case TextureFormat.ARGB32: case TextureFormat.RFloat: case TextureFormat.RGHalf: return 4;
+                case TextureFormat.RGBA32: case TextureFormat.ARGB32: return 4;
+                case TextureFormat.RFloat: case TextureFormat.RGHalf: return 4;
                 case TextureFormat.RGFloat: case TextureFormat.RGBAHalf: return 8;
                 case TextureFormat.RGBAFloat: return 16;
                 default: throw new EngineException($"the stand-in knows no texture format {format}");
@@ -68,7 +69,8 @@ namespace UnityEngine
         private Pixels pixels;
         private bool linear;
         public Texture2D(int width, int height) : this(width, height, TextureFormat.RGBA32, true, false) { }
-        public Texture2D(int width, int height, TextureFormat textureFormat, bool mipChain) : this(width, height, textureFormat, mipChain, false) { }
+        public Texture2D(int width, int height, TextureFormat textureFormat, bool mipChain) : this(width, height,
+            textureFormat, mipChain, false) { }
         public Texture2D(int width, int height, TextureFormat textureFormat, bool mipChain, bool linear)
         {
             Begin(width, height, textureFormat, mipChain, linear);
@@ -103,28 +105,40 @@ namespace UnityEngine
         }
         public void LoadRawTextureData(byte[] data)
         {
-            if (data.Length < pixels.Bytes.Length) throw new EngineException($"LoadRawTextureData: not enough data provided (will result in overread): {data.Length} of {pixels.Bytes.Length}");
+            if (data.Length < pixels.Bytes.Length)
+            {
+                throw new EngineException($"LoadRawTextureData: not enough data: {data.Length} of {pixels.Bytes.Length}");
+            }
             pixels.Put(data, 0, 0, pixels.Bytes.Length);
         }
         public void SetPixelData<T>(T[] data, int mipLevel, int sourceDataStartIndex = 0)
         {
             if (mipLevel != 0) throw new EngineException("the stand-in keeps level 0 only");
-            int size = GpuMemory.SizeOf(typeof(T)), count = Math.Min(data.Length - sourceDataStartIndex, pixels.Bytes.Length / size);
-            if (count * size < pixels.Bytes.Length) throw new EngineException($"SetPixelData: not enough data: {count * size} of {pixels.Bytes.Length} bytes");
+            int size = GpuMemory.SizeOf(typeof(T)), count = Math.Min(data.Length - sourceDataStartIndex,
+                pixels.Bytes.Length / size);
+            if (count * size < pixels.Bytes.Length)
+            {
+                throw new EngineException($"SetPixelData: not enough data: {count * size} of {pixels.Bytes.Length} bytes");
+            }
             if (!Trace.Silent) pixels.Put(data, sourceDataStartIndex, 0, count);
         }
         public void SetPixelData<T>(NativeArray<T> data, int mipLevel, int sourceDataStartIndex = 0) where T : struct =>
             SetPixelData(data.ToArray(), mipLevel, sourceDataStartIndex);
         public void SetPixels32(Color32[] colors)
         {
-            if (format != TextureFormat.RGBA32 || colors.Length != width * height) throw new EngineException("SetPixels32: one colour a pixel of an RGBA32 texture");
+            if (format != TextureFormat.RGBA32
+                || colors.Length != width * height)
+            {
+                throw new EngineException("SetPixels32: one colour a pixel of an RGBA32 texture");
+            }
             pixels.Put(colors, 0, 0, colors.Length);
         }
         public void SetPixel(int x, int y, Color color) => pixels.Put(new[] { (Color32)color }, 0, 4 * (y * width + x), 1);
         public void ReadPixels(Rect source, int destX, int destY)
         {
             RenderTexture from = RenderTexture.active;
-            if (from == null || source != new Rect(0, 0, width, height) || from.width != width || from.height != height || destX + destY != 0)
+            if (from == null || source != new Rect(0, 0, width, height) || from.width != width || from.height != height
+                || destX + destY != 0)
             {
                 throw new EngineException("the stand-in reads the whole active render texture only");
             }
@@ -132,10 +146,12 @@ namespace UnityEngine
             pixels.Put(answer, 0, 0, answer.Length);
         }
         public byte[] GetRawTextureData() => (byte[])pixels.Bytes.Clone();
-        public NativeArray<T> GetRawTextureData<T>() where T : struct => new NativeArray<T>(pixels.Bytes.Length / GpuMemory.SizeOf(typeof(T)), Allocator.None);
+        public NativeArray<T> GetRawTextureData<T>() where T : struct =>
+            new NativeArray<T>(pixels.Bytes.Length / GpuMemory.SizeOf(typeof(T)), Allocator.None);
         public Color32[] GetPixels32()
         {
-            if (format != TextureFormat.RGBA32 || !isReadable) throw new EngineException("GetPixels32: of readable RGBA32 textures");
+            if (format != TextureFormat.RGBA32
+                || !isReadable) throw new EngineException("GetPixels32: of readable RGBA32 textures");
             return MemoryMarshal.Cast<byte, Color32>(pixels.Bytes).ToArray();
         }
         public void Apply() => Apply(true, false);
@@ -172,10 +188,12 @@ namespace UnityEngine
     public sealed class Texture2DArray : Texture
     {
         private readonly Pixels pixels;
-        public Texture2DArray(int width, int height, int depth, TextureFormat textureFormat, bool mipChain) : this(width, height, depth, textureFormat, mipChain, false) { }
+        public Texture2DArray(int width, int height, int depth, TextureFormat textureFormat, bool mipChain) : this(width,
+            height, depth, textureFormat, mipChain, false) { }
         public Texture2DArray(int width, int height, int depth, TextureFormat textureFormat, bool mipChain, bool linear)
         {
-            (this.width, this.height, this.depth, format, dimension) = (width, height, depth, textureFormat, TextureDimension.Tex2DArray);
+            (this.width, this.height, this.depth, format, dimension) = (width, height, depth, textureFormat,
+                TextureDimension.Tex2DArray);
             pixels = new Pixels(width * height * depth * PixelBytes(textureFormat));
             Block = GpuMemory.Picture("texture array", "");
             Engine.Register(this);
@@ -194,15 +212,18 @@ namespace UnityEngine
         public void Apply(bool updateMipmaps, bool makeNoLongerReadable)
         {
             if (Trace.Silent) return;
-            Trace.Write("texture", ("id", Block.Id), ("width", width), ("height", height), ("layers", depth), ("format", format.ToString()),
-                ("linear", true), ("filter", filterMode.ToString()), ("wrap", wrapMode.ToString()), ("at", Trace.Keep(pixels.Bytes)), ("bytes", pixels.Bytes.Length));
+            Trace.Write("texture", ("id", Block.Id), ("width", width), ("height", height), ("layers", depth), ("format",
+                format.ToString()),
+                ("linear", true), ("filter", filterMode.ToString()), ("wrap", wrapMode.ToString()), ("at",
+                    Trace.Keep(pixels.Bytes)), ("bytes", pixels.Bytes.Length));
         }
         /// <summary>A copy of level 0; it is on the card at once.</summary>
         internal void CopyFrom(Texture2D source, int element)
         {
             if (source.width != width || source.height != height || source.format != format)
             {
-                throw new EngineException($"CopyTexture: {source.width} x {source.height} {source.format} into {width} x {height} {format}");
+                throw new EngineException($"CopyTexture: {source.width} x {source.height} {source.format} into "
+                    + $"{width} x {height} {format}");
             }
             SetPixelData(source.Raw, 0, element);
             Apply();
@@ -213,7 +234,8 @@ namespace UnityEngine
     public struct RenderTextureDescriptor
     {
         public RenderTextureDescriptor(int width, int height) : this(width, height, RenderTextureFormat.Default, 0) { }
-        public RenderTextureDescriptor(int width, int height, RenderTextureFormat colorFormat) : this(width, height, colorFormat, 0) { }
+        public RenderTextureDescriptor(int width, int height, RenderTextureFormat colorFormat) : this(width, height,
+            colorFormat, 0) { }
         public RenderTextureDescriptor(int width, int height, RenderTextureFormat colorFormat, int depthBufferBits) : this()
         {
             (this.width, this.height, this.colorFormat, this.depthBufferBits) = (width, height, colorFormat, depthBufferBits);
@@ -236,7 +258,8 @@ namespace UnityEngine
                 : value == GraphicsFormat.R32G32B32A32_SFloat ? RenderTextureFormat.ARGBFloat : value == GraphicsFormat.None
                 ? RenderTextureFormat.Depth : RenderTextureFormat.ARGB32;
         }
-        public GraphicsFormat depthStencilFormat { get => depthBufferBits > 0 ? GraphicsFormat.D32_SFloat : GraphicsFormat.None; set => depthBufferBits = value == GraphicsFormat.None ? 0 : 32; }
+        public GraphicsFormat depthStencilFormat { get => depthBufferBits > 0 ? GraphicsFormat.D32_SFloat
+            : GraphicsFormat.None; set => depthBufferBits = value == GraphicsFormat.None ? 0 : 32; }
         public TextureDimension dimension { get; set; }
         public bool useMipMap { get; set; }
         public bool autoGenerateMips { get; set; }
@@ -252,15 +275,22 @@ namespace UnityEngine
         private readonly RenderTextureDescriptor said;
         public RenderTexture(RenderTextureDescriptor desc)
         {
-            if (desc.width <= 0 || desc.height <= 0) throw new EngineException($"RenderTexture: {desc.width} x {desc.height} pixels");
+            if (desc.width <= 0 || desc.height <= 0)
+            {
+                throw new EngineException($"RenderTexture: {desc.width} x {desc.height} pixels");
+            }
             said = desc;
             (width, height, graphicsFormat) = (desc.width, desc.height, desc.graphicsFormat);
             Engine.Register(this);
         }
-        public RenderTexture(int width, int height, int depth) : this(new RenderTextureDescriptor(width, height, RenderTextureFormat.Default, depth)) { }
-        public RenderTexture(int width, int height, int depth, RenderTextureFormat format) : this(new RenderTextureDescriptor(width, height, format, depth)) { }
-        public RenderTexture(int width, int height, int depth, RenderTextureFormat format, RenderTextureReadWrite readWrite) : this(width, height, depth, format) { }
-        public RenderTexture(int width, int height, int depth, GraphicsFormat format) : this(new RenderTextureDescriptor(width, height) { graphicsFormat = format, depthBufferBits = depth }) { }
+        public RenderTexture(int width, int height, int depth) : this(new RenderTextureDescriptor(width, height,
+            RenderTextureFormat.Default, depth)) { }
+        public RenderTexture(int width, int height, int depth, RenderTextureFormat format)
+            : this(new RenderTextureDescriptor(width, height, format, depth)) { }
+        public RenderTexture(int width, int height, int depth, RenderTextureFormat format, RenderTextureReadWrite readWrite)
+            : this(width, height, depth, format) { }
+        public RenderTexture(int width, int height, int depth, GraphicsFormat format)
+            : this(new RenderTextureDescriptor(width, height) { graphicsFormat = format, depthBufferBits = depth }) { }
         public static RenderTexture active { get; set; }
         public int depth { get => said.depthBufferBits; set { } }
         public int antiAliasing { get; set; } = 1;

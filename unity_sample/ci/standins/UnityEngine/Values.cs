@@ -47,7 +47,8 @@ namespace UnityEngine
         public static Color black => new Color(0, 0, 0);
         public static Color clear => default;
         public static Color gray => new Color(0.5f, 0.5f, 0.5f);
-        public Color linear => new Color(Mathf.GammaToLinearSpace(r), Mathf.GammaToLinearSpace(g), Mathf.GammaToLinearSpace(b), a);
+        public Color linear =>
+            new Color(Mathf.GammaToLinearSpace(r), Mathf.GammaToLinearSpace(g), Mathf.GammaToLinearSpace(b), a);
         public static Color operator *(Color c, float d) => new Color(c.r * d, c.g * d, c.b * d, c.a * d);
         public static implicit operator Vector4(Color c) => new Vector4(c.r, c.g, c.b, c.a);
         public static implicit operator Color(Vector4 v) => new Color(v.x, v.y, v.z, v.w);

@@ -71,8 +71,10 @@ namespace UnityEngine
             new Vector3(a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x);
         public static float Distance(Vector3 a, Vector3 b) => (a - b).magnitude;
         public static Vector3 Lerp(Vector3 a, Vector3 b, float t) => a + (b - a) * Mathf.Clamp01(t);
-        public static Vector3 Min(Vector3 a, Vector3 b) => new Vector3(Math.Min(a.x, b.x), Math.Min(a.y, b.y), Math.Min(a.z, b.z));
-        public static Vector3 Max(Vector3 a, Vector3 b) => new Vector3(Math.Max(a.x, b.x), Math.Max(a.y, b.y), Math.Max(a.z, b.z));
+        public static Vector3 Min(Vector3 a, Vector3 b) =>
+            new Vector3(Math.Min(a.x, b.x), Math.Min(a.y, b.y), Math.Min(a.z, b.z));
+        public static Vector3 Max(Vector3 a, Vector3 b) =>
+            new Vector3(Math.Max(a.x, b.x), Math.Max(a.y, b.y), Math.Max(a.z, b.z));
         public static Vector3 Scale(Vector3 a, Vector3 b) => new Vector3(a.x * b.x, a.y * b.y, a.z * b.z);
         public static Vector3 operator +(Vector3 a, Vector3 b) => new Vector3(a.x + b.x, a.y + b.y, a.z + b.z);
         public static Vector3 operator -(Vector3 a, Vector3 b) => new Vector3(a.x - b.x, a.y - b.y, a.z - b.z);
@@ -98,7 +100,8 @@ namespace UnityEngine
         public static Vector4 one => new Vector4(1, 1, 1, 1);
         public float this[int i]
         {
-            get => i == 0 ? x : i == 1 ? y : i == 2 ? z : i == 3 ? w : throw new IndexOutOfRangeException("Invalid Vector4 index!");
+            get => i == 0 ? x : i == 1 ? y : i == 2 ? z : i == 3 ? w
+                : throw new IndexOutOfRangeException("Invalid Vector4 index!");
             set
             {
                 if (i == 0) x = value;

@@ -13,8 +13,10 @@ namespace UnityEngine.Rendering.Universal
     public enum RenderPassEvent
     {
         BeforeRendering = 0, BeforeRenderingShadows = 50, AfterRenderingShadows = 100, BeforeRenderingPrePasses = 150,
-        AfterRenderingPrePasses = 200, BeforeRenderingGbuffer = 210, AfterRenderingGbuffer = 220, BeforeRenderingDeferredLights = 230,
-        AfterRenderingDeferredLights = 240, BeforeRenderingOpaques = 250, AfterRenderingOpaques = 300, BeforeRenderingSkybox = 350,
+        AfterRenderingPrePasses = 200, BeforeRenderingGbuffer = 210, AfterRenderingGbuffer = 220,
+            BeforeRenderingDeferredLights = 230,
+        AfterRenderingDeferredLights = 240, BeforeRenderingOpaques = 250, AfterRenderingOpaques = 300,
+            BeforeRenderingSkybox = 350,
         AfterRenderingSkybox = 400, BeforeRenderingTransparents = 450, AfterRenderingTransparents = 500,
         BeforeRenderingPostProcessing = 550, AfterRenderingPostProcessing = 600, AfterRendering = 1000,
     }
@@ -35,7 +37,8 @@ namespace UnityEngine.Rendering.Universal
         public bool isHdrEnabled;
         public Matrix4x4 GetViewMatrix(int viewIndex = 0) => camera.worldToCameraMatrix;
         public Matrix4x4 GetProjectionMatrix(int viewIndex = 0) => camera.projectionMatrix;
-        public Matrix4x4 GetGPUProjectionMatrix(int viewIndex = 0) => GL.GetGPUProjectionMatrix(camera.projectionMatrix, IsCameraProjectionMatrixFlipped());
+        public Matrix4x4 GetGPUProjectionMatrix(int viewIndex = 0) =>
+            GL.GetGPUProjectionMatrix(camera.projectionMatrix, IsCameraProjectionMatrixFlipped());
         public bool IsCameraProjectionMatrixFlipped() => Engine.UvStartsAtTop && camera.IntoTexture;
     }
 
@@ -48,7 +51,8 @@ namespace UnityEngine.Rendering.Universal
     public abstract class ScriptableRenderer
     {
         internal readonly List<ScriptableRenderPass> Queue = new List<ScriptableRenderPass>();
-        private static readonly RTHandle camera = RTHandles.Alloc(new RenderTargetIdentifier(BuiltinRenderTextureType.CameraTarget));
+        private static readonly RTHandle camera =
+            RTHandles.Alloc(new RenderTargetIdentifier(BuiltinRenderTextureType.CameraTarget));
         internal bool MayAsk;
         internal static RTHandle Target => camera;
 #if UNITY_6000_0_OR_NEWER
@@ -66,8 +70,10 @@ namespace UnityEngine.Rendering.Universal
     public sealed class UniversalRenderer : ScriptableRenderer
     {
 #if UNITY_6000_0_OR_NEWER
-        public static TextureHandle CreateRenderGraphTexture(RenderGraph renderGraph, RenderTextureDescriptor desc, string name, bool clear,
-            FilterMode filterMode = FilterMode.Point, TextureWrapMode wrapMode = TextureWrapMode.Clamp) => RenderGraph.Handle(desc);
+        public static TextureHandle CreateRenderGraphTexture(RenderGraph renderGraph, RenderTextureDescriptor desc,
+            string name, bool clear,
+            FilterMode filterMode = FilterMode.Point,
+                TextureWrapMode wrapMode = TextureWrapMode.Clamp) => RenderGraph.Handle(desc);
 #endif
     }
 
@@ -77,7 +83,8 @@ namespace UnityEngine.Rendering.Universal
         protected internal ProfilingSampler profilingSampler { get; set; }
         public void ConfigureInput(ScriptableRenderPassInput passInput) { }
 #if UNITY_6000_0_OR_NEWER
-        private const string Old = "This rendering path is for compatibility mode only (when Render Graph is disabled). Use Render Graph API instead.";
+        private const string Old =
+            "This rendering path is for compatibility mode only (when Render Graph is disabled). Use Render Graph API instead.";
         public bool requiresIntermediateTexture { get; set; }
         public virtual void RecordRenderGraph(RenderGraph renderGraph, ContextContainer frameData) { }
         [Obsolete(Old, false)]
@@ -108,7 +115,7 @@ namespace UnityEngine.Rendering.Universal
         public abstract void AddRenderPasses(ScriptableRenderer renderer, ref RenderingData renderingData);
         public virtual void OnCameraPreCull(ScriptableRenderer renderer, in CameraData cameraData) { }
 #if UNITY_6000_0_OR_NEWER
-        [Obsolete("This rendering path is for compatibility mode only (when Render Graph is disabled). Use Render Graph API instead.", false)]
+        [Obsolete("This rendering path is for compatibility mode only. Use Render Graph API instead.", false)]
 #endif
         public virtual void SetupRenderPasses(ScriptableRenderer renderer, in RenderingData renderingData) { }
         public void Dispose() => Dispose(true);
@@ -118,7 +125,8 @@ namespace UnityEngine.Rendering.Universal
     }
 
     [AttributeUsage(AttributeTargets.Class)]
-    public class DisallowMultipleRendererFeature : Attribute { public DisallowMultipleRendererFeature(string customTitle = null) { } }
+    public class DisallowMultipleRendererFeature
+        : Attribute { public DisallowMultipleRendererFeature(string customTitle = null) { } }
 
     public abstract class ScriptableRendererData : ScriptableObject
     {
@@ -140,12 +148,14 @@ namespace UnityEngine.Rendering.Universal
     public class UniversalAdditionalCameraData : MonoBehaviour
     {
         public bool renderPostProcessing { get; set; }
-        public ScriptableRenderer scriptableRenderer => (GraphicsSettings.currentRenderPipeline as UniversalRenderPipelineAsset)?.scriptableRenderer;
+        public ScriptableRenderer scriptableRenderer =>
+            (GraphicsSettings.currentRenderPipeline as UniversalRenderPipelineAsset)?.scriptableRenderer;
     }
     public static class CameraExtensions
     {
         public static UniversalAdditionalCameraData GetUniversalAdditionalCameraData(this Camera camera) =>
-            camera.gameObject.TryGetComponent(out UniversalAdditionalCameraData found) ? found : camera.gameObject.AddComponent<UniversalAdditionalCameraData>();
+            camera.gameObject.TryGetComponent(out UniversalAdditionalCameraData found) ? found
+                : camera.gameObject.AddComponent<UniversalAdditionalCameraData>();
     }
 
     public class UniversalRenderPipelineAsset : RenderPipelineAsset
@@ -167,8 +177,10 @@ namespace UnityEngine.Rendering.Universal
                     cameraTargetDescriptor = camera.Picture.descriptor, isHdrEnabled = Engine.Hdr,
                 },
             };
-            foreach (ScriptableRendererFeature one in Data.rendererFeatures) if (one.isActive) one.OnCameraPreCull(renderer, in said.cameraData);
-            foreach (ScriptableRendererFeature one in Data.rendererFeatures) if (one.isActive) one.AddRenderPasses(renderer, ref said);
+            foreach (ScriptableRendererFeature one in Data.rendererFeatures) if (one.isActive) one.OnCameraPreCull(renderer,
+                in said.cameraData);
+            foreach (ScriptableRendererFeature one in Data.rendererFeatures) if (one.isActive) one.AddRenderPasses(renderer,
+                ref said);
             renderer.MayAsk = true;
             Drawing.Begin(camera);
             // The order of equal events is the order of their features.
@@ -198,7 +210,8 @@ namespace UnityEngine.Rendering.Universal
             resources.cameraDepth = resources.activeDepthTexture = graph.ImportTexture(target);
             resources.isActiveTargetBackBuffer = !said.cameraData.camera.IntoTexture;
             UniversalCameraData data = frame.Create<UniversalCameraData>();
-            (data.camera, data.cameraType, data.targetTexture) = (said.cameraData.camera, said.cameraData.cameraType, said.cameraData.targetTexture);
+            (data.camera, data.cameraType, data.targetTexture) = (said.cameraData.camera, said.cameraData.cameraType,
+                said.cameraData.targetTexture);
             data.cameraTargetDescriptor = said.cameraData.cameraTargetDescriptor;
             frame.Create<UniversalRenderingData>();
             pass.RecordRenderGraph(graph, frame);
@@ -229,17 +242,21 @@ namespace UnityEngine.Rendering.Universal
 #if UNITY_6000_0_OR_NEWER
         [Obsolete("This method will be removed in a future release. Please use ReAllocateHandleIfNeeded instead.", false)]
 #endif
-        public static bool ReAllocateIfNeeded(ref RTHandle handle, in RenderTextureDescriptor descriptor, FilterMode filterMode = FilterMode.Point,
-            TextureWrapMode wrapMode = TextureWrapMode.Repeat, bool isShadowMap = false, int anisoLevel = 1, float mipMapBias = 0, string name = "") =>
+        public static bool ReAllocateIfNeeded(ref RTHandle handle, in RenderTextureDescriptor descriptor,
+            FilterMode filterMode = FilterMode.Point,
+            TextureWrapMode wrapMode = TextureWrapMode.Repeat, bool isShadowMap = false, int anisoLevel = 1,
+                float mipMapBias = 0, string name = "") =>
             Again(ref handle, descriptor, name);
 #if UNITY_6000_0_OR_NEWER
-        public static bool ReAllocateHandleIfNeeded(ref RTHandle handle, in RenderTextureDescriptor descriptor, FilterMode filterMode = FilterMode.Point,
+        public static bool ReAllocateHandleIfNeeded(ref RTHandle handle, in RenderTextureDescriptor descriptor,
+            FilterMode filterMode = FilterMode.Point,
             TextureWrapMode wrapMode = TextureWrapMode.Repeat, int anisoLevel = 1, float mipMapBias = 0, string name = "") =>
             Again(ref handle, descriptor, name);
 #endif
         private static bool Again(ref RTHandle handle, in RenderTextureDescriptor said, string name)
         {
-            if (handle != null && handle.rt && handle.rt.width == said.width && handle.rt.height == said.height && handle.rt.format == said.colorFormat) return false;
+            if (handle != null && handle.rt && handle.rt.width == said.width && handle.rt.height == said.height
+                && handle.rt.format == said.colorFormat) return false;
             handle?.Release();
             handle = RTHandles.Alloc(said, name: name);
             return true;
@@ -269,10 +286,12 @@ namespace UnityEngine.Rendering.Universal
         public bool isPreviewCamera => cameraType == CameraType.Preview;
         public Matrix4x4 GetViewMatrix(int viewIndex = 0) => camera.worldToCameraMatrix;
         public Matrix4x4 GetProjectionMatrix(int viewIndex = 0) => camera.projectionMatrix;
-        public Matrix4x4 GetGPUProjectionMatrix(int viewIndex = 0) => GL.GetGPUProjectionMatrix(camera.projectionMatrix, IsCameraProjectionMatrixFlipped());
+        public Matrix4x4 GetGPUProjectionMatrix(int viewIndex = 0) =>
+            GL.GetGPUProjectionMatrix(camera.projectionMatrix, IsCameraProjectionMatrixFlipped());
         public bool IsCameraProjectionMatrixFlipped() => Engine.UvStartsAtTop && camera.IntoTexture;
         public bool IsHandleYFlipped(RTHandle handle) => IsCameraProjectionMatrixFlipped();
-        public bool IsRenderTargetProjectionMatrixFlipped(RTHandle color, RTHandle depth = null) => IsCameraProjectionMatrixFlipped();
+        public bool IsRenderTargetProjectionMatrixFlipped(RTHandle color, RTHandle depth = null) =>
+            IsCameraProjectionMatrixFlipped();
         public override void Reset() { }
     }
 #endif
