@@ -3,7 +3,7 @@
 The arithmetic is the shaders'; Python makes what a player makes on the CPU: fixed records, rings of faces, a moment's numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Float32, UInt32
 
 from formats.avatar import Avatar, LinearDynamics, SplatLayer
 from formats.camera import Camera
-from formats.codecs.packed_texels import PackedTexels
+from formats.codecs.packed_texels import PackedTexels, pack
 from formats.codecs.packed_texels_reader import read
 from formats.deform import PosedHead, coefficients_of, deform_head
 from formats.head_model import HeadModel
@@ -180,12 +180,31 @@ def key_range(head: HeadModel, posed: PosedHead, camera: Camera) -> tuple[float,
     return depth - radius, 65535 / (2 * radius)
 
 
+def in_numbers(packed: PackedTexels) -> tuple[PackedTexels, Avatar]:
+    """Return texels with dynamics in numbers of the variant, as shaders read them, where they were bytes; and what those hold."""
+    avatar = read(packed)
+    functions = [layer.dynamics.function if isinstance(layer, SplatLayer) and isinstance(layer.dynamics, LinearDynamics) else None
+                 for layer in avatar.layers]
+
+    def having(avatar: Avatar, given: list[Any]) -> Avatar:
+        layers = [replace(layer, dynamics=replace(layer.dynamics, function=function))
+                  if isinstance(layer, SplatLayer) and isinstance(layer.dynamics, LinearDynamics) else layer
+                  for layer, function in zip(avatar.layers, given, strict=True)]
+        return replace(avatar, layers=tuple(layers))
+
+    numbers = pack(having(avatar, [None] * len(functions)), packed.descriptor["variant"])
+    return numbers, having(read(numbers), functions)
+
+
 class Player:
     """An avatar on the CPU driver."""
 
     def __init__(self, packed: PackedTexels) -> None:
         self.packed = packed
         self.avatar = read(packed)
+        if any(fact["name"].endswith("dynamicsSteps") for fact in packed.descriptor["tables"]):
+            self.packed, self.avatar = in_numbers(packed)
+            packed = self.packed
         self.records = records_of(packed)
         total = self.records.total
         self.buffers: dict[str, Any] = {
