@@ -324,6 +324,19 @@ def test_a_file_is_imported_and_dragged_into_a_scene(tmp_path: Path, built: Buil
     assert decibels(done.pictures[0], wanted(avatar, 4, FRONT, PLACE)) > ORDER_BOUND
 
 
+def test_the_sample_s_scripts_run(tmp_path: Path, built: Built, small: tuple[Path, Avatar], standin: tuple[Path, Avatar]) -> None:
+    view = View("A", (0, 0, -0.9), (0, 0, 1), 30, (96, 96))
+    play = begin(tmp_path, small[0], view, player="plays=1", place=Place())
+    play.add("component camera=A type=OrbitCamera", "component name=p type=ExpressionSliders",
+             f"component name=p type=AvatarFromFile path={standin[0]}", "component name=p type=ArkitDriver", "frame", "gui",
+             "frame seconds=0.5", "gui", "say name=p")
+    done = shown(play, built.programs[GAME])
+    # The second file was loaded while the game ran; the camera turned to look at the face.
+    assert standin[1].sequence is not None
+    assert float(play.of("state")[0][2]) == pytest.approx((len(standin[1].sequence.expr) - 1) / standin[1].sequence.fps, abs=1e-6)
+    assert done.pictures[-1].rgba[..., :3].std() > 0.02
+
+
 def test_the_self_test_passes_on_the_cpu_card(tmp_path: Path, built: Built) -> None:
     def played(name: str, words: str = "") -> Play:
         folder = tmp_path / name

@@ -109,6 +109,8 @@ internal static partial class Stage
                 break;
             case "quiet": Quiet((int)Number("frames", 50)); break;
             case "listeners": Console.WriteLine("listeners\t" + Drawing.Listeners); break;
+            case "component": AddComponent(); break;
+            case "gui": Engine.Gui(); break;
             case "mistakes": MakeMistakes(); break;
             case "end": End(); break;
             default:
@@ -210,6 +212,16 @@ internal static partial class Stage
         target.Create();
         made.Add(target);
         camera.targetTexture = target;
+    }
+
+    /// <summary>Put a script of the sample onto a player or a camera, with a field set.</summary>
+    private static void AddComponent()
+    {
+        Type type = Assembly.Load("Flameport.Samples.BasicAvatar").GetType("Flameport.Samples." + Text("type"), true)!;
+        GameObject thing = said.ContainsKey("camera") ? cameras[Text("camera")].gameObject : players[Text("name")].gameObject;
+        Component added = thing.AddComponent(type);
+        if (said.ContainsKey("path")) type.GetField("path")!.SetValue(added, Text("path"));
+        if (said.ContainsKey("middle")) type.GetField("middle")!.SetValue(added, Vector("middle", Vector3.zero));
     }
 
     /// <summary>What a lost device or a reload does: buffers are gone under the player.</summary>

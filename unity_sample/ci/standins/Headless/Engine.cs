@@ -115,6 +115,14 @@ namespace Flameport.Headless
             if (one) doomed.Add(one);
         }
 
+        private static void SwitchOff(Behaviour one)
+        {
+            if (!one.Running) return;
+            one.Running = false;
+            running.Remove(one);
+            if (Listens(one)) Send(one, "OnDisable");
+        }
+
         internal static void Destroy(Object one)
         {
             if (!one) return;
@@ -122,16 +130,13 @@ namespace Flameport.Headless
             if (one is GameObject thing)
             {
                 while (thing.transform.childCount > 0) Destroy(thing.transform.GetChild(0).gameObject);
+                // First all of them are switched off, while each still finds the others.
+                foreach (Component part in thing.Parts.ToArray()) if (part is Behaviour each) SwitchOff(each);
                 foreach (Component part in thing.Parts.ToArray()) if (!(part is Transform)) Destroy(part);
                 thing.transform.SetParent(null, false);
                 thing.transform.Destroyed = true;
             }
-            if (one is Behaviour own && own.Running)
-            {
-                own.Running = false;
-                running.Remove(own);
-                if (Listens(own)) Send(own, "OnDisable");
-            }
+            if (one is Behaviour own) SwitchOff(own);
             if (one is ScriptableObject) Send(one, "OnDisable");
             if ((one is Behaviour known && known.Awoken && Listens(known)) || one is ScriptableObject) Send(one, "OnDestroy");
             if (one is Component last) last.Owner.Parts.Remove(last);
@@ -145,12 +150,7 @@ namespace Flameport.Headless
         {
             foreach (Component part in thing.Parts.ToArray())
             {
-                if (part is Behaviour own && own.Running)
-                {
-                    own.Running = false;
-                    running.Remove(own);
-                    if (Listens(own)) Send(own, "OnDisable");
-                }
+                if (part is Behaviour own) SwitchOff(own);
                 objects.Remove(part);
             }
             objects.Remove(thing);
@@ -263,6 +263,16 @@ namespace Flameport.Headless
                 {
                     if (method.IsDefined(typeof(RuntimeInitializeOnLoadMethodAttribute), false)) method.Invoke(null, null);
                 }
+            }
+        }
+
+        /// <summary>Let everything that runs draw its controls, twice as the engine does: to lay out, and to paint.</summary>
+        public static void Gui()
+        {
+            foreach (EventType type in new[] { EventType.Layout, EventType.Repaint })
+            {
+                Event.current.type = type;
+                foreach (Behaviour one in running.ToArray()) if (Listens(one)) Send(one, "OnGUI");
             }
         }
 
