@@ -19,7 +19,7 @@ READY = "document.body.dataset.state === 'ready'"
 FAILED = "!document.querySelector('#message').hidden"
 
 
-def page(name: str, tell: str, steps: list[str] | None = None, wait: str = SHOWN, **more: Any) -> dict[str, Any]:
+def page(name: str, tell: str, steps: list[Any] | None = None, wait: str = SHOWN, **more: Any) -> dict[str, Any]:
     """Return a task that opens the page; see `browser.mjs`."""
     return {"kind": "page", "name": name, "width": 900, "height": 600, "steps": steps or [], "wait": wait,
             "tell": tell} | more
