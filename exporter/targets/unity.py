@@ -8,15 +8,16 @@ from weakref import WeakKeyDictionary
 
 from exporter.capabilities import Capabilities, Loss, fit, require
 from exporter.glb_losses import farthest, limit_losses, rounding_losses
+from exporter.glb_networks import stored_networks
 from exporter.targets import glb
-from formats.avatar import Avatar
+from formats.avatar import Avatar, Dynamics, LinearDynamics, MeshLayer, SplatLayer
 from formats.codecs import unity_avatar
 from formats.errors import UnsupportedFeature
 from formats.files import write_bytes
 
-CAPABILITIES = Capabilities(layers=frozenset({"splats", "mesh", "strands"}), dynamics=frozenset({"linear"}),
-                            foreign_players=False)
-SMALL_CAPABILITIES = dataclasses.replace(CAPABILITIES, layers=frozenset({"splats"}))
+CAPABILITIES = Capabilities(layers=frozenset({"splats", "mesh", "strands"}),
+                            dynamics=frozenset({"linear", "linear-network", "network"}), foreign_players=False)
+SMALL_CAPABILITIES = dataclasses.replace(CAPABILITIES, layers=frozenset({"splats"}), dynamics=frozenset({"linear"}))
 _MADE: "WeakKeyDictionary[Avatar, tuple[Options, _Small]]" = WeakKeyDictionary()
 """Small files whose losses were just told: `write` usually comes next."""
 
@@ -80,16 +81,33 @@ def to_bytes(avatar: Avatar, options: Options | None = None) -> bytes:
 
 
 def _unrun(avatar: Avatar) -> list[Loss]:
-    """Return the mesh layers whose shading only a network gives: the package runs none."""
-    gone = [layer for layer in avatar.layers if layer not in _runnable(avatar).layers]
-    return [Loss(f"layer '{layer.name}': its shading needs a network, and the Unity package runs none",
-                 f"{len(getattr(layer, 'vertices', ()))} vertices") for layer in gone]
+    """Return the layers whose networks the package does not run: of shading, or of other operators and open sizes."""
+    strange = _strange(avatar)
+    lost = [Loss(f"layer '{layer.name}': its shading needs a network, and the Unity package runs none of those",
+                 f"{len(layer.vertices)} vertices") for layer in avatar.layers if isinstance(layer, MeshLayer) and layer.shading]
+    return lost + [Loss(f"layer '{layer.name}': the Unity package does not run its network ({strange[name]}); 'flameport bake X "
+                        "--linearise' makes tables of it", f"{len(layer.cloud)} Gaussians") for layer in avatar.layers
+                   if isinstance(layer, SplatLayer) and (name := _network_of(layer.dynamics)) in strange]
+
+
+def _network_of(dynamics: Dynamics | None) -> str | None:
+    """Return the network that dynamics need; None where they need none."""
+    return dynamics.network if isinstance(dynamics, LinearDynamics) else dynamics
+
+
+def _strange(avatar: Avatar) -> dict[str, str]:
+    """Return the networks of Gaussians that could not be made plain, and why."""
+    names = {_network_of(layer.dynamics) for layer in avatar.layers if isinstance(layer, SplatLayer)} - {None}
+    stored = stored_networks(avatar) if names else {}
+    return {name: each.note for name, each in stored.items() if name in names and each.note}
 
 
 def _runnable(avatar: Avatar) -> Avatar:
-    """Return `avatar` without mesh layers that a network shades, and without the networks they use."""
-    layers = tuple(layer for layer in avatar.layers if getattr(layer, "shading", None) is None)
-    return avatar if len(layers) == len(avatar.layers) else dataclasses.replace(avatar, layers=layers, networks={})
+    """Return `avatar` without layers whose networks the package does not run, and without networks that nothing uses."""
+    strange = _strange(avatar)
+    layers = tuple(layer for layer in avatar.layers if getattr(layer, "shading", None) is None
+                   and _network_of(getattr(layer, "dynamics", None)) not in strange)
+    return avatar if len(layers) == len(avatar.layers) else fit(dataclasses.replace(avatar, layers=layers), CAPABILITIES).avatar
 
 
 @dataclass(frozen=True, eq=False)

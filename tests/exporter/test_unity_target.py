@@ -14,7 +14,7 @@ from exporter.export import export
 from exporter.targets import glb, unity
 from exporter.validate import validate
 from formats import codecs
-from formats.avatar import Avatar, LinearDynamics, SplatLayer
+from formats.avatar import Avatar, LinearDynamics, Network, SplatLayer
 from formats.codecs import glb_avatar, unity_avatar, unity_file
 from formats.deform import PosedSplats, deform
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, UnsupportedFeature
@@ -92,9 +92,40 @@ def test_what_half_cannot_hold_is_stored_as_float() -> None:
     assert unity_file.parse(small(avatar), "a").json["texels"]["variant"] == "half"
 
 
-def test_networks_and_layers_that_do_not_fit_are_refused_with_a_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["world", "own-skin", "linear-network"])
+def test_networks_of_gaussians_are_carried(kind: str, tmp_path: Path) -> None:
+    avatar = tiny_avatar(kind)
+    report = export(avatar, "unity", tmp_path / "a.flameavatar")
+    assert not any(loss.blocking for loss in report.losses)
+    back = glb_avatar.read(report.paths[0])
+    assert set(back.networks) == set(avatar.networks) and back.sequence is not None
+    for t in (0, 1.5):
+        (a,), (b,) = deform(avatar, avatar.sequence, t).layers, deform(back, back.sequence, t).layers  # type: ignore[arg-type]
+        assert isinstance(a, PosedSplats) and isinstance(b, PosedSplats)
+        assert np.abs(a.cloud.means - b.cloud.means).max() < 1e-5
     with pytest.raises(UnsupportedFeature, match=r"mm off"):
-        export(tiny_avatar("linear-network"), "unity", tmp_path / "a.flameavatar")
+        export(avatar, "unity", tmp_path / "b.flameavatar", unity.Options(grade="small"))
+
+
+def test_a_network_of_other_operators_is_refused(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    avatar = tiny_avatar("world")
+    network = avatar.networks["deformer"]
+    model = onnx.load_model_from_string(network.onnx)
+    # HardSwish is in the opset, and in no list of plain operators.
+    for node in model.graph.node:
+        if node.op_type == "Tanh":
+            node.op_type = "HardSwish"
+    other = Network(model.SerializeToString(), network.inputs, network.outputs, network.space)
+    avatar = dataclasses.replace(avatar, networks={"deformer": other})
+    with pytest.raises(UnsupportedFeature, match="does not run its network.*HardSwish.*--linearise"):
+        export(avatar, "unity", tmp_path / "a.flameavatar")
+    report = export(avatar, "unity", tmp_path / "a.flameavatar", allow_loss=True)
+    held = glb_avatar.read(report.paths[0])
+    assert not held.layers and not held.networks
+
+
+def test_networks_and_layers_that_do_not_fit_are_refused_with_a_number(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedFeature, match=r"mesh.*vertices"):
         export(tiny_avatar("mesh-texture"), "unity", tmp_path / "a.flameavatar", unity.Options(grade="small"))
     assert not list(tmp_path.iterdir())

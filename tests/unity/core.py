@@ -10,7 +10,7 @@ import numpy as np
 
 from formats.codecs import glb_avatar, sequence_binary, sequence_json, unity_avatar
 from formats.spherical_harmonics import rotate_sh
-from tests.unity import frame_files
+from tests.unity import frame_files, network_files
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -61,6 +61,7 @@ def make_files(folder: Path) -> None:
     vectors = {"sh": sh.ravel().tolist(), "mirrored": rotate_sh(sh, mirror).ravel().tolist()}
     (folder / "mirror.json").write_text(json.dumps(vectors))
     frame_files.write(GOLDEN, folder / "frames")
+    network_files.write(folder / "networks", folder.parent / "originals")
 
 
 def run_tests(work: Path) -> list[Outcome]:

@@ -109,6 +109,30 @@ def test_every_way_to_ride_a_triangle_poses_as_the_reference() -> None:
         assert quat_angle(rows[seen, 1], cloud.quats[seen]).max(initial=0) < 1e-4, way
 
 
+@pytest.mark.parametrize("kind", ["world", "own-skin"])
+def test_networks_deltas_pose_as_the_reference(kind: str) -> None:
+    avatar = tiny_avatar(kind)
+    assert avatar.sequence is not None and avatar.networks
+    # Another layer before it, and one after, so that places count.
+    layer, still = avatar.layers[0], tiny_avatar("edge-height").layers[0]
+    assert isinstance(layer, SplatLayer) and isinstance(still, SplatLayer)
+    avatar = dataclasses.replace(avatar, layers=(dataclasses.replace(layer, name="one"), dataclasses.replace(still,
+                                                                                                             name="two"), layer))
+    player, sequence = Player(pack(avatar, "float"), avatar.networks), avatar.sequence
+    assert sequence is not None
+    for t in (0, 1.5):
+        _, world = posed(player, sequence, t, tiny_camera(0.4))
+        clouds = [layer.cloud for layer in deform(avatar, sequence, t).layers if isinstance(layer, PosedSplats)]
+        means, scales = (np.concatenate([getattr(cloud, name) for cloud in clouds]) for name in ("means", "scales"))
+        np.testing.assert_allclose(world[:, 0, :3], means, atol=FLOAT_BOUND)
+        np.testing.assert_allclose(world[:, 2, :3], scales, rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(world[:, 0, 3], np.concatenate([cloud.opacities for cloud in clouds]), atol=1e-5)
+        np.testing.assert_allclose(world[:, 3, :3], np.concatenate([sh_to_rgb(cloud.sh[:, 0]) for cloud in clouds]), atol=1e-5)
+        quats = np.concatenate([cloud.quats for cloud in clouds])
+        seen = scales.max(axis=1) > 1e-6
+        assert quat_angle(world[seen, 1], quats[seen]).max() < 1e-4
+
+
 def test_a_head_of_flame_s_size_poses_as_the_reference() -> None:
     avatar = standin_avatar(3000)
     assert avatar.sequence is not None

@@ -3,17 +3,19 @@
 The arithmetic is the shaders'; Python makes what a player makes on the CPU: fixed records, rings of faces, a moment's numbers.
 """
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt32
 
-from formats.avatar import Avatar, LinearDynamics, SplatLayer
+from formats.avatar import Avatar, LinearDynamics, Network, SplatLayer
 from formats.camera import Camera
 from formats.codecs.packed_texels import PackedTexels, pack
 from formats.codecs.packed_texels_reader import read
-from formats.deform import PosedHead, coefficients_of, deform_head
+from formats.deform import PosedHead, coefficients_of, deform_head, deform_splats, deltas_of, space_of
 from formats.head_model import HeadModel
 from formats.render import RenderOptions, intrinsics_of
 from formats.sequence import Sequence
@@ -21,6 +23,8 @@ from unity_sample.ci import kernels
 from unity_sample.ci.kernels import kernel
 
 ROWS, NONE, THREADS, FIRST_JOINT = 16, 0xFFFFFFFF, 64, 12
+DELTA_ROWS = 4
+"""Rows of `_Frame` that a Gaussian has where a network moves it."""
 VERTICES, FACE, SHARED_SKIN, OWN_SKIN = range(4)
 FRAMES = ("face", "vertex", "none", "corner", "root")
 OFFSET_SCALES = ("none", "edge_height", "double_area")
@@ -46,8 +50,8 @@ class Records:
     """Gaussians of all layers."""
 
 
-def records_of(packed: PackedTexels) -> Records:
-    """Return the records of packed texels: 0 is the head, 1 + i layer i."""
+def records_of(packed: PackedTexels, networks: Mapping[str, Network] | None = None) -> Records:
+    """Return the records of packed texels: 0 is the head, 1 + i layer i. `networks` are those that move layers."""
     said, layers = packed.descriptor["head"], packed.descriptor["layers"]
     exact = int(packed.descriptor["variant"] == "float")
     vertices = said["vertices"]
@@ -120,12 +124,16 @@ def records_of(packed: PackedTexels) -> Records:
             record[12] = [place(f"{prefix}dynamics"), dynamics["rank"], sum(CHANNEL_BITS[c] for c in dynamics["channels"]),
                           packed.facts(f"{prefix}dynamics")["count"] // layer["count"]]
             record[13, 1] = int(dynamics["space"] == "posed")
+        elif dynamics and networks and dynamics["network"] in networks:
+            network = networks[dynamics["network"]]
+            record[12] = [NONE, 1, sum(bit for name, bit in CHANNEL_BITS.items() if f"delta_{name}" in network.outputs), 0]
+            record[13, 1] = int(network.space == "posed")
     # Coefficients of dynamics lie after the pairs of as many shapes as there are, where they are all active.
     at = FIRST_JOINT + 3 * len(said["jointNames"]) + sum(-(-n // 2) for n in said["shapes"].values())
     for i in range(len(layers)):
         record = rows[ROWS * (i + 1):ROWS * (i + 2)]
         record[13, 0] = at
-        at += -(-int(record[12, 1]) // 4)
+        at += DELTA_ROWS * int(record[0, 0]) if record[12, 0] == NONE else -(-int(record[12, 1]) // 4)
     return Records(np.concatenate([rows, *palettes]), posed, turned, total)
 
 
@@ -161,6 +169,8 @@ def moment_of(avatar: Avatar, frame: Sequence, posed: PosedHead, camera: Camera,
         if isinstance(layer, SplatLayer) and isinstance(layer.dynamics, LinearDynamics):
             c = coefficients_of(layer.dynamics, avatar, frame)
             coefficients.append(np.pad(c, (0, -len(c) % 4)).reshape(-1, 4))
+        elif isinstance(layer, SplatLayer) and layer.dynamics is not None:
+            coefficients.append(_deltas(layer, avatar, posed, frame))
     out = np.zeros((FIRST_JOINT, 4))
     out[:3] = camera.world_to_camera[:3]
     out[3] = [*camera.position, options.near]
@@ -169,6 +179,22 @@ def moment_of(avatar: Avatar, frame: Sequence, posed: PosedHead, camera: Camera,
     out[6:9, :3] = posed.root_rotation
     out[9, :3], out[10, :3], out[11, 0] = counts, starts, FIRST_JOINT
     return np.concatenate([out, joints[:, :3].reshape(-1, 4), *pairs, spare, *coefficients]).astype(np.float32)
+
+
+def _deltas(layer: SplatLayer, avatar: Avatar, posed: PosedHead, frame: Sequence) -> Float32[np.ndarray, "R 4"]:
+    """Return what a network makes of a frame as rows of `_Frame`."""
+    assert isinstance(layer.dynamics, str)
+    means = None
+    if space_of(layer.dynamics, avatar) == "posed":
+        means = deform_splats(dataclasses.replace(layer, dynamics=None), avatar, posed, frame).cloud.means
+    deltas = deltas_of(layer.dynamics, avatar, frame, means)
+    rows = np.zeros((len(layer.cloud), DELTA_ROWS, 4), np.float32)
+    for row, name in enumerate(("means", "rotvecs", "log_scales", "rgb")):
+        if name in deltas:
+            rows[:, row, :3] = deltas[name]
+    if "opacity_logits" in deltas:
+        rows[:, 0, 3] = deltas["opacity_logits"][:, 0]
+    return rows.reshape(-1, 4)
 
 
 def key_range(head: HeadModel, posed: PosedHead, camera: Camera) -> tuple[float, float]:
@@ -199,13 +225,13 @@ def in_numbers(packed: PackedTexels) -> tuple[PackedTexels, Avatar]:
 class Player:
     """An avatar on the CPU driver."""
 
-    def __init__(self, packed: PackedTexels) -> None:
+    def __init__(self, packed: PackedTexels, networks: Mapping[str, Network] | None = None) -> None:
         self.packed = packed
-        self.avatar = read(packed)
+        self.avatar = read(packed, networks)
         if any(fact["name"].endswith("dynamicsSteps") for fact in packed.descriptor["tables"]):
             self.packed, self.avatar = in_numbers(packed)
             packed = self.packed
-        self.records = records_of(packed)
+        self.records = records_of(packed, networks)
         total = self.records.total
         self.buffers: dict[str, Any] = {
             "_Texels": kernels.upload(np.frombuffer(packed.data, np.uint8)), "_Records": kernels.upload(self.records.rows),

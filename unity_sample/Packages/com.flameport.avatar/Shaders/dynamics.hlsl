@@ -1,4 +1,5 @@
-// Linear dynamics: delta = sum_k T[k] c_k per channel (formats.deform.linear_deltas, deform_splats).
+// Linear dynamics: delta = sum_k T[k] c_k per channel (formats.deform.linear_deltas, deform_splats). Or a network's deltas, which
+// the processor put into _Frame: four rows a Gaussian.
 #ifndef FLAMEPORT_DYNAMICS
 #define FLAMEPORT_DYNAMICS
 
@@ -53,6 +54,17 @@ Deltas deltasAt(uint i)
     d.mean = d.rotvec = d.logScale = d.rgb = float3(0, 0, 0);
     d.logit = 0;
     uint4 how = field(12); // place, rank, channels, texels a Gaussian
+    if (how.x == NONE)
+    {
+        uint at = field(13).x + 4 * i;
+        float4 first = _Frame[at];
+        d.mean = first.xyz;
+        d.logit = first.w;
+        d.rotvec = _Frame[at + 1].xyz;
+        d.logScale = _Frame[at + 2].xyz;
+        d.rgb = _Frame[at + 3].xyz;
+        return d;
+    }
     uint row = how.x + i * how.w;
     uint width = 3 * countbits(how.z) - ((how.z & MOVES_OPACITIES) != 0 ? 2u : 0u); // numbers of a coefficient
     for (uint k = 0; k < how.y; k++)

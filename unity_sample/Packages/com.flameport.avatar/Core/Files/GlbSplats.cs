@@ -10,12 +10,14 @@ namespace Flameport
         private readonly Glb glb;
         private readonly GlbAccessors accessors;
         private readonly Head head;
+        private readonly GlbNetworks networks;
 
         public GlbSplats(Glb glb, GlbAccessors accessors, Head head)
         {
             this.glb = glb;
             this.accessors = accessors;
             this.head = head;
+            networks = new GlbNetworks(glb);
         }
 
         /// <summary>Return a layer of Gaussians, in its binding's local space.</summary>
@@ -42,8 +44,10 @@ namespace Flameport
                 Scales = accessors.Floats(Attribute(attributes, "SCALE"), 3, count),
                 Opacities = accessors.Floats(Attribute(attributes, "OPACITY"), 1, count),
                 ShInHeadFrame = own["shFrame"].Text("world") == "head",
-                Dynamics = own["dynamics"].Exists ? Dynamics(own["dynamics"], count, where) : null,
             };
+            JsonValue dynamics = own["dynamics"];
+            if (dynamics.Exists && dynamics["tables"].Exists) layer.Dynamics = Dynamics(dynamics, count, where);
+            else if (dynamics.Exists) layer.Network = networks.Deltas(dynamics["network"], count);
             layer.Sh = Harmonics(attributes, count, out layer.Degree);
             Rest.Undo(layer, head);
             return layer;
@@ -121,11 +125,6 @@ namespace Flameport
 
         private LinearDynamics Dynamics(JsonValue spec, int count, string where)
         {
-            if (spec["network"].Exists)
-            {
-                throw new AvatarFormatException($"{where}: a network moves it, and this package runs none; bake "
-                    + $"linear dynamics, or export with --allow-loss.");
-            }
             var found = new LinearDynamics
             {
                 Posed = spec["space"].Choice("dynamics.space", "canonical", "posed") == "posed",
@@ -150,6 +149,7 @@ namespace Flameport
                 found.Tables[channel] = rankMajor ? values : RankMajor(values, count, found.Rank, width);
             }
             if (spec["function"].Exists) found.Function = Function(spec["function"], found.Rank);
+            if (spec["network"].Exists) found.Network = networks.Coefficients(spec["network"], found);
             Check(found, where);
             return found;
         }
@@ -166,6 +166,8 @@ namespace Flameport
         internal static void Check(LinearDynamics dynamics, string where)
         {
             int driving = dynamics.Function?.DrivingCount ?? dynamics.Rank;
+            // Its driver is cut up by names, and checked with the clip.
+            if (dynamics.Network != null) driving = dynamics.Mean?.Length ?? 0;
             if (dynamics.Rank < 1 || (dynamics.Mean != null && dynamics.Mean.Length != driving))
             {
                 throw new AvatarFormatException($"{where}: dynamics of rank {dynamics.Rank} have a mean of "

@@ -10,7 +10,8 @@ namespace Flameport
         public static SplatLayer Of(SplatLayer layer, int most)
         {
             int count = layer.Count;
-            if (count <= most) return layer;
+            // A network that is told where Gaussians are is told of all.
+            if (count <= most || (layer.Network != null && layer.Network.TakesMeans)) return layer;
             var worth = new double[count];
             var order = new int[count];
             for (int i = 0; i < count; i++)
@@ -34,6 +35,8 @@ namespace Flameport
                 Sh = Take(layer.Sh, kept, layer.ShNumbers),
                 Binding = Bound(layer.Binding, kept),
                 Dynamics = layer.Dynamics == null ? null : Moved(layer.Dynamics, kept, count),
+                Network = layer.Network,
+                NetworkRows = layer.Network == null ? null : layer.NetworkRows == null ? kept : Take(layer.NetworkRows, kept, 1),
                 Order = layer.Order == null ? null : Take(layer.Order, kept, 1),
             };
         }
@@ -97,7 +100,7 @@ namespace Flameport
                 tables[c] = taken;
             }
             return new LinearDynamics { Posed = dynamics.Posed, Driver = dynamics.Driver, Mean = dynamics.Mean,
-                Rank = dynamics.Rank, Function = dynamics.Function, Tables = tables };
+                Rank = dynamics.Rank, Function = dynamics.Function, Network = dynamics.Network, Tables = tables };
         }
     }
 }

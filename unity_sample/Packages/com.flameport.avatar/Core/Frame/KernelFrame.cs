@@ -35,7 +35,7 @@ namespace Flameport
         }
 
         public override bool IsAlive => Canvas.IsAlive(buffers[0]) && Canvas.IsAlive(buffers[(int)Slot.Places]);
-        public override string Warning => shared.Tables.LeftOut;
+        public override string Warning => shared.Tables.LeftOut + moment.Warning;
         public override HeadSphere Sphere => shared.Tables.Sphere;
         public override ReadOnlySpan<double> Root => moment.Root;
         public override bool HasMeshes => shared.Tables.Meshes.Count > 0 || (ShowHead && shared.Tables.HeadMesh != null);
@@ -109,6 +109,7 @@ namespace Flameport
             }
             if (shading != null) Canvas.Destroy(shading);
             if (ranges != null) Canvas.Destroy(ranges);
+            moment.Dispose();
             shared.Release(Canvas);
         }
     }

@@ -6,10 +6,11 @@ namespace Flameport
     /// What changes from moment to moment: the rows of `_Frame` (`Shaders/moment.hlsl`) but those of the camera, from the
     /// pose. Allocates once.
     /// </summary>
-    public sealed class MomentRows
+    public sealed class MomentRows : IDisposable
     {
         private readonly FrameTables tables;
-        private readonly DynamicsPoser?[] dynamics;
+        private readonly IDeltas?[] dynamics;
+        private readonly SplatPoser?[] bound;
         private readonly HeadPoser head;
 
         public MomentRows(FrameTables tables)
@@ -17,12 +18,18 @@ namespace Flameport
             this.tables = tables;
             head = new HeadPoser(tables.Avatar.Head);
             Rows = new float[4 * tables.Records.FrameRows];
-            dynamics = Array.ConvertAll(tables.Layers, layer =>
-                layer is SplatLayer splats && splats.Dynamics != null ? new DynamicsPoser(splats.Dynamics) : null);
+            dynamics = Array.ConvertAll(tables.Layers, layer => !(layer is SplatLayer splats) ? null
+                : splats.Network != null ? new NetworkPoser(splats)
+                : splats.Dynamics != null ? (IDeltas)new DynamicsPoser(splats.Dynamics) : null);
+            bound = Array.ConvertAll(tables.Layers, layer => layer is SplatLayer splats && splats.Network != null
+                && splats.Network.TakesMeans ? new SplatPoser(Still(splats), head) : null);
+            foreach (IDeltas? moving in dynamics) Warning += moving == null ? "" : moving.Warning;
         }
 
         /// <summary>Four numbers a row.</summary>
         public float[] Rows { get; }
+        /// <summary>What should be known of what moves Gaussians; empty for nothing.</summary>
+        public string Warning { get; } = "";
         /// <summary>Row-major 3 x 3.</summary>
         public double[] RootRotation => head.RootRotation;
 
@@ -32,7 +39,8 @@ namespace Flameport
         /// <summary>Fill the rows; throws <see cref="SequenceException"/> where the pose lacks what dynamics read.</summary>
         public void Apply(Pose pose)
         {
-            head.Drive(pose);
+            if (Array.Exists(bound, each => each != null)) head.Apply(pose);
+            else head.Drive(pose);
             Array.Clear(Rows, 0, Rows.Length);
             for (int r = 0; r < 3; r++)
             {
@@ -47,13 +55,31 @@ namespace Flameport
             at = Rows.Length;
             for (int i = dynamics.Length - 1; i >= 0; i--)
             {
-                DynamicsPoser? moving = dynamics[i];
+                IDeltas? moving = dynamics[i];
                 if (moving == null) continue;
-                moving.Drive(pose);
-                double[] values = moving.Coefficients;
+                bound[i]?.Apply(pose);
+                moving.Drive(pose, bound[i]?.Means);
+                if (moving is NetworkPoser network)
+                {
+                    int length = 4 * RecordRows.DeltaRows * ((SplatLayer)tables.Layers[i]).Count;
+                    at -= length;
+                    network.Put(Rows.AsSpan(at, length));
+                    continue;
+                }
+                double[] values = ((DynamicsPoser)moving).Coefficients;
                 at -= (values.Length + 3) / 4 * 4;
                 for (int k = 0; k < values.Length; k++) Rows[at + k] = (float)values[k];
             }
+        }
+
+        /// <summary>The layer as its binding alone puts it.</summary>
+        private static SplatLayer Still(SplatLayer layer) => new SplatLayer { Name = layer.Name, Binding = layer.Binding,
+            Means = layer.Means, Quats = layer.Quats, Scales = layer.Scales, Opacities = layer.Opacities, Sh = layer.Sh,
+            Degree = layer.Degree };
+
+        public void Dispose()
+        {
+            foreach (IDeltas? moving in dynamics) moving?.Dispose();
         }
 
         /// <summary>List the shapes of a group that are not zero, two a row.</summary>

@@ -7,7 +7,7 @@ namespace Flameport
     /// A frame without compute shaders: Gaussians posed, projected and ordered on the processor, for a texture that
     /// `AvatarFallback.shader` reads. The same ellipses as `Shaders/project.hlsl` (`formats.render.project`). Allocates once.
     /// </summary>
-    public sealed class ProcessorFrame
+    public sealed class ProcessorFrame : IDisposable
     {
         /// <summary>Texels in a row of the texture.</summary>
         public const int Width = 2048;
@@ -42,6 +42,7 @@ namespace Flameport
                 SplatLayer fewer = FewerSplats.Of(layer, count <= most ? layer.Count : (int)(layer.Count * (long)most / count));
                 layers.Add(fewer);
                 posers.Add(new SplatPoser(fewer, head));
+                Slow += posers[posers.Count - 1].Warning;
                 Count += fewer.Count;
             }
             Dropped = (int)(count - Count);
@@ -56,6 +57,8 @@ namespace Flameport
         public int Dropped { get; }
         /// <summary>What else is not shown; empty for nothing.</summary>
         public string LeftOut { get; } = "";
+        /// <summary>What is slow; empty for nothing.</summary>
+        public string Slow { get; } = "";
         public HeadSphere Sphere { get; }
         /// <summary>Rows of the texture.</summary>
         public int Height { get; }
@@ -63,6 +66,11 @@ namespace Flameport
         public float[] Texels { get; }
         /// <summary>Row-major 3 x 4 of the root joint: rest to the avatar's space.</summary>
         public ReadOnlySpan<double> Root => head.Matrices.AsSpan(12 * Math.Max(head.Head.Joint(JointRole.Root), 0), 12);
+
+        public void Dispose()
+        {
+            foreach (SplatPoser poser in posers) poser.Dispose();
+        }
 
         /// <summary>Pose the Gaussians.</summary>
         public void Apply(Pose pose)

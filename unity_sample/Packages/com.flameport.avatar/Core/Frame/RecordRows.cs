@@ -13,6 +13,8 @@ namespace Flameport
         public const uint None = 0xFFFFFFFF;
         /// <summary>Row of `_Frame` where joints begin.</summary>
         public const int FirstJoint = 12;
+        /// <summary>Rows of `_Frame` that a Gaussian has where a network moves it.</summary>
+        public const int DeltaRows = 4;
 
         private readonly TexelData data;
         private readonly Head head;
@@ -134,7 +136,8 @@ namespace Flameport
                 Turned.Add(record);
             }
             Set(record, 13, 0, (uint)FrameRows);
-            if (splats.Dynamics != null) Dynamics(record, prefix, splats.Dynamics, count);
+            if (splats.Network != null) Deltas(record, splats.Network, count);
+            else if (splats.Dynamics != null) Dynamics(record, prefix, splats.Dynamics, count);
         }
 
         private bool OnFaces(int record, string prefix, FaceBinding binding)
@@ -173,6 +176,19 @@ namespace Flameport
                 (uint)(data.Tables.Need(prefix + "dynamics").Count / count));
             Set(record, 13, 1, dynamics.Posed ? 1u : 0);
             FrameRows = checked(FrameRows + (dynamics.Rank + 3) / 4);
+        }
+
+        /// <summary>What a network moves: no table, and rows of the moment.</summary>
+        private void Deltas(int record, AvatarNetwork network, int count)
+        {
+            uint moves = 0;
+            for (int c = 0; c < LinearDynamics.ChannelNames.Length; c++)
+            {
+                moves |= network.Output("delta_" + LinearDynamics.ChannelNames[c]) < 0 ? 0 : 1u << c;
+            }
+            Set(record, 12, None, 1, moves, 0);
+            Set(record, 13, 1, network.Posed ? 1u : 0);
+            FrameRows = checked(FrameRows + DeltaRows * count);
         }
 
         private void Box(int record, int row, TexelTable table)

@@ -15,7 +15,7 @@ namespace Flameport
             frame = new ProcessorFrame(avatar, most);
             texture = canvas.CreateTexels(ProcessorFrame.Width, frame.Height);
             Warning = (frame.Dropped == 0 ? "" : $"No compute shaders here: {frame.Dropped} of {frame.Dropped + frame.Count} "
-                + "Gaussians are left out. ") + frame.LeftOut;
+                + "Gaussians are left out. ") + frame.LeftOut + frame.Slow;
         }
 
         public override bool IsAlive => Canvas.IsAlive(texture);
@@ -40,6 +40,10 @@ namespace Flameport
             Canvas.Draw(Program.Fallback, 0, 3 * shown);
         }
 
-        public override void Dispose() => Canvas.Destroy(texture);
+        public override void Dispose()
+        {
+            frame.Dispose();
+            Canvas.Destroy(texture);
+        }
     }
 }

@@ -20,6 +20,10 @@ namespace Flameport
         /// <summary>View directions are turned back by the root's rotation before they meet the SH.</summary>
         public bool ShInHeadFrame;
         public LinearDynamics? Dynamics;
+        /// <summary>What moves them instead; null for none.</summary>
+        public AvatarNetwork? Network;
+        /// <summary>Which of the network's rows each one has; null: the same.</summary>
+        public int[]? NetworkRows;
         /// <summary>Which Gaussian of the avatar each one is; null: the same.</summary>
         public int[]? Order;
 
@@ -84,6 +88,8 @@ namespace Flameport
         public int Rank;
         /// <summary>What makes the coefficients; null: the driver's numbers are they.</summary>
         public CoefficientFunction? Function;
+        /// <summary>Makes the coefficients instead.</summary>
+        public AvatarNetwork? Network;
         /// <summary>By <see cref="Channel"/>: rank * N * width numbers, rank-major; null where the channel does not
         /// move.</summary>
         public float[]?[] Tables = new float[]?[5];

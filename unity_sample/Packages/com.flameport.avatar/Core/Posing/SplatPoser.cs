@@ -32,12 +32,12 @@ namespace Flameport
     }
 
     /// <summary>Poses a splat layer as `formats.deform.deform_splats` says.</summary>
-    public sealed class SplatPoser : GaussianPoser
+    public sealed class SplatPoser : GaussianPoser, IDisposable
     {
         private readonly SplatLayer layer;
         private readonly FacePoser? faces;
         private readonly SkinPoser? skin;
-        private readonly DynamicsPoser? dynamics;
+        private readonly IDeltas? dynamics;
         private readonly double[] local;
         private readonly double[] rotvecs;
         private readonly double[] sizes;
@@ -48,8 +48,9 @@ namespace Flameport
             this.layer = layer;
             if (layer.Binding is FaceBinding binding) faces = new FacePoser(binding, head);
             else skin = new SkinPoser((SkinBinding)layer.Binding, head);
-            bool moves = layer.Dynamics != null;
-            if (layer.Dynamics != null) dynamics = new DynamicsPoser(layer.Dynamics);
+            if (layer.Network != null) dynamics = new NetworkPoser(layer);
+            else if (layer.Dynamics != null) dynamics = new DynamicsPoser(layer.Dynamics);
+            bool moves = dynamics != null;
             local = new double[3 * Count];
             rotvecs = new double[moves ? 3 * Count : 0];
             sizes = new double[moves ? 3 * Count : 0];
@@ -57,7 +58,12 @@ namespace Flameport
         }
 
         /// <summary>Coefficients of its dynamics at the last pose; none without.</summary>
-        public double[] Coefficients => dynamics == null ? new double[0] : dynamics.Coefficients;
+        public double[] Coefficients => dynamics is DynamicsPoser linear ? linear.Coefficients : new double[0];
+
+        /// <summary>What should be known of what moves it; empty for nothing.</summary>
+        public string Warning => dynamics == null ? "" : dynamics.Warning;
+
+        public void Dispose() => dynamics?.Dispose();
 
         public override void Apply(Pose pose)
         {
@@ -72,12 +78,13 @@ namespace Flameport
                 Opacities[i] = layer.Opacities[i];
                 for (int c = 0; c < 3; c++) Rgb[3 * i + c] = 0.5 + SphericalHarmonics.C0 * layer.Sh[i * layer.ShNumbers + c];
             }
-            dynamics?.Drive(pose);
-            bool posed = layer.Dynamics != null && layer.Dynamics.Posed;
+            bool posed = dynamics != null && dynamics.Posed;
+            if (!posed) dynamics?.Drive(pose, null);
             if (dynamics != null && !posed) Move(dynamics, local, false);
             if (faces != null) OnFaces();
             else skin!.Apply(pose, local, Means, Quats);
-            if (dynamics != null && posed) Move(dynamics, Means, true);
+            if (posed) dynamics!.Drive(pose, Means);
+            if (posed) Move(dynamics!, Means, true);
             if (dynamics != null) Color(dynamics);
             for (int i = 0; i < Count; i++) Rotations.Normalize(Quats.AsSpan(4 * i, 4));
         }
@@ -90,17 +97,17 @@ namespace Flameport
                 Scales.AsSpan(3 * i, 3));
         }
 
-        private void Move(DynamicsPoser moving, double[] means, bool before)
+        private void Move(IDeltas moving, double[] means, bool before)
         {
             moving.Add(Channel.Means, means);
-            if (Has(Channel.Rotvecs)) Turn(moving, before);
-            if (!Has(Channel.LogScales)) return;
+            if (moving.Has(Channel.Rotvecs)) Turn(moving, before);
+            if (!moving.Has(Channel.LogScales)) return;
             Array.Clear(sizes, 0, sizes.Length);
             moving.Add(Channel.LogScales, sizes);
             for (int i = 0; i < sizes.Length; i++) Scales[i] *= Math.Exp(sizes[i]);
         }
 
-        private void Turn(DynamicsPoser moving, bool before)
+        private void Turn(IDeltas moving, bool before)
         {
             Array.Clear(rotvecs, 0, rotvecs.Length);
             moving.Add(Channel.Rotvecs, rotvecs);
@@ -114,12 +121,10 @@ namespace Flameport
             }
         }
 
-        private bool Has(Channel channel) => layer.Dynamics!.Tables[(int)channel] != null;
-
-        private void Color(DynamicsPoser moving)
+        private void Color(IDeltas moving)
         {
             moving.Add(Channel.Rgb, Rgb);
-            if (!Has(Channel.OpacityLogits)) return;
+            if (!moving.Has(Channel.OpacityLogits)) return;
             Array.Clear(logits, 0, logits.Length);
             moving.Add(Channel.OpacityLogits, logits);
             for (int i = 0; i < Count; i++)

@@ -12,6 +12,7 @@ namespace Flameport.Tests
             Golden.Path("posing/linear-posed.glb"), Golden.Path("posing/own-skin.glb"),
                 Golden.Path("layers/together.plain.glb"),
             Golden.Made("edge-height.flameavatar"), Golden.Made("own-skin.flameavatar"), Golden.Made("float.flameavatar"),
+            Golden.Made("networks/own-skin.flameavatar"), Golden.Made("networks/linear-network.flameavatar"),
         };
 
         private static void Try(byte[] data, string what)
