@@ -666,7 +666,8 @@ class View:
             avatar = load(self.path)
             sequence = None if self.sequence is None else _sequence(avatar, self.sequence)
             _progress("making the page")
-            export(avatar, "web", Path(folder) / "web", sequence=sequence, allow_loss=True, compare=self.compare)
+            export(avatar, "web", Path(folder) / "web", sequence=sequence, allow_loss=True, compare=self.compare,
+                   poster=False)
             _serve(Path(folder) / "web", self.port, self.open, self.host)
 
 
