@@ -69,6 +69,8 @@ export class Player extends Actor {
   private frameMs = 0;
   private readonly times: number[] = [];
   private readonly observer: ResizeObserver | null;
+  /** Pixels of the device to one of the page, when last looked at. */
+  private ratio = globalThis.devicePixelRatio;
 
   constructor(
     readonly canvas: HTMLCanvasElement,
@@ -350,7 +352,8 @@ export class Player extends Actor {
   private fit(): void {
     if (!this.options.resize) return;
     const { canvas } = this;
-    const ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
+    this.ratio = globalThis.devicePixelRatio;
+    const ratio = Math.min(this.ratio || 1, 2);
     const width = Math.max(1, Math.round(canvas.clientWidth * ratio));
     const height = Math.max(1, Math.round(canvas.clientHeight * ratio));
     if (canvas.width !== width) canvas.width = width;
@@ -361,6 +364,7 @@ export class Player extends Actor {
     if (this.disposed) return;
     this.request = requestAnimationFrame(this.tick);
     if (this.lost) return;
+    if (this.ratio !== globalThis.devicePixelRatio) this.refresh();
     try {
       this.advance(now);
       if (!this.pictureDirty) return;

@@ -1,6 +1,9 @@
 /** Depth orders from a worker, for avatars with too many Gaussians to order within a picture. */
 import { DeviceError } from "../errors.ts";
+import { startWorker } from "../workers.ts";
 import type { OrderJob } from "./order_worker.ts";
+// The bundler's address of the worker's script.
+import address from "./order_worker.ts?worker&url";
 import type { DepthAxis, Ordering } from "./ordering.ts";
 
 /** Milliseconds that an order may take. */
@@ -44,7 +47,7 @@ export class LateOrder {
   static start(ordering: Ordering): Promise<LateOrder | null> {
     return new Promise((resolve) => {
       try {
-        const worker = new Worker(new URL("./order_worker.ts", import.meta.url), { type: "module" });
+        const worker = startWorker(address);
         worker.onmessage = () => resolve(new LateOrder(worker, ordering));
         worker.onerror = () => {
           worker.terminate();
