@@ -1,5 +1,7 @@
 """What tests of trainers share."""
 
+import importlib
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -14,3 +16,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def no_warnings() -> Iterator[None]:
+    """Fail on warnings, once gsplat has set itself up."""
+    importlib.import_module("gsplat.cuda._backend")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield

@@ -1,9 +1,6 @@
 """A GaussianAvatars training step on a CUDA device: graphs give the numbers of kernels, and gsplat's SH are ours."""
 
 import dataclasses
-import importlib
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,7 @@ pytest.importorskip("gsplat")
 
 from formats.render import psnr  # noqa: E402
 from tests.builders import tiny_head  # noqa: E402
+from tests.trainers.gpu import ON_A_GPU, compare_graphs  # noqa: E402
 from tests.trainers.test_fate import step, video  # noqa: E402
 from tests.trainers.test_gaussian_avatars import SMALL  # noqa: E402
 from trainers.densify import screen_radii  # noqa: E402
@@ -21,46 +19,19 @@ from trainers.frame_store import FrameStore  # noqa: E402
 from trainers.gaussian_avatars import Model  # noqa: E402
 from trainers.spherical_harmonics import colors_from  # noqa: E402
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.slow,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    pytest.mark.filterwarnings("default"),  # gsplat builds itself on first use
-]
-
-
-@pytest.fixture
-def no_warnings() -> Iterator[None]:
-    """Fail on warnings, once gsplat has set itself up."""
-    importlib.import_module("gsplat.cuda._backend")
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = ON_A_GPU
 
 
 @pytest.mark.parametrize("frame_adam", ["dense", "rows"])
 def test_twenty_steps_by_graphs_are_twenty_steps_by_kernels(frame_adam: str, tmp_path: Path, no_warnings: None) -> None:
-    """Bands of SH join at steps 4, 8 and 12, Gaussians come and go at 6, 12 and 18. gsplat adds gradients up in no fixed
-    order, so runs by kernels differ too: graphs may differ from them by 1e-5, or by ten times as much as three of them do.
-    Those that come are chosen by thresholds that all are far from."""
+    """Bands of SH join at steps 4, 8 and 12, Gaussians come and go at 6, 12 and 18. Those that come are chosen by
+    thresholds that all are far from."""
     config = dataclasses.replace(SMALL, frame_adam=frame_adam, densify_every=6, densify_from=2, densify_gradient=0.0,
                                  densify_limit=2000, split_size=1.0, prune_from=0, prune_radius=1000.0, lr_steps=20)
     store = FrameStore(video(tmp_path), device="cuda")
-    losses, pictures, counts = [], [], []
-    for graph in (False, False, False, True):
-        model = Model(dataclasses.replace(config, cuda_graph=graph), tiny_head(identity=True), store)
-        losses.append([step(model, store, number) for number in range(1, 21)])
-        counts.append(len(model))
-        with torch.no_grad():
-            pictures.append(model.render(store.batch(1)).rgb.cpu().numpy())
-    assert len(set(counts)) == 1 and counts[0] > 216
-    plain, again, more, replayed = (np.array(found) for found in losses)
-    noise = np.maximum(np.abs(again / plain - 1), np.abs(more / plain - 1))
-    off = np.abs(replayed / plain - 1)
-    print(f"largest relative difference of a loss: {noise.max():.1e} between runs by kernels, {off.max():.1e} by graphs")
-    assert off.max() <= max(1e-5, 10 * noise.max())
-    assert psnr(pictures[-1], pictures[0]) > 50
+    models = compare_graphs(lambda graph: Model(dataclasses.replace(config, cuda_graph=graph), tiny_head(identity=True), store),
+                            store, 20, 50)
+    assert len({len(model) for model in models}) == 1 and len(models[0]) > 216
 
 
 def test_a_gpus_picture_is_a_cpus(tmp_path: Path, no_warnings: None) -> None:

@@ -1,18 +1,15 @@
 """A FATE training step on a CUDA device: graphs give the numbers of kernels, and nothing warns."""
 
 import dataclasses
-import importlib
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("gsplat")
 
 from formats.render import psnr  # noqa: E402
+from tests.trainers.gpu import ON_A_GPU, compare_graphs  # noqa: E402
 from tests.trainers.test_fate import SMALL, head_of, step, video  # noqa: E402
 from trainers.densify import ScreenGradients  # noqa: E402
 from trainers.fate_avatar import Model  # noqa: E402
@@ -20,44 +17,16 @@ from trainers.frame_store import FrameStore  # noqa: E402
 from trainers.graph_adam import GraphAdam  # noqa: E402
 from trainers.losses import UniformLaplacian, dssim  # noqa: E402
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.slow,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    pytest.mark.filterwarnings("default"),  # gsplat builds itself on first use
-]
-
-
-@pytest.fixture
-def no_warnings() -> Iterator[None]:
-    """Fail on warnings, once gsplat has set itself up."""
-    importlib.import_module("gsplat.cuda._backend")
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = ON_A_GPU
 
 
 @pytest.mark.parametrize("substitute", ["none", "dssim"])
 def test_twenty_steps_by_graphs_are_twenty_steps_by_kernels(substitute: str, tmp_path: Path, no_warnings: None) -> None:
-    """Gaussians come at steps 6, 12 and 18 and go at step 9. gsplat adds gradients up in no fixed order, so runs by
-    kernels differ too: graphs may differ from them by 1e-5, or by ten times as much as three of them do."""
+    """Gaussians come at steps 6, 12 and 18 and go at step 9."""
     config = dataclasses.replace(SMALL, substitute=substitute, densify_every=6, densify_count=9, prune_every=9,
                                  prune_opacity=0.7, laplacian_weight=10.0, rotation_weight=0.1, lr_final=0.5, lr_steps=20)
     store = FrameStore(video(tmp_path), device="cuda")
-    losses, pictures = [], []
-    for graph in (False, False, False, True):
-        torch.manual_seed(0)
-        model = Model(dataclasses.replace(config, cuda_graph=graph), head_of(), store)
-        losses.append([step(model, store, number) for number in range(1, 21)])
-        with torch.no_grad():
-            pictures.append(model.render(store.batch(1)).rgb.cpu().numpy())
-    plain, again, more, replayed = (np.array(found) for found in losses)
-    noise = np.maximum(np.abs(again / plain - 1), np.abs(more / plain - 1))
-    off = np.abs(replayed / plain - 1)
-    print(f"largest relative difference of a loss: {noise.max():.1e} between runs by kernels, {off.max():.1e} by graphs")
-    assert off.max() <= max(1e-5, 10 * noise.max())
-    assert psnr(pictures[-1], pictures[0]) > 50
+    compare_graphs(lambda graph: Model(dataclasses.replace(config, cuda_graph=graph), head_of(), store), store, 20, 50)
 
 
 def test_pictures_without_gradients_and_refits_come_in_between(tmp_path: Path, no_warnings: None) -> None:
