@@ -24,5 +24,6 @@ def avatar_for(target: str, edition: str = "standin", n: int = 24) -> Avatar:
 def stand_in_viewer(folder: Path) -> Path:
     """Make what the page's target copies of the viewer, which scripts/build makes elsewhere: one page."""
     folder.mkdir()
-    (folder / "index.html").write_text("<title>viewer</title>")
+    (folder / "index.html").write_text("<!doctype html>\n<html><head><title>flameport viewer</title></head>"
+                                       '<body><img id="poster" alt="" hidden /></body></html>\n')
     return folder

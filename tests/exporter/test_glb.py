@@ -69,8 +69,6 @@ def assert_same_mesh(a: PosedMesh, b: PosedMesh) -> None:
 # --- The avatar -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("grade", ["plain", "full"])
-@pytest.mark.parametrize("kind", AVATAR_KINDS)
 def _extent(content: dict, index: int) -> tuple[int, int]:
     """Return where the bytes of an accessor begin and end in the binary chunk; nothing for one without bytes."""
     accessor = content["accessors"][index]
@@ -100,6 +98,8 @@ def test_the_bytes_of_a_first_picture_come_first(grade):
     assert max(_extent(content, i)[1] for i in needed) <= min(_extent(content, i)[0] for i in late)
 
 
+@pytest.mark.parametrize("grade", ["plain", "full"])
+@pytest.mark.parametrize("kind", AVATAR_KINDS)
 def test_avatar_comes_back_moving_the_same(kind: str, grade: str) -> None:
     avatar = carried(kind, degree=2)
     assert_same_motion(avatar, glb_avatar.from_document(document_of(avatar, grade=grade)))

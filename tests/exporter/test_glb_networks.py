@@ -18,6 +18,7 @@ from formats.codecs.glb import GlbDocument, read_document
 from formats.deform import deform
 from formats.errors import FormatError
 from tests.builders import tiny_avatar, tiny_head, tiny_sequence
+from tests.exporter.every_target import stand_in_viewer
 from tests.exporter.layer_documents import (
     document_of,
     golden,
@@ -132,9 +133,7 @@ def test_a_damaged_graph_is_refused_when_it_is_used_and_found_by_the_check() -> 
 
 
 def test_the_page_takes_the_same_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    viewer = tmp_path / "viewer"
-    viewer.mkdir()
-    (viewer / "index.html").write_text("<html></html>")
+    viewer = stand_in_viewer(tmp_path / "viewer")
     monkeypatch.setattr("web_viewer.dist_folder", lambda: viewer)
     options = web.Options(grade="small", layer_textures="png", float16_networks=True)
     report = export(tiny_avatar("mesh-basis-bytes"), "web", tmp_path / "page", options)

@@ -17,6 +17,7 @@ from formats.avatar import Avatar
 from formats.codecs.glb import read_document
 from formats.errors import CheckpointMismatch, FormatError, MissingAsset
 from tests.builders import tiny_avatar, tiny_head, tiny_sequence
+from tests.exporter.every_target import stand_in_viewer
 
 
 @pytest.fixture(autouse=True)
@@ -130,9 +131,7 @@ def test_sequences(name: str, tmp_path: Path) -> None:
 
 
 def test_a_web_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    viewer = tmp_path / "viewer"
-    viewer.mkdir()
-    (viewer / "index.html").write_text("<!doctype html>")
+    viewer = stand_in_viewer(tmp_path / "viewer")
     monkeypatch.setattr(web_viewer, "dist_folder", lambda: viewer)
     avatar = tiny_avatar("edge-height")
     export(avatar, "web", tmp_path / "page")

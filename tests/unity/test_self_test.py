@@ -27,8 +27,8 @@ def test_the_file_is_what_its_command_makes(committed: UnityFile) -> None:
     for entry in committed.json["checks"]:
         if "chunk" in entry:
             one, other = (np.frombuffer(file.chunks[entry["chunk"]], np.float32) for file in (made, committed))
-            # Other processors round otherwise.
-            np.testing.assert_allclose(one, other, atol=1e-5, err_msg=entry["name"])
+            # Other processors, and other numbers of threads, round otherwise.
+            np.testing.assert_allclose(one, other, atol=1e-4, err_msg=entry["name"])
     assert len(self_test.OUT.read_bytes()) < 700_000
 
 
