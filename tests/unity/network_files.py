@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.glb_networks import stored_networks
+from exporter.glb_networks import StoredNetwork, stored_networks
 from exporter.targets import unity
 from formats.avatar import Avatar, SplatLayer
 from formats.codecs import glb_avatar
@@ -123,7 +123,8 @@ def _ports(shapes: dict[str, tuple[int, ...]]) -> list[dict[str, Any]]:
     return [{"name": name, "shape": list(shape)} for name, shape in shapes.items()]
 
 
-def _operators() -> list[dict[str, Any]]:
+def operators() -> list[dict[str, Any]]:
+    """Return every operator as a graph of its own, with numbers, and what onnxruntime makes of them."""
     import onnxruntime
 
     rng, written = np.random.default_rng(8), []
@@ -185,8 +186,8 @@ def _refused() -> list[dict[str, Any]]:
         "nowhere": (model([node("Add", ["x", "q"], ["y"])]), "damaged"),
         "nothing": (b"", "damaged"), "text": (b"GLB or not", "damaged"),
     }
-    ports = _ports({"x": (3, 4)}), _ports({"y": (3, 4)})
-    return [{"name": name, "onnx": base64.b64encode(data).decode(), "inputs": ports[0], "outputs": ports[1], "says": says}
+    taken, given = _ports({"x": (3, 4)}), _ports({"y": (3, 4)})
+    return [{"name": name, "onnx": base64.b64encode(data).decode(), "inputs": taken, "outputs": given, "says": says}
             for name, (data, says) in cases.items()]
 
 
@@ -230,10 +231,25 @@ def _imported(folder: Path) -> dict[str, Avatar]:
             "mono-gaussian-avatar": mono_gaussian_avatar.read(mono.write(folder / "mono", n=40).path)}
 
 
+def moving() -> dict[str, StoredNetwork]:
+    """Return networks of two avatars, as files hold them."""
+    avatars = {"means": _means(), "wide": _wide()}
+    return {name: stored for name, avatar in avatars.items() for stored in stored_networks(avatar).values()}
+
+
+def still() -> dict[str, Any]:
+    """Return a network whose numbers nothing drives, which engines are not asked to run."""
+    g = OnnxGraph()
+    g.input("x", 3)
+    g.output("coefficients", g("Exp", np.zeros(3, np.float32)))
+    return {"name": "still", "onnx": base64.b64encode(_model(g)).decode(), "inputs": _ports({"x": (3,)}),
+            "outputs": _ports({"coefficients": (3,)})}
+
+
 def write(folder: Path, work: Path) -> None:
     """Write operators.json, and for each avatar its asset and what the reference makes of it; `work` is for originals."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "operators.json").write_text(json.dumps({"cases": _operators(), "refused": _refused()}))
+    (folder / "operators.json").write_text(json.dumps({"cases": operators(), "refused": _refused()}))
     avatars = {kind: tiny_avatar(kind) for kind in ("world", "own-skin", "linear-network")}
     for name, avatar in {**avatars, "means": _means(), "wide": _wide(), **_imported(work)}.items():
         data = unity.to_bytes(avatar)

@@ -32,6 +32,8 @@ MIRROR = np.diag([-1.0, 1, 1])
 STAGES = (Cell("2022.3", "built-in", editor=False), Cell("2022.3", "URP", editor=False), Cell("6000.0", "URP", editor=False),
           Cell("6000.0", "HDRP", editor=False), Cell("6000.0", "built-in"))
 """Where plays are run; the last one in the editor."""
+ENGINES = (Cell("2022.3", "built-in", True, editor=False), Cell("6000.0", "built-in", True, editor=False))
+"""Where networks are run through Inference's stand-in: as Sentis, and under its name of today."""
 WRONG = {
     "New": "namespace Loose { public sealed class New : UnityEngine.Rendering.ContextItem { public override void Reset() { } } }",
     "Old": "namespace Loose { public static class Old { public static object Any() => "
@@ -88,6 +90,12 @@ def planned(work: Path) -> tuple[Plan, dict[Cell, Path]]:
         sources = [assemblies.CI / "dotnet" / name for name in names]
         plan.write_to(plan.loose("Stage", sources, cell, nullable=True, program=True), out)
         programs[cell] = out / "Stage.dll"
+    for cell in ENGINES:
+        out = work / cell.name.replace(" ", "-")
+        out.mkdir(exist_ok=True)
+        source = assemblies.CI / "dotnet" / "Networks.cs"
+        plan.write_to(plan.loose("Networks", [source], cell, nullable=True, program=True), out)
+        programs[cell] = out / "Networks.dll"
     for name, text in WRONG.items():
         path = work / f"{name}.cs"
         path.write_text(text)

@@ -1,8 +1,12 @@
 """The Unity package compiles for 2022.3 and 6000, each pipeline, editor and player, by its own asmdefs, against stand-ins."""
 
+import base64
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.unity import stage
+from tests.unity import network_files, stage
 from tests.unity.stage import Built
 from unity_sample.ci import assemblies
 from unity_sample.ci.assemblies import CELLS, Cell
@@ -21,11 +25,33 @@ def test_the_package_compiles(cell: Cell, compiled: Built) -> None:
     found = {name: key for (known, name), key in plan.cells.items() if known == cell and name in plan.found}
     expected = {"Flameport.Core", "Flameport.Runtime"} | ({"Flameport.Editor", "Flameport.Core.Tests"} if cell.editor else set())
     expected |= {"URP": {"Flameport.Runtime.Universal"}, "HDRP": {"Flameport.Runtime.HighDefinition"}}.get(cell.pipeline, set())
-    assert expected <= set(found)
+    expected |= {"Flameport.Runtime.Inference"} if cell.inference else set()
+    assert expected <= set(found) and ("Flameport.Runtime.Inference" in found) == cell.inference
     if cell.pipeline == "built-in":
         assert not {"Flameport.Runtime.Universal", "Flameport.Runtime.HighDefinition"} & set(found)
     said = [f"{name}: {line}" for name, key in found.items() for line in errors.get(key, [])]
     assert said == [], "\n".join(said)
+
+
+@pytest.mark.parametrize("cell", stage.ENGINES, ids=lambda cell: cell.name)
+def test_networks_through_inference_give_what_the_processor_gives(cell: Cell, compiled: Built, tmp_path: Path) -> None:
+    """Every operator by itself, and networks of avatars; the stand-in computes on the processor, in its own arithmetic."""
+    lines = [(case["name"], case["onnx"], case["inputs"], case["outputs"])
+             for case in [*network_files.operators(), network_files.still()]]
+    lines += [(name, base64.b64encode(stored.onnx).decode(), stored.inputs, stored.outputs)
+              for name, stored in network_files.moving().items()]
+    path = tmp_path / "networks.txt"
+    path.write_text("\n".join("\t".join((name, onnx, _ports(taken), _ports(given))) for name, onnx, taken, given in lines))
+    said = stage.dotnet_tools.run_program(compiled.programs[cell], str(path))
+    answers = dict(line.split("\t", 1) for line in said.splitlines())
+    assert len(answers) == len(lines) + 1 and answers.pop("no compute") == "none"
+    assert {name for name, answer in answers.items() if answer.startswith("none")} == {"still"}
+    worst = {name: float(answer) for name, answer in answers.items() if not answer.startswith("none")}
+    assert {name: answer for name, answer in worst.items() if not answer < 1e-5} == {}
+
+
+def _ports(ports: list[Any]) -> str:
+    return ";".join(f"{port['name']}:{','.join(map(str, port['shape']))}" for port in ports)
 
 
 def test_the_stand_ins_compile(compiled: Built) -> None:

@@ -13,16 +13,13 @@ namespace Flameport
     }
 
     /// <summary>Plays an avatar in a scene.</summary>
-    [ExecuteAlways]
-    [DisallowMultipleComponent]
-    [AddComponentMenu("Flameport/Avatar Player")]
+    [ExecuteAlways, DisallowMultipleComponent, AddComponentMenu("Flameport/Avatar Player")]
     public sealed class AvatarPlayer : MonoBehaviour
     {
         [SerializeField] private AvatarAsset? avatar;
         [SerializeField] private SequenceAsset? clip;
         [SerializeField] private TextAsset? clipText;
-        [SerializeField] private bool playOnAwake = true;
-        [SerializeField] private bool loop = true;
+        [SerializeField] private bool playOnAwake = true, loop = true;
         [SerializeField] private float speed = 1;
         [SerializeField] private bool idle;
         [SerializeField] private int idleSeed = 1;
@@ -81,27 +78,22 @@ namespace Flameport
             get
             {
                 if (Frame == null) return new Bounds(transform.position, Vector3.zero);
-                Frame.Sphere.Move(Frame.Root, middle);
-                Handedness.MirrorPoints(middle);
-                Vector3 place = transform.TransformPoint((float)middle[0], (float)middle[1], (float)middle[2]);
+                (float x, float y, float z) = Frame.Middle();
                 Vector3 scale = transform.lossyScale;
                 float most = Mathf.Max(Mathf.Abs(scale.x), Mathf.Max(Mathf.Abs(scale.y), Mathf.Abs(scale.z)));
-                return new Bounds(place, Vector3.one * (2 * most * (float)Frame.Sphere.Radius));
+                return new Bounds(transform.TransformPoint(x, y, z), Vector3.one * (2 * most * (float)Frame.Sphere.Radius));
             }
         }
 
         /// <summary>What is on the graphics card; null where nothing is.</summary>
         internal PlayerFrame? Frame { get; private set; }
 
-        private readonly double[] middle = new double[3];
         private UnityCanvas? canvas;
         private Playback? playback;
         private Avatar? loaded;
-        private Sequence? tried, text;
-        private TextAsset? textOf;
-        private Idle? motion;
+        private Sequence? tried;
+        private readonly Parsed<Sequence> text = new Parsed<Sequence>(SequenceFile.Read);
         private (AvatarAsset asset, Avatar avatar, bool shortKeys, int most) built;
-        private int motionSeed;
         private bool starts;
 
         /// <summary>The clip and its settings, of the avatar that is set now; null where there is none.</summary>
@@ -148,11 +140,7 @@ namespace Flameport
 
         /// <summary>Set a field of the pose in place of the clip's: radians (axis-angle, the avatar's right-handed axes),
         /// metres, weights; no numbers leave it to the clip.</summary>
-        public void SetPose(PoseField field, params double[] values)
-        {
-            if (values.Length == 0) Ready?.ClearField(field);
-            else Ready?.SetField(field, values);
-        }
+        public void SetPose(PoseField field, params double[] values) => Ready?.SetOrClearField(field, values);
 
         private void Awake() => starts = playOnAwake && Application.isPlaying;
 
@@ -183,10 +171,8 @@ namespace Flameport
                     playback = wanted == null ? null : new Playback(wanted.Head) { IsPlaying = starts };
                 }
                 if (wanted == null) return;
-                (playback!.Speed, playback.Loop) = (speed, loop);
-                if (idle && (motion == null || motionSeed != idleSeed)) motion = new Idle(motionSeed = idleSeed);
-                playback.Idle = idle ? motion : null;
-                Sequence? next = clip != null ? clip.Load() : clipText != null ? Text(clipText) : wanted.Clip;
+                playback!.Adjust(speed, loop, idle ? idleSeed : (int?)null);
+                Sequence? next = clip != null ? clip.Load() : clipText != null ? text.Of(clipText, it => it.bytes) : wanted.Clip;
                 if (next == tried) return;
                 (tried, playback.Clip, Error, built) = (next, null, "", default);
                 playback.Clip = next;
@@ -195,13 +181,6 @@ namespace Flameport
             {
                 Fail(error.Message);
             }
-        }
-
-        private Sequence? Text(TextAsset asset)
-        {
-            if (textOf == asset) return text;
-            (textOf, text) = (asset, null);
-            return text = SequenceFile.Read(asset.bytes);
         }
 
         /// <summary>Bring what is on the graphics card up to the pose.</summary>
@@ -239,8 +218,7 @@ namespace Flameport
             Drop();
             built = wanted;
             canvas = new UnityCanvas(asset);
-            Frame = UnityCanvas.HasKernels ? (PlayerFrame)new KernelFrame(now, canvas, shortKeys)
-                : new TextureFrame(now, canvas, mostOnProcessor);
+            Frame = PlayerFrame.Of(now, canvas, UnityCanvas.HasKernels, shortKeys, mostOnProcessor);
             if (Warning.Length > 0) Debug.LogWarning($"{name}: {Warning}", this);
             return true;
         }

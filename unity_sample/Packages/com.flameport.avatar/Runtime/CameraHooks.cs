@@ -60,8 +60,7 @@ namespace Flameport
 
         /// <summary>Whether a camera shows avatars: no previews, no reflections, no orthographic ones.</summary>
         public static bool Shows(Camera camera) => Players.Count > 0 && !camera.orthographic
-            && (camera.cameraType == CameraType.Game || camera.cameraType == CameraType.SceneView
-                || camera.cameraType == CameraType.VR);
+            && (camera.cameraType & (CameraType.Game | CameraType.SceneView | CameraType.VR)) != 0;
 
         private static void BeforeCulling(Camera camera)
         {

@@ -6,21 +6,24 @@ namespace Flameport
     public sealed class Parsed<T> where T : class
     {
         private readonly Func<byte[], T> read;
-        private byte[]? of;
+        private object? of;
         private T? value;
         private AvatarException? failure;
 
         public Parsed(Func<byte[], T> read) { this.read = read; }
 
         /// <summary>Return what the bytes mean; throws <see cref="AvatarException"/>.</summary>
-        public T Of(byte[] data)
+        public T Of(byte[] data) => Of(data, bytes => bytes);
+
+        /// <summary>Return what the bytes of something mean, asked for once; throws <see cref="AvatarException"/>.</summary>
+        public T Of<TSource>(TSource source, Func<TSource, byte[]> bytes) where TSource : class
         {
-            if (of != data)
+            if (of != source)
             {
-                (of, value, failure) = (data, null, null);
+                (of, value, failure) = (source, null, null);
                 try
                 {
-                    value = read(data);
+                    value = read(bytes(source));
                 }
                 catch (AvatarException error)
                 {

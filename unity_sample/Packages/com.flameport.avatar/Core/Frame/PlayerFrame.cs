@@ -40,6 +40,19 @@ namespace Flameport
 
         public abstract void Dispose();
 
+        /// <summary>Return a frame of an avatar, on kernels or else on the processor with so many Gaussians at most.</summary>
+        public static PlayerFrame Of(Avatar avatar, ICanvas canvas, bool hasKernels, bool shortKeys, int most) => hasKernels
+            ? (PlayerFrame)new KernelFrame(avatar, canvas, shortKeys) : new TextureFrame(avatar, canvas, most);
+
+        /// <summary>Where the middle of the sphere is now, in the object's left-handed axes.</summary>
+        public (float x, float y, float z) Middle()
+        {
+            Span<double> moved = stackalloc double[3];
+            Sphere.Move(Root, moved);
+            Handedness.MirrorPoints(moved);
+            return ((float)moved[0], (float)moved[1], (float)moved[2]);
+        }
+
         /// <summary>Put the picture that avatars were blended in onto the camera's, at a view depth.</summary>
         public void Composite(CameraRows camera, float linear, double front)
         {

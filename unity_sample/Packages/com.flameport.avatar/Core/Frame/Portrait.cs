@@ -14,7 +14,7 @@ namespace Flameport
         /// lowest row first; null where the avatar has no Gaussians.</summary>
         public static byte[]? Draw(Avatar avatar, int size)
         {
-            var frame = new ProcessorFrame(avatar, int.MaxValue);
+            using var frame = new ProcessorFrame(avatar, int.MaxValue);
             if (frame.Count == 0) return null;
             frame.Apply(new Pose(avatar.Head));
             int shown = frame.Project(Camera(frame, size));

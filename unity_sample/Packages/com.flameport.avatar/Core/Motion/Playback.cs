@@ -20,6 +20,8 @@ namespace Flameport
         private Sequence? clip, fitted;
         private SequenceFit? fit;
         private bool changed = true, playing;
+        private Idle? kept;
+        private int keptSeed;
 
         public Playback(Head head)
         {
@@ -135,6 +137,22 @@ namespace Flameport
                 + $"numbers; got {values.Length}.");
             values.CopyTo(fields[(int)field] ??= new double[width]);
             changed = true;
+        }
+
+        /// <summary>The same, and no numbers leave it to the clip.</summary>
+        public void SetOrClearField(PoseField field, double[] values)
+        {
+            if (values.Length == 0) ClearField(field);
+            else SetField(field, values);
+        }
+
+        /// <summary>Set how it runs, and the seed of its idle motion, null for none; the same seed goes on where it
+        /// was.</summary>
+        public void Adjust(double speed, bool loop, int? idleSeed)
+        {
+            (Speed, Loop) = (speed, loop);
+            if (idleSeed != null && (kept == null || keptSeed != idleSeed)) kept = new Idle(keptSeed = idleSeed.Value);
+            Idle = idleSeed == null ? null : kept;
         }
 
         /// <summary>Leave a field to the clip.</summary>

@@ -65,15 +65,70 @@ namespace Flameport
         string Warning { get; }
     }
 
+    /// <summary>What is alike of networks that engines run: numbers go in, it runs, numbers come out.</summary>
+    public abstract class EngineNetwork : INetworkRunner
+    {
+        private readonly float[][] given, taken;
+
+        protected EngineNetwork(AvatarNetwork network)
+        {
+            given = Array.ConvertAll(network.Inputs, port => new float[port.Count]);
+            taken = Array.ConvertAll(network.Outputs, port => new float[port.Count]);
+        }
+
+        public string Warning => "";
+
+        public float[] Input(int index) => given[index];
+
+        public float[] Output(int index) => taken[index];
+
+        public void Run()
+        {
+            for (int i = 0; i < given.Length; i++) Give(i, given[i]);
+            Start();
+            for (int i = 0; i < taken.Length; i++) taken[i] = Take(i);
+        }
+
+        public abstract void Dispose();
+
+        /// <summary>Put the numbers of an input.</summary>
+        protected abstract void Give(int input, float[] numbers);
+
+        /// <summary>Run it with what was given.</summary>
+        protected abstract void Start();
+
+        /// <summary>Wait for an output, and return its numbers.</summary>
+        protected abstract float[] Take(int output);
+    }
+
     /// <summary>Which way networks are run.</summary>
     public static class NetworkRunners
     {
+        /// <summary>Products up to which the processor is quicker than asking an engine and waiting for its answer.</summary>
+        public const long Small = 1_000_000;
+
         /// <summary>Make what runs a network. Engines put their own here; it gives null for a network that it cannot
-        /// run.</summary>
+        /// run, or throws <see cref="AvatarFormatException"/>.</summary>
         public static Func<AvatarNetwork, INetworkRunner?>? Engine { get; set; }
 
-        /// <summary>Return what runs a network: the engine's, else the processor; throws <see
+        /// <summary>Return what runs a network: the engine's for one that is not small, else the processor; throws <see
         /// cref="AvatarFormatException"/>.</summary>
-        public static INetworkRunner Open(AvatarNetwork network) => Engine?.Invoke(network) ?? new NetworkProgram(network);
+        public static INetworkRunner Open(AvatarNetwork network)
+        {
+            var program = new NetworkProgram(network);
+            return (program.Work > Small ? OfEngine(network) : null) ?? program;
+        }
+
+        private static INetworkRunner? OfEngine(AvatarNetwork network)
+        {
+            try
+            {
+                return Engine?.Invoke(network);
+            }
+            catch (AvatarFormatException)
+            {
+                return null;
+            }
+        }
     }
 }

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using static Flameport.NetworkOperators;
 
 namespace Flameport
@@ -135,11 +136,25 @@ namespace Flameport
         private static Action Slice(NetworkBuilder builder)
         {
             int[] before = builder.Input(0).Shape, shape = (int[])before.Clone(), steps = Broadcast.Steps(before, before.Length);
-            long[] starts = Needed(builder, 1), ends = Needed(builder, 2);
-            long[]? axes = builder.Integers(3), strides = builder.Integers(4);
-            int start = 0, seen = 0;
+            int start = 0;
+            foreach ((int axis, int from, int stride, int count) in Ranges(before, Needed(builder, 1), Needed(builder, 2),
+                builder.Integers(3), builder.Integers(4)))
+            {
+                shape[axis] = count;
+                if (count > 0) start += from * steps[axis];
+                steps[axis] *= stride;
+            }
+            return Walk(builder, shape, steps, start);
+        }
+
+        /// <summary>Return what a slice takes along each of its axes: where it begins, its stride, and how many.</summary>
+        internal static List<(int axis, int from, int stride, int count)> Ranges(int[] before, long[] starts, long[] ends,
+            long[]? axes, long[]? strides)
+        {
+            int seen = 0;
             if (starts.Length != ends.Length || (axes ?? starts).Length != starts.Length
                 || (strides ?? starts).Length != starts.Length) throw ProtobufReader.Damaged();
+            var found = new List<(int, int, int, int)>();
             for (int i = 0; i < starts.Length; i++)
             {
                 int axis = Axis(axes == null ? i : axes[i], before.Length), size = before[axis];
@@ -149,12 +164,10 @@ namespace Flameport
                 seen |= 1 << axis;
                 long from = Within(starts[i], size, stride < 0), to = Within(ends[i], size, stride < 0);
                 if (stride > 0) to = Math.Max(to, 0);
-                shape[axis] = (int)Math.Max(stride > 0 ? (to - from + stride - 1) / stride
-                    : (from - to - stride - 1) / -stride, 0);
-                if (shape[axis] > 0) start += (int)from * steps[axis];
-                steps[axis] = (int)(steps[axis] * stride);
+                long count = Math.Max(stride > 0 ? (to - from + stride - 1) / stride : (from - to - stride - 1) / -stride, 0);
+                found.Add((axis, (int)from, (int)stride, (int)count));
             }
-            return Walk(builder, shape, steps, start);
+            return found;
         }
 
         private static long Within(long place, int size, bool backwards)

@@ -3,6 +3,20 @@ using System.Collections.Generic;
 
 namespace Flameport
 {
+    /// <summary>An operator of a run, with the tensors that it takes and gives; null where one is left out.</summary>
+    internal sealed class NetworkStep
+    {
+        public NetworkStep(OnnxNode node, List<NetworkTensor?> inputs, List<NetworkTensor?> outputs)
+        {
+            Node = node;
+            Inputs = inputs;
+            Outputs = outputs;
+        }
+
+        public readonly OnnxNode Node;
+        public readonly List<NetworkTensor?> Inputs, Outputs;
+    }
+
     /// <summary>What operators are made into steps with: tensors by name, memory that is used again, and how much work a run
     /// is.</summary>
     internal sealed class NetworkBuilder
@@ -14,6 +28,7 @@ namespace Flameport
         private readonly Dictionary<string, int> lastUse = new Dictionary<string, int>();
         private readonly Dictionary<int, Stack<float[]>> spare = new Dictionary<int, Stack<float[]>>();
         private readonly List<Action> steps = new List<Action>();
+        private readonly List<NetworkStep> moving = new List<NetworkStep>();
         private OnnxNode node = new OnnxNode();
         private long numbers;
         private bool isFixed;
@@ -34,6 +49,8 @@ namespace Flameport
 
         /// <summary>What a run does, in order.</summary>
         public List<Action> Steps => steps;
+        /// <summary>The operators of a run, in order; the others were made once.</summary>
+        public List<NetworkStep> Moving => moving;
         /// <summary>Products, or about as much work, of a run.</summary>
         public long Work { get; private set; }
         /// <summary>The operator that is made now.</summary>
@@ -53,9 +70,11 @@ namespace Flameport
 
         /// <summary>Return integers that it takes; null where they are left out. They must not depend on what drives the
         /// network.</summary>
-        public long[]? Integers(int i)
+        public long[]? Integers(int i) => IntegersOf(Optional(i));
+
+        /// <summary>Return a tensor's numbers as integers; null of none.</summary>
+        public static long[]? IntegersOf(NetworkTensor? tensor)
         {
-            NetworkTensor? tensor = Optional(i);
             if (tensor == null) return null;
             if (!tensor.Fixed) throw OnnxReader.Refused("has sizes that depend on what drives it");
             return tensor.Integers ?? Array.ConvertAll(tensor.Values, x => (long)Math.Max(Math.Min(Math.Round(x), 1L << 52),
@@ -97,7 +116,12 @@ namespace Flameport
                 if (name.Length > 0 && isFixed) Find(name).Fixed = true;
             }
             if (isFixed) step();
-            else steps.Add(step);
+            else
+            {
+                steps.Add(step);
+                moving.Add(new NetworkStep(next, next.Inputs.ConvertAll(name => name.Length == 0 ? null : Find(name)),
+                    next.Outputs.ConvertAll(name => name.Length == 0 ? null : Find(name))));
+            }
             foreach (string name in next.Inputs) Release(name, number);
             foreach (string name in next.Outputs) Release(name, number);
         }

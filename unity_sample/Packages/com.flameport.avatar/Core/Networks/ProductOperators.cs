@@ -98,7 +98,7 @@ namespace Flameport
         }
 
         /// <summary>Transpose a row-major matrix.</summary>
-        private static void Turn(float[] from, float[] to, int rows, int columns)
+        internal static void Turn(float[] from, float[] to, int rows, int columns)
         {
             for (int r = 0; r < rows; r++)
             {
