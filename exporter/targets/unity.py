@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 from weakref import WeakKeyDictionary
 
+from exporter import onnx_plain
 from exporter.capabilities import Capabilities, Loss, fit, require
 from exporter.glb_losses import farthest, limit_losses, rounding_losses
 from exporter.glb_networks import stored_networks
@@ -18,6 +19,8 @@ from formats.files import write_bytes
 CAPABILITIES = Capabilities(layers=frozenset({"splats", "mesh", "strands"}),
                             dynamics=frozenset({"linear", "linear-network", "network"}), foreign_players=False)
 SMALL_CAPABILITIES = dataclasses.replace(CAPABILITIES, layers=frozenset({"splats"}), dynamics=frozenset({"linear"}))
+SLOW = 20_000_000
+"""Products of a network beyond which the package warns (`NetworkProgram.Slow`)."""
 _MADE: "WeakKeyDictionary[Avatar, tuple[Options, _Small]]" = WeakKeyDictionary()
 """Small files whose losses were just told: `write` usually comes next."""
 
@@ -51,7 +54,8 @@ class Options:
 def losses(avatar: Avatar, options: Options) -> list[Loss]:
     """Return what the options leave out and what grade `small` rounds, measured on the file that would be written."""
     if options.grade != "small":
-        return [*_unrun(avatar), *(loss for loss in glb.losses(_runnable(avatar), options.for_glb()) if not loss.foreign)]
+        stored = glb.losses(_runnable(avatar), options.for_glb())
+        return [*_unrun(avatar), *_slow(avatar), *(loss for loss in stored if not loss.foreign)]
     blocking = [loss for loss in fit(avatar, SMALL_CAPABILITIES).losses if loss.blocking]
     less = fit(avatar, SMALL_CAPABILITIES).avatar
     made = _small(less, options)
@@ -88,6 +92,16 @@ def _unrun(avatar: Avatar) -> list[Loss]:
     return lost + [Loss(f"layer '{layer.name}': the Unity package does not run its network ({strange[name]}); 'flameport bake X "
                         "--linearise' makes tables of it", f"{len(layer.cloud)} Gaussians") for layer in avatar.layers
                    if isinstance(layer, SplatLayer) and (name := _network_of(layer.dynamics)) in strange]
+
+
+def _slow(avatar: Avatar) -> list[Loss]:
+    """Return what is told of networks that take the package more than some 20 ms a frame on the processor."""
+    names = {_network_of(layer.dynamics) for layer in avatar.layers if isinstance(layer, SplatLayer)} - {None}
+    stored = stored_networks(avatar) if names else {}
+    work = {name: onnx_plain.products(each.onnx) for name, each in stored.items() if name in names and not each.note}
+    return [Loss(f"network '{name}' is slow in Unity where no Inference package is installed; 'flameport bake X --linearise' "
+                 "makes fast tables of it", f"{products / 1e6:.0f} million products a frame", False)
+            for name, products in work.items() if products > SLOW]
 
 
 def _network_of(dynamics: Dynamics | None) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from exporter import onnx_plain
 from exporter.capabilities import fit
 from exporter.export import export
 from exporter.targets import glb, unity
@@ -18,6 +19,7 @@ from formats.avatar import Avatar, LinearDynamics, Network, SplatLayer
 from formats.codecs import glb_avatar, unity_avatar, unity_file
 from formats.deform import PosedSplats, deform
 from formats.errors import AvatarError, CheckpointMismatch, FormatError, UnsupportedFeature
+from formats.onnx_graph import OnnxGraph
 from tests.builders import tiny_avatar, tiny_head
 
 METRES = 5e-5
@@ -184,3 +186,21 @@ def test_lengths_are_checked_before_anything_is_made() -> None:
         unity_file.parse(data + b"0", "a")
     with pytest.raises(UnsupportedFeature, match="version 2"):
         unity_file.parse(data[:4] + b"\2" + data[5:], "a")
+
+
+def test_slow_networks_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    avatar = tiny_avatar("world")
+    assert not [loss for loss in unity.losses(avatar, unity.Options()) if "slow" in loss.what]
+    monkeypatch.setattr(unity, "SLOW", 10)
+    (told,) = [loss for loss in unity.losses(avatar, unity.Options()) if "slow" in loss.what]
+    assert not told.blocking and "--linearise" in told.what and "products a frame" in told.amount
+
+
+def test_products_of_a_graph_are_counted() -> None:
+    pytest.importorskip("onnx")
+    g = OnnxGraph()
+    x = g.input("x", 5, 7)
+    y = g("MatMul", x, np.ones((7, 3), np.float32))
+    g.output("coefficients", g("Gemm", y, np.ones((5, 2), np.float32), transA=1))
+    assert onnx_plain.products(g.network().onnx) == 5 * 7 * 3 + 3 * 5 * 2

@@ -98,6 +98,28 @@ namespace Flameport.Tests
         }
 
         [Test]
+        public void IdleMotionGoesOnWhereItWas()
+        {
+            var playback = new Playback(Read().Head);
+            playback.Adjust(2, false, 3);
+            Idle? first = playback.Idle;
+            Assert.IsNotNull(first);
+            Assert.AreEqual((2.0, false), (playback.Speed, playback.Loop));
+            playback.Adjust(1, true, null);
+            Assert.IsNull(playback.Idle);
+            playback.Adjust(1, true, 3);
+            Assert.AreSame(first, playback.Idle);
+            playback.Adjust(1, true, 4);
+            Assert.AreNotSame(first, playback.Idle);
+            double[] angles = { 0.1, 0.2, 0.3 };
+            playback.SetOrClearField(PoseField.Rotation, angles);
+            Assert.AreEqual(0.2, playback.Sample().Rotation[1], 0.1);
+            playback.Adjust(1, true, null);
+            playback.SetOrClearField(PoseField.Rotation, new double[0]);
+            Assert.AreEqual(0, playback.Sample().Rotation[1]);
+        }
+
+        [Test]
         public void AClipOfAnotherHeadIsRefusedAndTheOldOneStays()
         {
             Avatar avatar = Read();
