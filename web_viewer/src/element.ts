@@ -14,6 +14,7 @@ import { cameraOf, type PinholeCamera, type Point } from "./camera/camera.ts";
 import { Orbit } from "./camera/orbit.ts";
 import { followPointer, Gaze } from "./driving/gaze.ts";
 import { Idle } from "./driving/idle.ts";
+import type { Sequence } from "./driving/sequence.ts";
 import { loadSequence } from "./driving/sequence_stream.ts";
 import { Bar } from "./element/element_bar.ts";
 import { elementStyle } from "./element/element_style.ts";
@@ -190,7 +191,8 @@ export class FlameAvatarElement extends Base {
 
   /** Free everything; the element can be used again. */
   private release(): void {
-    if (this.player) this.kept = { seconds: this.currentTime, playing: !this.paused };
+    // What is still being loaded has nothing to keep but what it was to come back to.
+    if (this.player && this.whole) this.kept = { seconds: this.currentTime, playing: !this.paused };
     this.stopLoading();
     this.seen?.disconnect();
     this.orbit?.dispose();
@@ -228,7 +230,10 @@ export class FlameAvatarElement extends Base {
       const avatar = await loadAvatar(this.src, { signal, progress, first });
       if (signal.aborted) return;
       const player = this.place(avatar);
-      await Promise.all([this.loadClip(signal), camera ?? this.loadCamera(signal)]);
+      const [clip] = await Promise.all([this.loadClip(signal), camera ?? this.loadCamera(signal)]);
+      if (signal.aborted) return;
+      // Where a clip has not come to yet, it cannot go on.
+      if (clip && this.kept && this.kept.seconds > clip.arrivedDuration) await clip.whole.catch(() => {});
       if (signal.aborted) return;
       this.drive();
       this.describe();
@@ -285,15 +290,15 @@ export class FlameAvatarElement extends Base {
     return this.shown;
   }
 
-  private async loadClip(outer: AbortSignal): Promise<void> {
+  private async loadClip(outer: AbortSignal): Promise<Sequence | null> {
     const { shown } = this;
-    if (!shown?.avatar) return;
+    if (!shown?.avatar) return null;
     this.clipStop.abort();
     this.clipStop = new AbortController();
     const { signal } = this.clipStop;
-    if (outer.aborted) return;
+    if (outer.aborted) return null;
     const clip = this.sequence ? await loadSequence(this.sequence, shown.avatar.head, { signal }) : shown.avatar.clip;
-    if (signal.aborted) return;
+    if (signal.aborted) return null;
     const { isPlaying } = shown;
     shown.setSequence(clip);
     clip?.whole.catch((error) => {
@@ -301,6 +306,7 @@ export class FlameAvatarElement extends Base {
     });
     this.box.classList.toggle("clip", (clip?.frames ?? 0) > 1);
     if (isPlaying || (this.autoplay && !calm() && this.whole)) shown.play();
+    return clip;
   }
 
   private async loadCamera(signal: AbortSignal): Promise<void> {
@@ -377,7 +383,7 @@ export class FlameAvatarElement extends Base {
     else this.pause();
   }
 
-  private attempt(work: () => Promise<void>): void {
+  private attempt(work: () => Promise<unknown>): void {
     work().catch((error) => this.fail(error));
   }
 
