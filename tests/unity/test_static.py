@@ -23,7 +23,7 @@ SAMPLE = PACKAGE / "Samples~" / "BasicAvatar"
 SOURCES = sorted(PACKAGE.rglob("*.cs"))
 FACING = [path for path in SOURCES if path.relative_to(PACKAGE).parts[0] in ("Runtime", "Editor")]
 """What touches the engine in users' projects."""
-MOST_FACING = 600
+MOST_FACING = 599
 """Lines of code of it: neither empty, comments nor braces alone."""
 CORE = [path for path in SOURCES if path.is_relative_to(PACKAGE / "Core")]
 FORBIDDEN = {

@@ -8,9 +8,6 @@ namespace Flameport
         [SerializeField, HideInInspector] private byte[] data = new byte[0];
         private readonly Parsed<Sequence> parsed = new Parsed<Sequence>(SequenceFile.Read);
 
-        /// <summary>Seconds from its first frame to its last.</summary>
-        public double Duration => Load().Duration;
-
         /// <summary>Return an asset of a file's bytes; throws <see cref="AvatarException"/> where they are no
         /// clip.</summary>
         public static SequenceAsset Create(byte[] data)
