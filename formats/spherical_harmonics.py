@@ -5,6 +5,7 @@ Source: Sloan, "Stupid Spherical Harmonics Tricks", GDC 2008, appendix A2; Kerbl
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -30,7 +31,12 @@ def degree_of(sh: np.ndarray) -> int:
 def sh_basis(directions: Float[np.ndarray, "*n 3"], degree: int) -> Float64[np.ndarray, "*n K"]:
     """Return the K = (degree + 1)^2 basis functions at unit `directions`."""
     x, y, z = np.moveaxis(np.asarray(directions, np.float64), -1, 0)
-    basis = [np.full_like(x, SH_C0)]
+    return np.stack([np.full_like(x, SH_C0), *varying_basis(x, y, z, degree)], axis=-1)
+
+
+def varying_basis(x: Any, y: Any, z: Any, degree: int) -> list[Any]:
+    """Return the basis functions after the constant one, of a unit direction's components: arrays or tensors of any shape."""
+    basis = []
     if degree >= 1:
         basis += [-C1 * y, C1 * z, -C1 * x]
     if degree >= 2:
@@ -40,7 +46,7 @@ def sh_basis(directions: Float[np.ndarray, "*n 3"], degree: int) -> Float64[np.n
             basis += [C3[0] * y * (3 * xx - yy), C3[1] * x * y * z, C3[2] * y * (4 * zz - xx - yy),
                       C3[3] * z * (2 * zz - 3 * xx - 3 * yy), C3[4] * x * (4 * zz - xx - yy), C3[5] * z * (xx - yy),
                       C3[6] * x * (xx - 3 * yy)]
-    return np.stack(basis, axis=-1)
+    return basis
 
 
 def evaluate_sh(sh: Float[np.ndarray, "*n K 3"], directions: Float[np.ndarray, "*n 3"]) -> Float64[np.ndarray, "*n 3"]:

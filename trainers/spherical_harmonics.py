@@ -1,4 +1,4 @@
-"""View-dependent colour in torch: the twin of `formats.spherical_harmonics`, which holds the signs and the order of bands."""
+"""View-dependent colour in torch: the twin of `formats.spherical_harmonics`, which holds the basis."""
 
 import importlib
 import importlib.util
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from formats.conventions import SH_C0
-from formats.spherical_harmonics import C1, C2, C3
+from formats.spherical_harmonics import varying_basis
 from trainers.rotations import normalize
 
 
@@ -36,14 +36,4 @@ def colors_from(sh: Tensor, means: Tensor, viewmat: Tensor) -> Tensor:
 def sh_basis(directions: Tensor, degree: int) -> list[Tensor]:
     """Return the (degree + 1)^2 basis functions [N] at unit directions [3, N]."""
     x, y, z = directions.unbind()
-    basis = [torch.full_like(x, SH_C0)]
-    if degree >= 1:
-        basis += [-C1 * y, C1 * z, -C1 * x]
-    if degree >= 2:
-        xx, yy, zz = x * x, y * y, z * z
-        basis += [C2[0] * x * y, C2[1] * y * z, C2[2] * (2 * zz - xx - yy), C2[3] * x * z, C2[4] * (xx - yy)]
-        if degree >= 3:
-            basis += [C3[0] * y * (3 * xx - yy), C3[1] * x * y * z, C3[2] * y * (4 * zz - xx - yy),
-                      C3[3] * z * (2 * zz - 3 * xx - 3 * yy), C3[4] * x * (4 * zz - xx - yy), C3[5] * z * (xx - yy),
-                      C3[6] * x * (xx - 3 * yy)]
-    return basis
+    return [torch.full_like(x, SH_C0), *varying_basis(x, y, z, degree)]

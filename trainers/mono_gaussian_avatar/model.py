@@ -23,6 +23,7 @@ from trainers.model import Drawing, Motion, View
 from trainers.mono_gaussian_avatar import growth
 from trainers.mono_gaussian_avatar.config import Config
 from trainers.mono_gaussian_avatar.networks import Appearance, Deformer, Geometry, released_state
+from trainers.rotations import inverse_and_determinant
 from trainers.scene import MOTION, Scene, Values
 from trainers.splat_model import SplatModel, array, weights_of
 
@@ -239,8 +240,5 @@ class MonoGaussianAvatar(SplatModel):
 def unskinned(points: Tensor, weights: Tensor, transforms: Tensor) -> Tensor:
     """Return where points [N, 3] were before `skin` with weights [N, J] and transforms [J, 3, 4] put them there."""
     blended = torch.einsum("nj,jab->nab", weights, transforms)
-    a, b, c, shift = blended.unbind(dim=2)
-    there = points - shift
-    bc, ca, ab = torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)
-    volume = (a * bc).sum(dim=1, keepdim=True)
-    return torch.stack([(bc * there).sum(1), (ca * there).sum(1), (ab * there).sum(1)], dim=1) / volume
+    inverse, _ = inverse_and_determinant(blended[:, :, :3])
+    return (inverse @ (points - blended[:, :, 3])[:, :, None])[:, :, 0]
