@@ -1,5 +1,7 @@
 """Rotations: axis-angle, quaternions (wxyz, unit) and matrices, over any leading axes."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -28,10 +30,14 @@ def quat_to_axis_angle(q: np.ndarray) -> np.ndarray:
 def quat_to_matrix(q: np.ndarray) -> np.ndarray:
     """Return rotation matrices [..., 3, 3] of unit quaternions [..., 4]."""
     w, x, y, z = np.moveaxis(np.asarray(q, np.float64), -1, 0)
-    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+    return np.stack(matrix_entries(w, x, y, z), axis=-1).reshape(*w.shape, 3, 3)
+
+
+def matrix_entries(w: Any, x: Any, y: Any, z: Any) -> tuple[Any, ...]:
+    """Return the nine entries, row by row, of a unit quaternion's matrix: components are arrays or tensors of any shape."""
+    return (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
             2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
-    return np.stack(rows, axis=-1).reshape(*w.shape, 3, 3)
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y))
 
 
 def shepperd_candidates(m: np.ndarray) -> np.ndarray:

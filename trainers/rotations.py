@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from formats.rotations import matrix_entries
+
 POLAR_STEPS = 12
 """Newton steps of `polar_rotation`: singular values that differ by a factor of 1000 still converge to 1e-7."""
 
@@ -73,10 +75,7 @@ def quat_conjugate(q: Tensor, dim: int = -1) -> Tensor:
 def quat_to_matrix(q: Tensor) -> Tensor:
     """Return rotation matrices [N, 3, 3] of unit quaternions [N, 4]."""
     w, x, y, z = q.unbind(dim=1)
-    rows = (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y))
-    return torch.stack(rows, dim=1).view(-1, 3, 3)
+    return torch.stack(matrix_entries(w, x, y, z), dim=1).view(-1, 3, 3)
 
 
 def matrix_to_quat(m: Tensor) -> Tensor:
